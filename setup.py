@@ -1,0 +1,62 @@
+"""Packages, extras and the `tintype` command. A plain install is the thin client: no TensorFlow.
+
+Beam's --setup_file installs the code on remote workers through this file, so it stays a real setup.py.
+"""
+
+from setuptools import find_packages, setup
+
+TENSORFLOW = "tensorflow>=2.21,<2.22"
+SERVING_API = "tensorflow-serving-api>=2.19,<2.22"
+BEAM = "apache-beam>=2.77,<2.78"
+
+EXTRAS = {
+    "server": [TENSORFLOW, SERVING_API],
+    "pipeline": [
+        "tfx>=1.21,<1.22",
+        TENSORFLOW,
+        SERVING_API,
+        BEAM,
+        "matplotlib>=3.9",
+        "pydantic>=2.7,<3",
+        "PyYAML>=6.0",
+        "scikit-image>=0.25",
+    ],
+    "batch": [BEAM],
+    "web": ["fastapi>=0.115", "uvicorn>=0.34", "python-multipart>=0.0.20"],
+    "kubeflow": ["tfx[kfp]>=1.21,<1.22"],
+    "airflow": ["apache-airflow>=2.11,<3"],
+    "dev": [
+        "hypothesis>=6.100",
+        "mypy>=1.13",
+        "pytest>=8.3",
+        "pytest-timeout>=2.3",
+        "ruff>=0.9",
+        "scikit-image>=0.25",
+        "scikit-learn>=1.5",
+        "types-protobuf>=5",
+        "types-PyYAML>=6.0",
+    ],
+}
+
+setup(
+    name="tintype",
+    version="0.1.0",
+    description="Colours black-and-white photographs: a conditional GAN, its TFX pipeline and its serving.",
+    python_requires=">=3.11,<3.12",
+    packages=find_packages(include=["tintype*", "pipeline*", "components*", "serving*"]),
+    package_data={
+        "pipeline": ["configs/*.yaml"],
+        "components.image_example_gen": ["*.pbtxt"],
+    },
+    install_requires=[
+        "grpcio>=1.62",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.9",
+        "Pillow>=10.3",
+        "protobuf>=4.25",
+        "rich>=13.7",
+        "typer>=0.12",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["tintype=tintype.cli:main"]},
+)

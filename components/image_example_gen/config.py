@@ -1,0 +1,35 @@
+"""What the ingestion of photographs may be told."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Splits(BaseModel):
+    """Shares of the photographs, in parts of their sum, given to each split by a hash of the content."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: int = Field(default=8, ge=1)
+    eval: int = Field(default=1, ge=1)
+    test: int = Field(default=1, ge=1)
+
+
+class DataConfig(BaseModel):
+    """Which photographs are taken in, and in what form they are stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(default=128, ge=16, le=1024, description="side in pixels of the squares the network sees")
+    max_stored_side: int = Field(
+        default=512, ge=32, description="a photo whose longer side is above this is reduced before it is stored"
+    )
+    min_side: int = Field(default=32, ge=8, description="a photo whose shorter side is below this is left out")
+    max_pixels: int = Field(
+        default=100_000_000, ge=1, description="a photo above this is left out, judged from its header"
+    )
+    min_colorfulness: float = Field(
+        default=4.0, ge=0, description="a photo under this (Hasler and Suesstrunk's M3) is gray and left out"
+    )
+    max_unreadable_share: float = Field(
+        default=0.05, ge=0, le=1, description="more files than this share unreadable stop the run"
+    )
+    splits: Splits = Splits()

@@ -1,0 +1,28 @@
+"""The errors a user of Tintype may see; each message says what is wrong and with what."""
+
+
+class TintypeError(Exception):
+    """Base of every error that is not a bug of Tintype. The command line prints its message, no traceback."""
+
+
+class PhotoError(TintypeError):
+    """A photograph cannot be used.
+
+    Attributes:
+        reason: one of `empty`, `not_an_image`, `truncated`, `unreadable`, `too_many_pixels`, `too_small`, `gray`,
+            `duplicate`; reports count by it.
+        detail: what exactly is wrong, in words.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class ServerUnavailable(TintypeError):
+    """The server did not answer: wrong address, not started, or gone."""
+
+
+class ServerRefused(TintypeError):
+    """The server answered with an error; the message carries its status code and its words."""

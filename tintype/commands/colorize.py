@@ -1,0 +1,6 @@
+"""`tintype colorize`."""
+
+
+def colorize() -> None:
+    """Colour photographs."""
+    raise NotImplementedError

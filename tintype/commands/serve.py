@@ -1,0 +1,6 @@
+"""`tintype serve`."""
+
+
+def serve() -> None:
+    """Serve a model."""
+    raise NotImplementedError

@@ -20,9 +20,9 @@ lint: bootstrap ## ruff and mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-lock: bootstrap ## make the lock file anew from setup.py
+lock: bootstrap ## mend the lock file after a change of setup.py (LOCK_FLAGS=--upgrade: newest versions)
 	.venv/bin/uv pip compile setup.py --all-extras --python-version 3.11 --python-platform x86_64-manylinux_2_39 \
-	  --generate-hashes --upgrade -q --custom-compile-command "make lock" -o requirements/all.lock
+	  --generate-hashes $(LOCK_FLAGS) -q --custom-compile-command "make lock" -o requirements/all.lock
 
 clean: ## remove what builds and runs left here, the environment too
 	rm -rf build dist *.egg-info .venv .bootstrap.lock

@@ -20,6 +20,7 @@ EXTRAS = {
         "pydantic>=2.7,<3",
         "PyYAML>=6.0",
         "scikit-image>=0.25",
+        "tensorboard>=2.19",
     ],
     "batch": [BEAM],
     "web": ["fastapi>=0.115", "uvicorn>=0.34", "python-multipart>=0.0.20"],

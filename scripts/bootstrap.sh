@@ -119,7 +119,7 @@ main() {
   say "installing the locked packages (about 3 GB; the first time this takes a minute or two)"
   "$VENV/bin/uv" pip install -q --python "$VENV/bin/python" --require-hashes -r "$LOCK" ||
     die "the packages of $LOCK could not be installed; the message above says why."
-  "$VENV/bin/uv" pip install -q --python "$VENV/bin/python" --no-deps --no-build-isolation -e . ||
+  "$VENV/bin/uv" pip install -q --python "$VENV/bin/python" --no-deps --no-build-isolation --config-settings editable_mode=compat -e . ||
     die "tintype itself could not be installed into .venv."
   echo "$stamp" >"$VENV/.complete"
   say "ready in $((SECONDS - started)) s: .venv/bin/tintype --help"

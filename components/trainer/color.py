@@ -1,0 +1,52 @@
+"""CIE L*a*b* in TensorFlow, for the graphs of training and serving; serving/client/color.py is its twin in OpenCV.
+
+Formulae: sRGB from IEC 61966-2-1, L*a*b* from CIE 15:2004 with the white point D65 (2 degrees).
+"""
+
+import tensorflow as tf
+
+WHITE_D65 = (0.95047, 1.0, 1.08883)
+RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+# Where CIE joins the cube root to its tangent: (6/29)^3, and the tangent's slope there.
+_EPSILON = (6 / 29) ** 3
+_SLOPE = (29 / 6) ** 2 / 3
+
+
+def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
+    """sRGB float32 [..., 3] in 0..1 -> L*a*b* float32 [..., 3]; L* in 0..100."""
+    linear = tf.where(rgb <= 0.04045, rgb / 12.92, ((tf.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4)
+    to_xyz = tf.constant(RGB_TO_XYZ, tf.float32) / tf.constant(WHITE_D65, tf.float32)[:, None]
+    xyz = tf.einsum("...c,xc->...x", linear, to_xyz)
+    f = tf.where(xyz > _EPSILON, tf.maximum(xyz, _EPSILON) ** (1 / 3), xyz * _SLOPE + 4 / 29)
+    x, y, z = tf.unstack(f, axis=-1)
+    return tf.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
+    """L*a*b* float32 [..., 3] -> sRGB float32 [..., 3], clipped to 0..1."""
+    lightness, a, b = tf.unstack(lab, axis=-1)
+    y = (lightness + 16) / 116
+    f = tf.stack([y + a / 500, y, y - b / 200], axis=-1)
+    xyz = tf.where(f > 6 / 29, f**3, (f - 4 / 29) / _SLOPE)
+    to_rgb = tf.linalg.inv(tf.constant(RGB_TO_XYZ, tf.float32)) * tf.constant(WHITE_D65, tf.float32)
+    linear = tf.clip_by_value(tf.einsum("...x,cx->...c", xyz, to_rgb), 0.0, 1.0)
+    return tf.where(linear <= 0.0031308, 12.92 * linear, 1.055 * tf.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def to_network_range(lab: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """L*a*b* [..., 3] -> lightness [..., 1] as L/50 - 1 and colour [..., 2] as ab/127.5, both about -1..1."""
+    return lightness_to_network(lab[..., :1]), lab[..., 1:] / 127.5
+
+
+def lightness_to_network(lightness: tf.Tensor) -> tf.Tensor:
+    """L* 0..100 -> -1..1."""
+    return lightness / 50.0 - 1.0
+
+
+def ab_from_network(color: tf.Tensor) -> tf.Tensor:
+    """The generator's output -1..1 -> a*b* in their own units."""
+    return color * 127.5

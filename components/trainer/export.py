@@ -1,0 +1,139 @@
+"""The exported SavedModel: one client contract whatever the recipe.
+
+Signatures:
+    serving_default: L float32 [N, H, W, 1], L* 0..100 -> ab float32 [N, H, W, 2], a*b* in their own units.
+    colorize_bytes: encoded photographs, string [N] -> encoded colour JPEGs of the same sizes, string [N].
+    describe: string [N], ignored -> per row recipe, size (side trained at), stride (the sides' divisor), fingerprint.
+"""
+
+import hashlib
+
+import keras
+import tensorflow as tf
+
+from components.trainer import color
+from components.trainer.config import TrainerConfig
+from components.trainer.networks import build_generator
+
+JPEG_QUALITY = 92
+
+
+def export_saved_model(generator: keras.Model, config: TrainerConfig, folder: str, *, warmup_photo) -> None:
+    """Write `generator` with the serving contract.
+
+    Args:
+        generator: the network to serve; it is not changed.
+        config: the recipe it was trained by.
+        folder: where saved_model.pb goes.
+        warmup_photo: uint8 [S, S, 3], sent to every signature when a server loads the model.
+    """
+    servable = Servable(without_spectral_normalization(generator, config), config)
+    tf.saved_model.save(
+        servable,
+        folder,
+        signatures={
+            "serving_default": servable.colorize_lightness,
+            "colorize_bytes": servable.colorize_bytes,
+            "describe": servable.describe,
+        },
+    )
+    _write_warmup_requests(folder, warmup_photo)
+
+
+def without_spectral_normalization(generator: keras.Model, config: TrainerConfig) -> keras.Model:
+    """The same function with every kernel divided once and for all, so that no request pays for power iterations."""
+    network = config.network.model_copy(
+        update={"generator": config.network.generator.model_copy(update={"spectral_norm_iterations": 0})}
+    )
+    plain = build_generator(network, batch_norm_momentum=config.train.batch_norm_momentum, seed=config.seed)
+    for layer in plain.layers:
+        trained = generator.get_layer(layer.name)
+        weights = {weight.name: weight.numpy() for weight in trained.weights}
+        if hasattr(trained, "normalized_kernel"):
+            weights["kernel"] = trained.normalized_kernel(training=False).numpy()
+        layer.set_weights([weights[weight.name] for weight in layer.weights])
+    return plain
+
+
+def weights_fingerprint(model: keras.Model) -> str:
+    """Sixteen hexadecimal digits that change with any weight."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(weight.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Servable(tf.Module):
+    """A generator in the form that is served; scaling to the network's range happens inside the graph."""
+
+    def __init__(self, generator: keras.Model, config: TrainerConfig):
+        super().__init__()
+        self.generator = generator
+        self._recipe = config.recipe
+        self._size = config.size
+        self._stride = config.network.generator.stride
+        self._fingerprint = weights_fingerprint(generator)
+
+    def _ab(self, lightness: tf.Tensor) -> tf.Tensor:
+        return color.ab_from_network(self.generator(color.lightness_to_network(lightness), training=False))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="L")])
+    def colorize_lightness(self, L: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: N803
+        """The signature serving_default."""
+        return {"ab": self._ab(L)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="bytes")])
+    def colorize_bytes(self, bytes: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: A002
+        """The signature colorize_bytes. Orientation tags and colour profiles are the thin client's business."""
+        return {"bytes": tf.map_fn(self._colorize_one, bytes, fn_output_signature=tf.string)}
+
+    def _colorize_one(self, encoded: tf.Tensor) -> tf.Tensor:
+        rgb = tf.io.decode_image(encoded, channels=3, dtype=tf.uint8, expand_animations=False)
+        rgb.set_shape([None, None, 3])
+        lightness = color.rgb_to_lab(tf.cast(rgb, tf.float32) / 255.0)[..., :1]
+        height, width = tf.unstack(tf.shape(rgb)[:2])
+        # Fit into the square the network knows, the edge pixels repeated around it.
+        scale = self._size / tf.maximum(height, width)
+        inner_height = tf.maximum(1, tf.cast(tf.round(tf.cast(height, tf.float64) * scale), tf.int32))
+        inner_width = tf.maximum(1, tf.cast(tf.round(tf.cast(width, tf.float64) * scale), tf.int32))
+        small = tf.image.resize(lightness, [inner_height, inner_width], antialias=True)
+        top, left = (self._size - inner_height) // 2, (self._size - inner_width) // 2
+        square = tf.gather(small, tf.clip_by_value(tf.range(self._size) - top, 0, inner_height - 1), axis=0)
+        square = tf.gather(square, tf.clip_by_value(tf.range(self._size) - left, 0, inner_width - 1), axis=1)
+        ab = self._ab(square[None])[0, top : top + inner_height, left : left + inner_width]
+        lab = tf.concat([lightness, tf.image.resize(ab, [height, width])], axis=-1)
+        colored = tf.cast(tf.round(color.lab_to_rgb(lab) * 255.0), tf.uint8)
+        return tf.io.encode_jpeg(colored, quality=JPEG_QUALITY)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="name")])
+    def describe(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature describe; it takes an input because batching refuses a signature without one."""
+        count = tf.shape(name)[:1]
+        return {
+            "recipe": tf.fill(count, self._recipe),
+            "size": tf.fill(count, self._size),
+            "stride": tf.fill(count, self._stride),
+            "fingerprint": tf.fill(count, self._fingerprint),
+        }
+
+
+def _write_warmup_requests(folder: str, photo) -> None:
+    """TensorFlow Serving replays these before it calls a version available."""
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    lightness = color.rgb_to_lab(tf.cast(photo, tf.float32)[None] / 255.0)[..., :1]
+    requests = {
+        "serving_default": {"L": lightness},
+        "colorize_bytes": {"bytes": tf.io.encode_jpeg(photo)[None]},
+        "describe": {"name": tf.constant(["warm-up"])},
+    }
+    tf.io.gfile.makedirs(f"{folder}/assets.extra")
+    with tf.io.TFRecordWriter(f"{folder}/assets.extra/tf_serving_warmup_requests") as writer:
+        for signature, inputs in requests.items():
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name = "warm-up"
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            writer.write(log.SerializeToString())

@@ -1,0 +1,151 @@
+"""The conditional GAN: two networks, two optimisers, one step of training, and the moving average that is kept."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.trainer import color, losses
+from components.trainer.config import TrainerConfig
+from components.trainer.networks import build_discriminator, build_generator
+
+
+class ColorGan:
+    """Generator and discriminator under the current strategy; make it inside `strategy.scope()`.
+
+    Attributes:
+        generator, discriminator: the networks that are trained.
+        averaged: a generator whose weights are the moving average of the trained one's. It is what is measured and
+            exported, because the raw generator swings from step to step while the two networks compete.
+    """
+
+    def __init__(self, config: TrainerConfig):
+        self.config = config
+        self.strategy = tf.distribute.get_strategy()
+        keras.utils.set_random_seed(config.seed)
+        momentum = config.train.batch_norm_momentum
+        self.generator = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
+        self.discriminator = build_discriminator(config.network, batch_norm_momentum=momentum, seed=config.seed + 1)
+        self.averaged = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        adam = config.train.optimizer
+        self.generator_optimizer = keras.optimizers.Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2)
+        self.discriminator_optimizer = keras.optimizers.Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2)
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    @tf.function
+    def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Take `count` steps without returning to Python; the mean of each reading of `replica_step` over them."""
+        readings = self._distributed_step(next(batches))
+        for _ in tf.range(count - 1):
+            new = self._distributed_step(next(batches))
+            readings = {name: readings[name] + new[name] for name in readings}
+        return {name: total / tf.cast(count, tf.float32) for name, total in readings.items()}
+
+    def _distributed_step(self, batch) -> dict[str, tf.Tensor]:
+        per_replica = self.strategy.run(self._replica_step, args=(batch,))
+        readings = {
+            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+            for name, value in per_replica.items()
+        }
+        self._average_weights()
+        return readings
+
+    def _replica_step(self, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One step on this replica's share of the batch, uint8 [n, S, S, 3].
+
+        The generator runs once: both losses are read from the same output, and the discriminator sees real and
+        generated photographs apart, each with its own batch statistics.
+        """
+        loss = self.config.train.loss
+        lightness, real = color.to_network_range(color.rgb_to_lab(tf.cast(rgb, tf.float32) / 255.0))
+        global_batch = tf.cast(self.config.train.batch_size, tf.float32)
+        adversarial = discriminator = real_score = fake_score = tf.constant(0.0)
+
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(lightness, training=True)
+            reconstruction = tf.reduce_sum(losses.reconstruction_loss(loss.reconstruction, real, fake)) / global_batch
+            if loss.adversarial_weight > 0:
+                real_logits = self.discriminator([lightness, real], training=True)
+                fake_logits = self.discriminator([lightness, fake], training=True)
+                adversarial = tf.reduce_sum(losses.adversarial_loss(loss.adversarial, fake_logits)) / global_batch
+                discriminator = (
+                    tf.reduce_sum(
+                        losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
+                    )
+                    / global_batch
+                )
+                real_score = _share_called_real(real_logits, global_batch)
+                fake_score = _share_called_real(fake_logits, global_batch)
+            generator = loss.reconstruction_weight * reconstruction + loss.adversarial_weight * adversarial
+
+        generator_gradients = tape.gradient(generator, self.generator.trainable_variables)
+        if loss.adversarial_weight > 0:
+            discriminator_gradients = tape.gradient(discriminator, self.discriminator.trainable_variables)
+            self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator.trainable_variables)
+        self.generator_optimizer.apply(generator_gradients, self.generator.trainable_variables)
+
+        replicas = tf.cast(self.strategy.num_replicas_in_sync, tf.float32)
+        return {
+            "generator_loss": generator,
+            "reconstruction_loss": reconstruction,
+            "adversarial_loss": adversarial,
+            "discriminator_loss": discriminator,
+            "real_called_real": real_score,
+            "generated_called_real": fake_score,
+            "generator_gradient_norm": tf.linalg.global_norm(generator_gradients) / replicas,
+        }
+
+    def _average_weights(self) -> None:
+        """average += (1 - decay) * (weight - average), with a shorter memory while the run is young."""
+        self.step.assign_add(1)
+        young = (1.0 + tf.cast(self.step, tf.float32)) / (10.0 + tf.cast(self.step, tf.float32))
+        decay = tf.minimum(self.config.train.moving_average_decay, young)
+
+        def move(average, weight):
+            average.assign_sub((1.0 - decay) * (average - weight))
+
+        for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
+            self.strategy.extended.update(average.value, move, args=(weight.value,))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    def colorize(self, rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Colour photographs with the averaged weights.
+
+        Args:
+            rgb: uint8 [N, S, S, 3], the true photographs, of which only the lightness is used.
+
+        Returns:
+            gray and coloured photographs, float32 [N, S, S, 3] in 0..1, and the predicted a*b*, float32 [N, S, S, 2].
+        """
+        lab = color.rgb_to_lab(tf.cast(rgb, tf.float32) / 255.0)
+        lightness = lab[..., :1]
+        ab = color.ab_from_network(self.averaged(color.lightness_to_network(lightness), training=False))
+        gray = color.lab_to_rgb(tf.concat([lightness, tf.zeros_like(ab)], axis=-1))
+        return gray, color.lab_to_rgb(tf.concat([lightness, ab], axis=-1)), ab
+
+    def measure(self, rgb: tf.Tensor) -> tuple[dict[str, float], np.ndarray]:
+        """Quick figures on held-out squares, for the eye of whoever watches; the Evaluator's are the ones that count.
+
+        Args:
+            rgb: uint8 [N, S, S, 3].
+
+        Returns:
+            psnr_gain_db and ab_mae_ratio, both against the gray photo, and a picture uint8 [H, W, 3] of up to eight
+            columns: gray above coloured above true.
+        """
+        chunks = [self.colorize(rgb[start : start + 16]) for start in range(0, len(rgb), 16)]
+        gray, colored, ab = (tf.concat(parts, axis=0) for parts in zip(*chunks, strict=True))
+        true = tf.cast(rgb, tf.float32) / 255.0
+        true_ab = color.rgb_to_lab(true)[..., 1:]
+        figures = {
+            "psnr_gain_db": float(tf.reduce_mean(tf.image.psnr(true, colored, 1.0) - tf.image.psnr(true, gray, 1.0))),
+            "ab_mae_ratio": float(tf.reduce_mean(tf.abs(ab - true_ab)) / tf.reduce_mean(tf.abs(true_ab))),
+        }
+        rows = [np.concatenate(list(photos[:8].numpy()), axis=1) for photos in (gray, colored, true)]
+        return figures, np.round(np.concatenate(rows, axis=0) * 255).astype(np.uint8)
+
+
+def _share_called_real(logits: tf.Tensor, global_batch: tf.Tensor) -> tf.Tensor:
+    per_photo = tf.reduce_mean(tf.cast(logits > 0, tf.float32), axis=[1, 2, 3])
+    return tf.reduce_sum(per_photo) / global_batch

@@ -1,0 +1,68 @@
+"""Convolutions whose kernels are divided by their largest singular value (Miyato et al. 2018).
+
+The kernel that is trained stays as it is and the division happens in the forward pass, so that the gradient flows
+through the singular value as in the paper. keras.layers.SpectralNormalization instead overwrites the kernel with its
+normalised self, which a distribution strategy does not allow inside a replica.
+"""
+
+import keras
+from keras import ops
+
+
+class _SpectralNormalization:
+    """Mixed into a convolution: a left singular vector as state, refined by power iterations while training."""
+
+    def __init__(self, *args, power_iterations: int, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.power_iterations = power_iterations
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.left_vector = self.add_weight(
+            shape=(1, self.kernel.shape[-1]),
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            trainable=False,
+            name="left_vector",
+            aggregation="only_first_replica",
+        )
+
+    def normalized_kernel(self, training: bool):
+        """The kernel divided by its spectral norm, that of the matrix [height * width * next-to-last, last]."""
+        matrix = ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
+        # The vectors are constants for the gradient: only sigma = v W u depends on the kernel.
+        fixed = ops.stop_gradient(matrix)
+        left = ops.convert_to_tensor(self.left_vector)
+        for _ in range(self.power_iterations if training else 1):
+            right = _unit(ops.matmul(left, ops.transpose(fixed)))
+            left = _unit(ops.matmul(right, fixed))
+        if training:
+            self.left_vector.assign(left)
+        sigma = ops.sum(ops.matmul(right, matrix) * left)
+        return self.kernel / (sigma + 1e-12)
+
+    def get_config(self):
+        return {**super().get_config(), "power_iterations": self.power_iterations}
+
+
+def _unit(vector):
+    return vector / (ops.norm(vector) + 1e-12)
+
+
+class SpectralConv2D(_SpectralNormalization, keras.layers.Conv2D):
+    """Conv2D under spectral normalisation; `power_iterations` a training step."""
+
+    def call(self, inputs, training=False):
+        """Convolve [N, H, W, C] with the normalised kernel."""
+        outputs = ops.conv(inputs, self.normalized_kernel(training), strides=self.strides, padding=self.padding)
+        return outputs + self.bias if self.use_bias else outputs
+
+
+class SpectralConv2DTranspose(_SpectralNormalization, keras.layers.Conv2DTranspose):
+    """Conv2DTranspose under spectral normalisation; `power_iterations` a training step."""
+
+    def call(self, inputs, training=False):
+        """Transposed convolution of [N, H, W, C] with the normalised kernel."""
+        outputs = ops.conv_transpose(
+            inputs, self.normalized_kernel(training), strides=self.strides, padding=self.padding
+        )
+        return outputs + self.bias if self.use_bias else outputs

@@ -10,7 +10,7 @@ from components.canary.config import CanaryConfig
 from components.evaluator.config import EvaluateConfig
 from components.image_example_gen.config import DataConfig
 from components.pusher.config import PushConfig
-from components.trainer.config import NetworkConfig, TrainConfig
+from components.trainer.config import NetworkConfig, TrainConfig, TrainerConfig
 from serving.client.errors import TintypeError
 
 RECIPES = Path(__file__).parent / "configs"
@@ -41,6 +41,12 @@ class RunConfig(BaseModel):
         if self.data.size % stride:
             raise ValueError(f"data.size must be a multiple of {stride} for {self.recipe}, got {self.data.size}")
         return self
+
+    def trainer_config(self) -> TrainerConfig:
+        """The part of the run that decides the weights."""
+        return TrainerConfig(
+            recipe=self.recipe, seed=self.seed, size=self.data.size, network=self.network, train=self.train
+        )
 
 
 def recipe_names() -> list[str]:

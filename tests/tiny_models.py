@@ -29,7 +29,5 @@ def write_tiny_model(
             }
 
     tiny = Tiny()
-    tf.saved_model.save(
-        tiny, str(folder), signatures={"serving_default": tiny.colorize, "describe": tiny.describe}
-    )
+    tf.saved_model.save(tiny, str(folder), signatures={"serving_default": tiny.colorize, "describe": tiny.describe})
     return folder

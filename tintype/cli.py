@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from tintype.commands import colorize, serve
+from tintype.commands import colorize, demo, run, serve
 
 app = typer.Typer(
     name="tintype",
@@ -14,6 +14,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
 app.command("serve")(serve.serve)
 app.command("colorize")(colorize.colorize)
 

@@ -83,7 +83,7 @@ class Servable(tf.Module):
         return {"ab": self._ab(L)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="bytes")])
-    def colorize_bytes(self, bytes: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: A002
+    def colorize_bytes(self, bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature colorize_bytes. Orientation tags and colour profiles are the thin client's business."""
         return {"bytes": tf.map_fn(self._colorize_one, bytes, fn_output_signature=tf.string)}
 

@@ -21,7 +21,6 @@ class ColorGan:
     def __init__(self, config: TrainerConfig):
         self.config = config
         self.strategy = tf.distribute.get_strategy()
-        keras.utils.set_random_seed(config.seed)
         momentum = config.train.batch_norm_momentum
         self.generator = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
         self.discriminator = build_discriminator(config.network, batch_norm_momentum=momentum, seed=config.seed + 1)

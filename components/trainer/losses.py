@@ -18,7 +18,7 @@ def discriminator_loss(kind: str, real_logits: tf.Tensor, fake_logits: tf.Tensor
         kind: `non_saturating` (cross-entropy, Goodfellow et al. 2014) or `hinge` (Lim and Ye 2017).
         real_logits: float32 [N, h, w, 1] on true photographs.
         fake_logits: float32 [N, h, w, 1] on generated ones.
-        label_smoothing: one-sided (Salimans et al. 2016), for cross-entropy alone: real photos have the target 1 - this.
+        label_smoothing: one-sided (Salimans et al. 2016), of cross-entropy: real photos' target is 1 - this.
     """
     if kind == "hinge":
         return 0.5 * (_per_example(tf.nn.relu(1.0 - real_logits)) + _per_example(tf.nn.relu(1.0 + fake_logits)))

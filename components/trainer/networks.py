@@ -95,7 +95,7 @@ def _conv(filters: int, stride: int, power_iterations: int, draws: _Draws, *, na
         "name": name,
     }
     if power_iterations:
-        return SpectralConv2D(filters, 4, power_iterations=power_iterations, **settings)
+        return SpectralConv2D(filters, 4, power_iterations=power_iterations, seed=draws.seed(), **settings)
     return layers.Conv2D(filters, 4, **settings)
 
 
@@ -108,5 +108,5 @@ def _conv_transpose(filters: int, power_iterations: int, draws: _Draws, *, name:
         "name": name,
     }
     if power_iterations:
-        return SpectralConv2DTranspose(filters, 4, power_iterations=power_iterations, **settings)
+        return SpectralConv2DTranspose(filters, 4, power_iterations=power_iterations, seed=draws.seed(), **settings)
     return layers.Conv2DTranspose(filters, 4, **settings)

@@ -12,15 +12,16 @@ from keras import ops
 class _SpectralNormalization:
     """Mixed into a convolution: a left singular vector as state, refined by power iterations while training."""
 
-    def __init__(self, *args, power_iterations: int, **kwargs):
+    def __init__(self, *args, power_iterations: int, seed: int, **kwargs):
         super().__init__(*args, **kwargs)
         self.power_iterations = power_iterations
+        self.seed = seed
 
     def build(self, input_shape):
         super().build(input_shape)
         self.left_vector = self.add_weight(
             shape=(1, self.kernel.shape[-1]),
-            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02, seed=self.seed),
             trainable=False,
             name="left_vector",
             aggregation="only_first_replica",
@@ -41,7 +42,7 @@ class _SpectralNormalization:
         return self.kernel / (sigma + 1e-12)
 
     def get_config(self):
-        return {**super().get_config(), "power_iterations": self.power_iterations}
+        return {**super().get_config(), "power_iterations": self.power_iterations, "seed": self.seed}
 
 
 def _unit(vector):

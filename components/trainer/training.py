@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -22,7 +23,7 @@ from components.trainer.strategy import choose_strategy
 from serving.client.errors import TintypeError
 
 
-class TrainingDiverged(TintypeError):
+class TrainingDivergedError(TintypeError):
     """The losses left the finite numbers before there were any good weights to keep."""
 
 
@@ -65,11 +66,13 @@ def train(
         run_folder: where TensorBoard's events, picture grids, curves.png and training.json go.
 
     Raises:
-        TrainingDiverged: the losses were not finite before the first reading.
+        TrainingDivergedError: the losses were not finite before the first reading.
     """
     strategy, why = choose_strategy(config.train.strategy)
     logging.info("%s: %s", type(strategy).__name__, why)
     settings = config.train
+    # Before the data: TensorFlow mixes the global seed into the seeds of the dataset's own operations.
+    keras.utils.set_random_seed(config.seed)
     batches = iter(
         strategy.experimental_distribute_dataset(
             training_batches(
@@ -157,7 +160,7 @@ def _fit(gan: ColorGan, batches, held_out: tf.Tensor, summary: TrainingSummary, 
 def _keep_last_good(gan: ColorGan, last_good: list[np.ndarray] | None, readings: dict[str, float], step: int) -> None:
     wrong = ", ".join(f"{name}={value}" for name, value in readings.items() if not math.isfinite(value))
     if last_good is None:
-        raise TrainingDiverged(
+        raise TrainingDivergedError(
             f"training diverged in its first {step} step(s) ({wrong}); lower train.optimizer's learning rates"
         )
     logging.error("training diverged by step %d (%s): stopped; the last good weights are kept", step, wrong)

@@ -143,7 +143,7 @@ def test_a_removal_that_is_interrupted_leaves_no_half_version(model, tmp_path, m
 
 
 def test_two_pushes_at_once_both_arrive(tmp_path):
-    model = write_model(tmp_path / "model", megabytes=16)
+    model = write_model(tmp_path / "model", megabytes=64)
     process = multiprocessing.get_context("fork").Process
     pushes = [
         process(target=publish, args=(str(model), str(tmp_path / "base")), kwargs={"keep_versions": 5})

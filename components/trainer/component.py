@@ -1,0 +1,49 @@
+"""The Trainer component: validated examples in, a servable model and the record of its training out."""
+
+from typing import Any, ClassVar
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, component_spec, standard_artifacts
+
+from components.data_gate.verdict import DataVerdict
+from components.trainer import executor
+from components.trainer.config import TrainerConfig
+
+
+class TrainerSpec(component_spec.ComponentSpec):
+    """What goes in and out of the Trainer."""
+
+    PARAMETERS: ClassVar[dict[str, Any]] = {"trainer_config": component_spec.ExecutionParameter(type=str)}
+    INPUTS: ClassVar[dict[str, Any]] = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "verdict": component_spec.ChannelParameter(type=DataVerdict),
+    }
+    OUTPUTS: ClassVar[dict[str, Any]] = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+
+
+class Trainer(base_component.BaseComponent):
+    """Trains the conditional GAN of a recipe under a tf.distribute strategy.
+
+    Args:
+        examples: photographs with the splits `train` and `eval`.
+        verdict: the DataGate's; asked for so that nothing is trained on data that was refused.
+        config: the recipe.
+    """
+
+    SPEC_CLASS = TrainerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(self, examples: types.BaseChannel, verdict: types.BaseChannel, config: TrainerConfig):
+        super().__init__(
+            TrainerSpec(
+                trainer_config=config.model_dump_json(),
+                examples=examples,
+                verdict=verdict,
+                model=channel.Channel(type=standard_artifacts.Model),
+                model_run=channel.Channel(type=standard_artifacts.ModelRun),
+            )
+        )

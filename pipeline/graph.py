@@ -1,0 +1,76 @@
+"""The pipeline: which components run, in which order, and what flows between them."""
+
+from components.canary.component import Canary
+from tfx.components import ExampleValidator, ImportSchemaGen, StatisticsGen
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+
+from components.data_gate.component import DataGate
+from components.evaluator.component import Evaluator
+from components.image_example_gen.component import SCHEMA_FILE, ImageExampleGen
+from components.pusher.component import Pusher
+from components.trainer.component import Trainer
+from pipeline.config import RunConfig
+
+
+def create_pipeline(
+    config: RunConfig,
+    *,
+    data: str,
+    destination: str,
+    pipeline_root: str,
+    metadata_path: str | None = None,
+    beam_arguments: list[str] | None = None,
+    enable_cache: bool = True,
+) -> Pipeline:
+    """From photographs to a served model.
+
+    Args:
+        config: the run.
+        data: a folder, .zip or .tar of photographs, on any filesystem that Beam knows.
+        destination: the serving base path that blessed models are pushed to.
+        pipeline_root: where the artifacts of every component are kept.
+        metadata_path: the SQLite file of ML Metadata on this machine; None where the orchestrator has its own.
+        beam_arguments: options for the components that run on Beam.
+        enable_cache: reuse the results of components whose inputs have not changed.
+    """
+    photographs = ImageExampleGen(input_base=data, config=config.data)
+    schema = ImportSchemaGen(schema_file=str(SCHEMA_FILE))
+    statistics = StatisticsGen(examples=photographs.outputs["examples"], schema=schema.outputs["schema"])
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    gate = DataGate(examples=photographs.outputs["examples"], anomalies=validator.outputs["anomalies"])
+    trainer = Trainer(
+        examples=photographs.outputs["examples"],
+        verdict=gate.outputs["verdict"],
+        config=config.trainer_config(),
+    )
+    evaluator = Evaluator(
+        examples=photographs.outputs["examples"],
+        model=trainer.outputs["model"],
+        config=config.evaluate,
+        served_base_path=destination,
+    )
+    canary = Canary(
+        model=trainer.outputs["model"],
+        examples=photographs.outputs["examples"],
+        config=config.canary,
+    )
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=canary.outputs["blessing"],
+        config=config.push.model_copy(update={"destination": destination}),
+    )
+    return Pipeline(
+        pipeline_name=f"tintype-{config.recipe}",
+        pipeline_root=pipeline_root,
+        components=[photographs, schema, statistics, validator, gate, trainer, evaluator, canary, pusher],
+        metadata_connection_config=metadata_path and metadata.sqlite_metadata_connection_config(metadata_path),
+        beam_pipeline_args=beam_arguments,
+        enable_cache=enable_cache,
+    )
+
+
+def default_destination(config: RunConfig, out: str) -> str:
+    """The serving base path of a run that names none: inside its output folder, by the model's name."""
+    return config.push.destination or f"{out}/serving/{config.model_name}"

@@ -1,0 +1,111 @@
+"""The pipeline on this machine: TFX's LocalDagRunner, SQLite metadata, a line for every component."""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from pipeline.config import RunConfig
+from serving.client.errors import TintypeError
+
+PACKAGES = Path(__file__).parents[2]
+
+
+def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = False, workers: int = 1):
+    """Run the pipeline here and say what it did.
+
+    Args:
+        config: the run.
+        data: a folder, .zip or .tar of photographs.
+        out: the run's own folder: artifacts in `pipeline`, `metadata.sqlite`, and, unless the config says otherwise,
+            the serving base path `serving/<model name>`. A second run with the same folder reuses what has not changed.
+        verbose: show every line that TFX and Beam log.
+        workers: processes that Beam may use; 1 stays in this process, 0 takes one for every core.
+
+    Returns:
+        the RunReport of the run.
+
+    Raises:
+        TintypeError: a component refused its input; its message says why.
+    """
+    # Before TensorFlow is imported: its C++ side reads this once.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
+    _check_writable(Path(out))
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+    from pipeline.graph import create_pipeline, default_destination
+    from pipeline.run_report import read_run_report
+
+    out = Path(out).resolve()
+    destination = default_destination(config, str(out))
+    pipeline = create_pipeline(
+        config,
+        data=data if "://" in data else str(Path(data).resolve()),
+        destination=destination,
+        pipeline_root=str(out / "pipeline"),
+        metadata_path=str(out / "metadata.sqlite"),
+        beam_arguments=_beam_arguments(workers),
+    )
+    started = time.time()
+    with _ComponentLines(verbose):
+        LocalDagRunner().run(pipeline)
+    return read_run_report(out / "metadata.sqlite", pipeline.pipeline_info.pipeline_name, since=started)
+
+
+def _beam_arguments(workers: int) -> list[str]:
+    if workers == 1:
+        return ["--direct_running_mode=in_memory"]
+    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
+
+
+class _ComponentLines(logging.Handler):
+    """Turns TFX's log into a line per component, and lets through what Tintype's own components say."""
+
+    def __init__(self, verbose: bool):
+        super().__init__()
+        self._verbose = verbose
+        self._started = 0.0
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("absl")
+        self._before = (self._logger.level, self._logger.propagate)
+        self._logger.setLevel(logging.INFO)
+        self._logger.propagate = self._verbose
+        self._logger.addHandler(self)
+        if not self._verbose:
+            for name in ("apache_beam", "tensorflow", "root", "py.warnings"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+
+    def __exit__(self, *_) -> None:
+        self._logger.removeHandler(self)
+        self._logger.level, self._logger.propagate = self._before
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message.startswith("Component ") and message.endswith(" is running."):
+            self._started = time.monotonic()
+            self._say(f"{message.split()[1]} ...")
+        elif message.startswith("Component ") and message.endswith(" is finished."):
+            self._say(f"{message.split()[1]} done in {time.monotonic() - self._started:.1f} s")
+        elif not self._verbose and _is_ours(record):
+            self._say(f"  {message}")
+
+    @staticmethod
+    def _say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    path = Path(record.pathname)
+    return path.is_relative_to(PACKAGES / "components") or path.is_relative_to(PACKAGES / "serving")

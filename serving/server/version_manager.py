@@ -1,0 +1,360 @@
+"""Decides which version of a model is loaded, served and unloaded, from what lies under its base path."""
+
+import enum
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+log = logging.getLogger(__name__)
+
+SAVED_MODEL_FILE = "saved_model.pb"
+_LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving's version is an int64
+_UNKNOWN_ERROR = 2  # google.rpc.Code.UNKNOWN: an error that does not come from TensorFlow
+
+ServableT = TypeVar("ServableT")
+
+
+class State(enum.IntEnum):
+    """The life of a version; the numbers are those of TensorFlow Serving's ModelVersionStatus.State."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """What is known of one version.
+
+    Attributes:
+        version: the name of its folder as a number.
+        state: where in its life it is.
+        error_code: google.rpc.Code of the last attempt to load it, if that failed; else 0.
+        error_message: the words of that error; empty when there is none.
+    """
+
+    version: int
+    state: State
+    error_code: int = 0
+    error_message: str = ""
+
+
+class VersionUnavailableError(LookupError):
+    """No version is available, or not the one that was asked for."""
+
+
+@dataclass(eq=False)
+class _Version(Generic[ServableT]):
+    number: int
+    path: Path
+    aspired: bool = True
+    state: State = State.START
+    servable: ServableT | None = None
+    in_flight: int = 0
+    error_code: int = 0
+    error_message: str = ""
+    # Set when the version is no longer wanted: ends the waiting between two attempts to load it.
+    unwanted: threading.Event = field(default_factory=threading.Event)
+
+    def status(self) -> VersionStatus:
+        return VersionStatus(self.number, self.state, self.error_code, self.error_message)
+
+
+class VersionManager(Generic[ServableT]):
+    """Keeps the newest version under a base path served, as TensorFlow Serving's AspiredVersionsManager does.
+
+    WHAT IS ASPIRED. Every poll looks for `<base path>/<integer>/saved_model.pb`. The version with the greatest number
+    is the one aspired version; all others are not aspired. Entries whose name is not purely decimal digits, whose
+    number does not fit an int64, or that lack `saved_model.pb` do not exist for the manager, so a model may be copied
+    under another name and renamed into place. A base path that cannot be read says nothing: the aspired version stays
+    what it was. The content of a version is read once; files changed under a number already loaded are not noticed.
+
+    IN WHICH ORDER IT ACTS (TensorFlow Serving's AvailabilityPreservingPolicy). One action at a time, unloading first,
+    because it frees memory:
+      1. A version that is not aspired is unloaded once the aspired one is available, or when another one that is not
+         aspired is available too; the lowest number goes first.
+      2. Otherwise the aspired version is loaded, if that was not tried yet.
+    So a new version is loaded and warmed up before the old one is retired, and memory holds both for that moment.
+    One load runs at a time, in its own thread; polls, requests and unloading go on meanwhile.
+
+    NO SPONTANEOUS UNLOADING. An available version is not unloaded while it is aspired. Neither is the last available
+    one, even when its folder and all others vanish: an emptied base path is taken for an accident (what TensorFlow
+    Serving calls `servable_versions_always_present`). When the folder of the newest version vanishes and an older one
+    is left, the older is loaded, and only then the vanished one unloaded: removing a folder rolls back.
+
+    FAILED LOADS. A load that fails is tried again, `max_num_load_retries` times, `load_retry_interval` seconds apart;
+    the version stays LOADING all that time. The waiting ends early when the version is no longer aspired, because a
+    newer one came or its folder vanished. After the last attempt the version is END with the error, for good: it is
+    tried anew only when its folder vanishes, is missed by a poll, and comes back. What was available stays so. An
+    older version is not loaded in place of a broken one, on a fresh start as little as later: aspired is the newest.
+
+    REQUESTS. `serve()` lends an available version for the time of one request; without a number the greatest available
+    one. A version that is to be unloaded is UNLOADING at once: no new request gets it, the running ones finish, and
+    only when the last has given it back is the servable dropped and the version END. No lock is held while it is lent.
+
+    STATES go START -> LOADING -> AVAILABLE -> UNLOADING -> END, or LOADING -> END with an error. The status of a
+    version outlives the version, so that one can ask what became of it. Every change is logged.
+
+    Args:
+        model_name: only for the log.
+        base_path: the folder of the versions.
+        load: makes the servable from a version's folder, warm-up included; any exception is a failed load.
+        poll_wait_seconds: time between two polls; 0 polls once, at the start.
+        max_num_load_retries: attempts after the first.
+        load_retry_interval: seconds between two attempts.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        base_path: Path,
+        load: Callable[[Path], ServableT],
+        *,
+        poll_wait_seconds: float = 1.0,
+        max_num_load_retries: int = 5,
+        load_retry_interval: float = 60.0,
+    ):
+        self._model_name = model_name
+        self._base_path = base_path
+        self._load_servable = load
+        self._poll_wait_seconds = poll_wait_seconds
+        self._max_num_load_retries = max_num_load_retries
+        self._load_retry_interval = load_retry_interval
+        self._changed = threading.Condition()  # guards everything below; notified at every change of state
+        self._versions: dict[int, _Version[ServableT]] = {}
+        self._stopping = False
+        self._must_act = False
+        self._last_poll_complaint: str | None = None
+        self._loader: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._run, name="version-manager", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll and to act, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """Stop polling, give up a load that is waiting to be tried again, drop every servable.
+
+        Args:
+            timeout: seconds to wait for a load that is running; it cannot be interrupted.
+
+        Returns:
+            Whether all threads of the manager ended in that time.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            self._stopping = True
+            for version in self._versions.values():
+                version.unwanted.set()
+            self._changed.notify_all()
+            threads = [thread for thread in (self._thread, self._loader) if thread is not None and thread.is_alive()]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._changed:
+            for version in self._versions.values():
+                if version.state in (State.START, State.AVAILABLE, State.UNLOADING):
+                    version.servable = None
+                    self._enter(version, State.END)
+        return not any(thread.is_alive() for thread in threads)
+
+    @contextmanager
+    def serve(self, number: int | None = None) -> Iterator[tuple[int, ServableT]]:
+        """Lend the available version `number`, or the greatest available one, for the time of one request.
+
+        Yields:
+            The version's number and its servable; the servable must not be kept.
+
+        Raises:
+            VersionUnavailableError: that version is not available, or none is.
+        """
+        with self._changed:
+            version = self._available(number)
+            version.in_flight += 1
+            servable = version.servable
+        assert servable is not None
+        try:
+            yield version.number, servable
+        finally:
+            with self._changed:
+                version.in_flight -= 1
+                if version.in_flight == 0 and version.state is State.UNLOADING:
+                    self._wake()
+
+    def statuses(self) -> list[VersionStatus]:
+        """Every version ever seen, in the order of their numbers."""
+        with self._changed:
+            return [self._versions[number].status() for number in sorted(self._versions)]
+
+    def wait_for(self, condition: Callable[[list[VersionStatus]], bool], timeout: float) -> bool:
+        """Wait until `condition` holds for the statuses; returns whether it did within `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(self.statuses()), timeout)
+
+    def _available(self, number: int | None) -> _Version[ServableT]:
+        if number is None:
+            available = [version for version in self._versions.values() if version.state is State.AVAILABLE]
+            if not available:
+                raise VersionUnavailableError
+            return max(available, key=lambda version: version.number)
+        found = self._versions.get(number)
+        if found is None or found.state is not State.AVAILABLE:
+            raise VersionUnavailableError
+        return found
+
+    def _run(self) -> None:
+        next_poll = 0.0
+        while True:
+            if time.monotonic() >= next_poll:
+                self._poll()
+                next_poll = time.monotonic() + self._poll_wait_seconds if self._poll_wait_seconds > 0 else float("inf")
+            self._act()
+            with self._changed:
+                wait = None if next_poll == float("inf") else max(0.0, next_poll - time.monotonic())
+                self._changed.wait_for(lambda: self._must_act or self._stopping, wait)
+                if self._stopping:
+                    return
+                self._must_act = False
+
+    def _poll(self) -> None:
+        try:
+            found = versions_under(self._base_path)
+        except OSError as error:
+            self._complain(f"cannot read {error.filename or self._base_path}: {error.strerror or error}")
+            return
+        if found:
+            self._complain(None)
+        else:
+            self._complain(
+                f"no versions of {self._model_name} found under base path {self._base_path}; "
+                f"waiting for a folder named by a number with a {SAVED_MODEL_FILE} in it"
+            )
+        with self._changed:
+            self._aspire(dict([max(found.items())]) if found else {})
+
+    def _complain(self, complaint: str | None) -> None:
+        # Once each time it begins, not at every poll.
+        if complaint is not None and complaint != self._last_poll_complaint:
+            log.warning("%s", complaint)
+        self._last_poll_complaint = complaint
+
+    def _aspire(self, paths: dict[int, Path]) -> None:
+        for version in self._versions.values():
+            if version.aspired and version.number not in paths:
+                version.aspired = False
+                version.unwanted.set()
+                if version.state is State.START:
+                    self._enter(version, State.END)
+        for number, path in paths.items():
+            known = self._versions.get(number)
+            if known is None or (known.state is State.END and not known.aspired):
+                self._versions[number] = _Version(number, path)
+                self._enter(self._versions[number], State.START)
+            elif known.state is State.AVAILABLE:
+                known.aspired = True
+            # A version still loading though unwanted, or unloading, is looked at again when it got to its end.
+
+    def _act(self) -> None:
+        while True:
+            with self._changed:
+                if self._stopping:
+                    return
+                action = next_action(self._versions.values())
+                if action is not None:
+                    kind, version = action
+                    if kind == "unload":
+                        self._enter(version, State.UNLOADING)
+                    else:
+                        self._enter(version, State.LOADING)
+                        self._loader = threading.Thread(
+                            target=self._load, args=[version], name=f"load-version-{version.number}", daemon=True
+                        )
+                        self._loader.start()
+                drained = [
+                    version
+                    for version in self._versions.values()
+                    if version.state is State.UNLOADING and version.in_flight == 0
+                ]
+            if drained:
+                for version in drained:
+                    version.servable = None
+                gc.collect()  # a loaded SavedModel is full of reference cycles; its memory is wanted now
+                with self._changed:
+                    for version in drained:
+                        self._enter(version, State.END)
+            if action is None:
+                return
+
+    def _load(self, version: _Version[ServableT]) -> None:
+        servable = None
+        for attempt in range(1 + self._max_num_load_retries):
+            try:
+                servable = self._load_servable(version.path)
+                break
+            except Exception as error:
+                with self._changed:
+                    version.error_code = getattr(error, "error_code", None) or _UNKNOWN_ERROR
+                    version.error_message = f"{type(error).__name__}: {error}"
+            retries_left = self._max_num_load_retries - attempt
+            log.error(
+                "%s version %d: load failed (%s): %s",
+                self._model_name,
+                version.number,
+                f"next attempt in {self._load_retry_interval:g} s, {retries_left} left" if retries_left else "gave up",
+                version.error_message,
+            )
+            if version.unwanted.wait(self._load_retry_interval if retries_left else 0):
+                break
+        with self._changed:
+            if servable is not None:
+                version.error_code, version.error_message = 0, ""
+            if servable is not None and not self._stopping:
+                version.servable = servable
+                self._enter(version, State.AVAILABLE)
+            else:
+                self._enter(version, State.END)
+            self._wake()
+
+    def _enter(self, version: _Version[ServableT], state: State) -> None:
+        version.state = state
+        log.info("%s version %d: %s", self._model_name, version.number, state.name)
+        self._changed.notify_all()
+
+    def _wake(self) -> None:
+        self._must_act = True
+        self._changed.notify_all()
+
+
+def versions_under(base_path: Path) -> dict[int, Path]:
+    """The versions that lie under `base_path`, by number.
+
+    Raises:
+        OSError: the base path cannot be listed.
+    """
+    found = {}
+    for child in sorted(base_path.iterdir()):
+        if not (child.name.isascii() and child.name.isdigit()):
+            continue
+        if int(child.name) <= _LARGEST_VERSION and (child / SAVED_MODEL_FILE).is_file():
+            found[int(child.name)] = child
+    return found
+
+
+def next_action(versions: Iterable[_Version[Any]]) -> tuple[Literal["load", "unload"], _Version[Any]] | None:
+    """What the availability-preserving policy does next, if anything (see `VersionManager`)."""
+    versions = list(versions)
+    available = [version for version in versions if version.state is State.AVAILABLE]
+    retired = [version for version in available if not version.aspired]
+    if retired and len(available) > 1:
+        return "unload", min(retired, key=lambda version: version.number)
+    if any(version.state is State.LOADING for version in versions):
+        return None
+    waiting = [version for version in versions if version.aspired and version.state is State.START]
+    return ("load", max(waiting, key=lambda version: version.number)) if waiting else None

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from components.evaluator.evaluation import evaluate_saved_model, square_photo
+from components.evaluator.metrics import METRICS
+from components.evaluator.saved_colorizer import SavedColorizer
+from serving.client.errors import TintypeError
+from tests.components.example_artifacts import png, tinted_photo
+from tests.tiny_models import write_tiny_model
+
+
+def test_the_square_is_the_centre_of_the_photo():
+    photo = np.zeros((20, 60, 3), np.uint8)
+    photo[:, 20:40] = (10, 200, 30)
+    assert (square_photo(photo, 8) == (10, 200, 30)).all()
+    assert (square_photo(photo.transpose(1, 0, 2), 32) == (10, 200, 30)).all()
+
+
+def test_a_square_shrinks_by_area_and_comes_out_in_eight_bits():
+    fine = np.zeros((16, 16, 3), np.uint16)
+    fine[::2] = 65535
+    assert (square_photo(fine, 4) == 128).all()
+    assert square_photo(fine, 4).dtype == np.uint8
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[tuple[str, bytes]]:
+    return [("sea" if seed % 3 else "forest", png(tinted_photo(seed))) for seed in range(7)]
+
+
+def test_a_saved_model_is_measured_through_its_signature(photos, tmp_path):
+    model = write_tiny_model(tmp_path / "model", size=32)
+    broken = [("sea", b"not a photo"), ("sea", b"")]
+    metrics = evaluate_saved_model(str(model), broken + photos, batch_size=3)
+    assert set(METRICS) <= set(metrics)
+    assert metrics["n_images"] == metrics["grayscale"]["n_images"] == 7
+    assert metrics["psnr_db"] > 40 > 25 > metrics["grayscale"]["psnr_db"]
+    assert metrics["ab_mae"] < 1 < 5 < metrics["grayscale"]["ab_mae"]
+    assert {label: group["n_images"] for label, group in metrics["labels"].items()} == {"forest": 3, "sea": 4}
+    labels = metrics["labels"].values()
+    assert metrics["ssim"] == pytest.approx(sum(group["ssim"] * group["n_images"] for group in labels) / 7)
+    assert metrics["model"] == {"recipe": "tiny", "size": 32, "stride": 1, "fingerprint": "tiny"}
+    assert metrics["baseline"] is None
+
+
+def test_a_baseline_of_another_size_is_measured_at_the_candidates(photos, tmp_path):
+    model = write_tiny_model(tmp_path / "model", size=32)
+    baseline = write_tiny_model(tmp_path / "baseline", size=16, ab=(18.0, -27.0))
+    metrics = evaluate_saved_model(str(model), photos, baseline_dir=str(baseline))
+    assert metrics["grayscale"]["psnr_db"] < metrics["baseline"]["psnr_db"] < metrics["psnr_db"]
+    assert metrics["baseline"]["colorfulness_truth"] == metrics["colorfulness_truth"]
+    same = evaluate_saved_model(str(model), photos, baseline_dir=str(model))
+    assert same["baseline"]["ab_mae"] == same["ab_mae"]
+
+
+def test_no_readable_photo_is_an_error(tmp_path):
+    model = write_tiny_model(tmp_path / "model")
+    with pytest.raises(TintypeError, match="no photograph could be read"):
+        evaluate_saved_model(str(model), [("sea", b"nothing")])
+
+
+def test_a_model_that_cannot_be_used_is_named(tmp_path):
+    import tensorflow as tf
+
+    with pytest.raises(TintypeError, match="nowhere does not load"):
+        SavedColorizer(str(tmp_path / "nowhere"))
+
+    tf.saved_model.save(tf.Module(), str(tmp_path / "bare"))
+    with pytest.raises(TintypeError, match="bare has no signature 'serving_default'; it has: none"):
+        SavedColorizer(str(tmp_path / "bare"))
+
+    with pytest.raises(TintypeError, match="describes size 0 and stride 1"):
+        SavedColorizer(str(write_tiny_model(tmp_path / "sizeless", size=0)))

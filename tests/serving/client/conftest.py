@@ -1,0 +1,122 @@
+"""Photographs, and a gRPC server that speaks the wire format without TensorFlow and misbehaves on demand."""
+
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.client import wire
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    from skimage import data
+
+    return data.astronaut()[:200, 60:340].copy()
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Encode a Pillow image or an array of uint8 with Pillow."""
+
+    def encode(image, format: str, **options) -> bytes:
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        file = io.BytesIO()
+        image.save(file, format, **options)
+        return file.getvalue()
+
+    return encode
+
+
+@dataclass
+class WireServer:
+    """Answers every lightness with the colour `ab` times L / 100, and describes itself with `size`.
+
+    `failures` are given out first, one per request: a gRPC status code with words.
+    """
+
+    ab: tuple[float, float] = (20.0, -30.0)
+    size: int = 32
+    version: int = 1
+    failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
+    status: list[tuple[int, int]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    squares: list[tuple[int, ...]] = field(default_factory=list)
+    spoil: Callable[[np.ndarray], np.ndarray] | None = None
+    address: str = ""
+
+    def service(self, call):
+        if call.method == wire.PREDICT:
+            return grpc.unary_unary_rpc_method_handler(
+                self.predict, wire.PredictRequest.FromString, wire.PredictResponse.SerializeToString
+            )
+        if call.method == wire.GET_MODEL_STATUS:
+            return grpc.unary_unary_rpc_method_handler(
+                self.model_status, wire.GetModelStatusRequest.FromString, wire.GetModelStatusResponse.SerializeToString
+            )
+        return None
+
+    def predict(self, request, context):
+        self.requests.append(request.model_spec.signature_name)
+        if self.failures:
+            context.abort(*self.failures.pop(0))
+        response = wire.PredictResponse()
+        response.model_spec.version.value = self.version
+        if request.model_spec.signature_name == "describe":
+            answer = {
+                "recipe": [b"tiny"],
+                "size": np.array([self.size], np.int32),
+                "stride": np.array([1], np.int32),
+                "fingerprint": [b"tiny"],
+            }
+        else:
+            lightness = wire.array_from_tensor(request.inputs["L"])
+            self.squares.append(lightness.shape)
+            answer = {"ab": lightness / 100 * np.array(self.ab, np.float32)}
+            if self.spoil:
+                answer["ab"] = self.spoil(answer["ab"])
+        for name, array in answer.items():
+            response.outputs[name].CopyFrom(wire.tensor_from_array(array))
+        return response
+
+    def model_status(self, request, context):
+        if not self.status:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such model")
+        response = wire.GetModelStatusResponse()
+        for version, state in self.status:
+            response.model_version_status.add(version=version, state=state)
+        return response
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, wire_server: WireServer):
+        self.wire_server = wire_server
+
+    def service(self, handler_call_details):
+        return self.wire_server.service(handler_call_details)
+
+
+@pytest.fixture
+def wire_server() -> Iterator[WireServer]:
+    served = WireServer()
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers([_Handler(served)])
+    served.address = f"localhost:{server.add_insecure_port('localhost:0')}"
+    server.start()
+    yield served
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]

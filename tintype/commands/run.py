@@ -1,0 +1,45 @@
+"""`tintype run`: the whole pipeline on this machine."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
+    config: Annotated[str, typer.Option(help="A recipe's name or a YAML file.")] = "sn_unet_lab_128",
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder. [default: runs/<recipe>]", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the config, as train.steps=500. May be repeated.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes for reading and measuring photographs; 0: all cores.")
+    ] = 1,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show all that TFX and Beam log.")] = False,
+) -> None:
+    """Run the pipeline here: read photographs, train, evaluate, push what is blessed.
+
+    A second run with the same folder reuses what has not changed. Example:
+
+        tintype run --config sn_unet_lab_128 --data photographs/ --set train.steps=2000
+    """
+    from rich.console import Console
+
+    from pipeline.config import load_config
+    from pipeline.runners.local import run_local
+
+    run_config = load_config(config, settings or [])
+    print("loading TFX (about half a minute)", file=sys.stderr, flush=True)
+    report = run_local(
+        run_config, data=data, out=out or Path("runs") / run_config.recipe, verbose=verbose, workers=workers
+    )
+
+    from pipeline.run_report import report_table
+
+    Console().print(report_table(report))
+    if not report.pushed:
+        raise typer.Exit(1)

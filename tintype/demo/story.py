@@ -1,0 +1,131 @@
+"""The whole story on data that Tintype makes itself: collect, train, evaluate, push, serve, colour, show."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from rich.console import Console
+
+from components.evaluator.grid import draw_grid
+from pipeline.config import load_config
+from pipeline.run_report import RunReport, report_table
+from pipeline.runners.local import run_local
+from serving.client.color import lab_to_rgb, rgb_to_lab
+from serving.client.colorizer import Colorizer
+from serving.client.errors import TintypeError
+from serving.client.photo import encode_photo
+from tintype.demo.scenes import render_scenes, write_collection
+
+SCENES = 400
+HELD_OUT = 8
+# Far from the seeds of the collection: these scenes are never trained on.
+HELD_OUT_SEED = 1_000_000
+REAL_PHOTOGRAPHS = ("rocket", "coffee", "chelsea", "astronaut")
+CELL = 224
+
+
+class Row(NamedTuple):
+    """A photograph in three forms, sRGB uint8 [H, W, 3] of one size."""
+
+    gray: np.ndarray
+    colored: np.ndarray
+    true: np.ndarray
+
+
+def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
+    """Run the story and write `result.png` and `summary.json` into `out`.
+
+    Raises:
+        TintypeError: the model was not blessed, so there is nothing to serve.
+    """
+    console = Console()
+    photographs = out / "photographs"
+    console.print(f"[bold]1[/bold] rendering {SCENES} scenes into {photographs}")
+    write_collection(photographs, SCENES)
+
+    console.print("[bold]2[/bold] running the pipeline on them")
+    report = run_local(load_config("demo", settings), data=str(photographs), out=out / "run", verbose=verbose)
+    console.print(report_table(report))
+    destination = Path(report.pushed).parent if report.pushed else None
+    if destination is None:
+        raise TintypeError("the demo's model was not pushed; the table above says why")
+
+    console.print("[bold]3[/bold] serving it and colouring photographs it never saw")
+    scenes, real = _color_through_server(destination)
+    _draw(scenes[: len(real)], real, out / "result.png")
+    summary = _summary(report, scenes)
+    temporary = out / "summary.json.tmp"
+    temporary.write_text(json.dumps(summary, indent=2))
+    temporary.replace(out / "summary.json")
+
+    held_out = summary["held_out_scenes"]
+    console.print(
+        f"held-out scenes: ab error {held_out['ab_mae']:.2f} against {held_out['ab_mae_gray']:.2f} when left gray "
+        f"({1 - held_out['ab_mae_ratio']:.0%} lower)"
+    )
+    console.print(f"[green]done[/green]: look at {out / 'result.png'}; figures in {out / 'summary.json'}")
+    console.print(
+        f"serve it:  tintype serve --model_base_path={destination}\n"
+        "colour:    tintype colorize PHOTO -o coloured/ --server localhost:8500",
+        highlight=False,
+    )
+    return summary
+
+
+def _color_through_server(model_base_path: Path) -> tuple[list[Row], list[Row]]:
+    from skimage import data
+
+    from serving.server import EmbeddedServer
+
+    scenes = [scene for _, scene in render_scenes(HELD_OUT, HELD_OUT_SEED)]
+    real = [getattr(data, name)() for name in REAL_PHOTOGRAPHS]
+    with EmbeddedServer("colorizer", str(model_base_path)) as server:
+        server.wait_until_available(60)
+        with Colorizer(f"localhost:{server.port}") as colorizer:
+            return [_color(colorizer, rgb) for rgb in scenes], [_color(colorizer, rgb) for rgb in real]
+
+
+def _color(colorizer: Colorizer, true: np.ndarray) -> Row:
+    """Take the colour away, send what is left as a PNG, and read the coloured photo that comes back."""
+    lightness = rgb_to_lab(true)
+    lightness[..., 1:] = 0
+    gray = lab_to_rgb(lightness)
+    answer = colorizer.colorize(encode_photo(gray, "PNG"))
+    colored = cv2.imdecode(np.frombuffer(answer, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    return Row(gray, colored, true)
+
+
+def _draw(left: list[Row], right: list[Row], path: Path) -> None:
+    """Two grids side by side, every photo cropped to its largest centred square."""
+    halves = [np.asarray(draw_grid([Row(*map(_cell, row)) for row in rows])) for rows in (left, right)]
+    write_atomically(path, encode_photo(np.concatenate(halves, axis=1), "PNG"))
+
+
+def _cell(photo: np.ndarray) -> np.ndarray:
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = photo[top : top + side, left : left + side]
+    return cv2.resize(square, (CELL, CELL), interpolation=cv2.INTER_AREA if side > CELL else cv2.INTER_CUBIC)
+
+
+def _summary(report: RunReport, scenes: list[Row]) -> dict[str, Any]:
+    error = float(np.mean([_ab_error(row.colored, row.true) for row in scenes]))
+    error_gray = float(np.mean([_ab_error(row.gray, row.true) for row in scenes]))
+    return {
+        "run": dataclasses.asdict(report),
+        "held_out_scenes": {
+            "n_images": len(scenes),
+            "ab_mae": error,
+            "ab_mae_gray": error_gray,
+            "ab_mae_ratio": error / error_gray,
+        },
+    }
+
+
+def _ab_error(rgb: np.ndarray, true: np.ndarray) -> float:
+    """Mean absolute difference of a* and b* between two photographs, uint8 [H, W, 3]."""
+    return float(np.abs(rgb_to_lab(rgb)[..., 1:] - rgb_to_lab(true)[..., 1:]).mean())

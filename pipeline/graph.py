@@ -1,7 +1,8 @@
 """The pipeline: which components run, in which order, and what flows between them."""
 
 from components.canary.component import Canary
-from tfx.components import ExampleValidator, ImportSchemaGen, StatisticsGen
+from tfx.components import ExampleValidator, StatisticsGen
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
@@ -53,6 +54,7 @@ def create_pipeline(
     canary = Canary(
         model=trainer.outputs["model"],
         examples=photographs.outputs["examples"],
+        model_blessing=evaluator.outputs["blessing"],
         config=config.canary,
     )
     pusher = Pusher(

@@ -30,6 +30,6 @@ class DataConfig(BaseModel):
         default=4.0, ge=0, description="a photo under this (Hasler and Suesstrunk's M3) is gray and left out"
     )
     max_unreadable_share: float = Field(
-        default=0.05, ge=0, le=1, description="more files than this share unreadable stop the run"
+        default=0.2, ge=0, le=1, description="more files than this share unreadable stop the run"
     )
     splits: Splits = Splits()

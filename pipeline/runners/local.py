@@ -78,9 +78,12 @@ class _ComponentLines(logging.Handler):
         self._started = 0.0
 
     def __enter__(self) -> None:
+        from absl import logging as absl_logging
+
         self._logger = logging.getLogger("absl")
-        self._before = (self._logger.level, self._logger.propagate)
-        self._logger.setLevel(logging.INFO)
+        self._before = self._logger.propagate
+        # Through absl: saving a model sets the level back to what absl remembers, not to what the logger has.
+        absl_logging.set_verbosity(absl_logging.INFO)
         self._logger.propagate = self._verbose
         self._logger.addHandler(self)
         if not self._verbose:
@@ -89,7 +92,7 @@ class _ComponentLines(logging.Handler):
 
     def __exit__(self, *_) -> None:
         self._logger.removeHandler(self)
-        self._logger.level, self._logger.propagate = self._before
+        self._logger.propagate = self._before
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()

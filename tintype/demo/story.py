@@ -57,9 +57,7 @@ def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
     scenes, real = _color_through_server(destination)
     _draw(scenes[: len(real)], real, out / "result.png")
     summary = _summary(report, scenes)
-    temporary = out / "summary.json.tmp"
-    temporary.write_text(json.dumps(summary, indent=2))
-    temporary.replace(out / "summary.json")
+    _write(out / "summary.json", json.dumps(summary, indent=2).encode())
 
     held_out = summary["held_out_scenes"]
     console.print(
@@ -101,7 +99,13 @@ def _color(colorizer: Colorizer, true: np.ndarray) -> Row:
 def _draw(left: list[Row], right: list[Row], path: Path) -> None:
     """Two grids side by side, every photo cropped to its largest centred square."""
     halves = [np.asarray(draw_grid([Row(*map(_cell, row)) for row in rows])) for rows in (left, right)]
-    write_atomically(path, encode_photo(np.concatenate(halves, axis=1), "PNG"))
+    _write(path, encode_photo(np.concatenate(halves, axis=1), "PNG"))
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def _cell(photo: np.ndarray) -> np.ndarray:

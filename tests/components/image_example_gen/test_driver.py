@@ -75,7 +75,7 @@ def test_spans_may_be_archives(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match="no such folder or archive of photographs: .*absent"):
+    with pytest.raises(DataError, match=r"no such folder or archive of photographs: .*absent"):
         resolve(tmp_path / "absent")
 
 

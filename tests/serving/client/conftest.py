@@ -105,7 +105,7 @@ class _Handler(grpc.GenericRpcHandler):
 @pytest.fixture
 def wire_server() -> Iterator[WireServer]:
     served = WireServer()
-    server = grpc.server(ThreadPoolExecutor(4))
+    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", -1)])
     server.add_generic_rpc_handlers([_Handler(served)])
     served.address = f"localhost:{server.add_insecure_port('localhost:0')}"
     server.start()

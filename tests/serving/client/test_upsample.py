@@ -34,7 +34,7 @@ def test_grain_in_the_lightness_hardly_becomes_colour():
     grain = np.random.default_rng(0).normal(0, 5, lab.shape[:2]).astype(np.float32)
     clean = upsample_color(*small, np.ascontiguousarray(lab[..., 0]))
     grainy = upsample_color(*small, lab[..., 0] + grain)
-    assert np.linalg.norm(grainy - clean, axis=-1).mean() < 2
+    assert np.linalg.norm(grainy - clean, axis=-1).mean() < 0.8  # of 5 units of grain
 
 
 def test_an_edge_of_lightness_becomes_an_edge_of_colour():

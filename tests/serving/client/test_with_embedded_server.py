@@ -1,5 +1,7 @@
 """The client and the project's own server, with a real SavedModel between them."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def test_a_photo_is_coloured_while_the_server_is_still_loading(server, astronaut
 def test_an_unknown_model_is_refused_at_once(server):
     with (
         Colorizer(f"localhost:{server.port}", model_name="nobody", timeout=60) as colorizer,
-        pytest.raises(ServerRefused, match="'nobody' .* NOT_FOUND"),
+        pytest.raises(ServerRefused, match=r"'nobody' .* NOT_FOUND"),
     ):
         colorizer.describe()
 
@@ -56,8 +58,6 @@ def test_a_new_version_with_another_size_is_noticed(server, base_path):
             lab = rgb_to_lab(colorizer.colorize(gray))
             if lab[..., 1].mean() < 0:
                 break
-            import time
-
             time.sleep(0.1)
         assert lab[..., 1].mean() < -5
         assert colorizer._described[1].size == 48

@@ -1,0 +1,12 @@
+"""The artifact that says that the data may be trained on."""
+
+from tfx.types.artifact import Artifact
+
+
+class DataVerdict(Artifact):
+    """A `verdict.json` with the photographs of each split, written only when the data passed the gate.
+
+    What depends on it, as the Trainer does, cannot run on data that was stopped.
+    """
+
+    TYPE_NAME = "DataVerdict"

@@ -1,0 +1,34 @@
+"""Draws photographs side by side: gray, as the model colours them, and as they were."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+HEADINGS = ("gray", "coloured", "true")
+_GAP = 4
+_HEADING_HEIGHT = 20
+_SMALLEST_CELL = 64
+
+
+def draw_grid(rows: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]) -> Image.Image:
+    """Draw one row per photo under the headings gray, coloured, true.
+
+    Args:
+        rows: at least one; in each, three squares uint8 [size, size, 3]. Small squares are enlarged, pixels kept
+            square and sharp.
+    """
+    size = rows[0][0].shape[0]
+    enlarge = -(-_SMALLEST_CELL // size)
+    cell = size * enlarge
+    step = cell + _GAP
+    grid = Image.new("RGB", (3 * step + _GAP, _HEADING_HEIGHT + len(rows) * step), "white")
+    draw = ImageDraw.Draw(grid)
+    font = ImageFont.load_default(size=12)
+    for column, heading in enumerate(HEADINGS):
+        draw.text((_GAP + column * step + cell // 2, _HEADING_HEIGHT // 2), heading, "black", font, anchor="mm")
+        for row, squares in enumerate(rows):
+            picture = Image.fromarray(squares[column]).resize((cell, cell), Image.Resampling.NEAREST)
+            grid.paste(picture, (_GAP + column * step, _HEADING_HEIGHT + row * step))
+    return grid

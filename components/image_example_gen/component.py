@@ -1,0 +1,64 @@
+"""ImageExampleGen: photographs of a folder or archive become the Examples that the rest of the pipeline reads."""
+
+from pathlib import Path
+
+from google.protobuf import any_pb2, wrappers_pb2
+from tfx.components.example_gen import component
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import example_gen_pb2, range_config_pb2
+
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.driver import Driver
+from components.image_example_gen.executor import Executor
+
+# What every Example must look like; for ImportSchemaGen, and for the `schema` of StatisticsGen, which then knows that
+# `image/encoded` holds pictures and keeps no table of its values.
+SCHEMA_FILE = str(Path(__file__).with_name("schema.pbtxt"))
+
+
+class ImageExampleGen(component.FileBasedExampleGen):
+    """Takes photographs in.
+
+    Outputs `examples`, an Examples artifact with the splits train, eval and test. Beside the splits lie `report.jsonl`,
+    a line for each file that was left out, and `summary.json` (see `summary.Summary`).
+    """
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(
+        self,
+        input_base: str,
+        config: DataConfig | None = None,
+        *,
+        pattern: str = "*",
+        range_config: range_config_pb2.RangeConfig | None = None,
+    ):
+        """Describe the step.
+
+        Args:
+            input_base: a folder (taken with all below it), a .zip, .tar, .tar.gz or .tgz; a path, or a URL of a
+                filesystem that Beam knows.
+            config: sizes, thresholds and shares of the splits.
+            pattern: which part of `input_base`: a path that may end in "/*" and hold {SPAN} (or {YYYY}, {MM}, {DD})
+                and {VERSION}, as in "day-{SPAN}/*" or "{SPAN}.zip"; the latest is taken.
+            range_config: another span than the latest.
+        """
+        config = config or DataConfig()
+        # The network's side has no part in this step: leaving it out keeps the cache when only that changes.
+        message = wrappers_pb2.StringValue(value=config.model_dump_json(exclude={"size"}))
+        packed = any_pb2.Any()
+        packed.Pack(message)
+        shares = config.splits.model_dump()
+        split_config = example_gen_pb2.SplitConfig(
+            splits=[example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in shares.items()]
+        )
+        super().__init__(
+            input_base=input_base,
+            input_config=example_gen_pb2.Input(
+                splits=[example_gen_pb2.Input.Split(name="photographs", pattern=pattern)]
+            ),
+            output_config=example_gen_pb2.Output(split_config=split_config),
+            custom_config=example_gen_pb2.CustomConfig(custom_config=packed),
+            range_config=range_config,
+        )

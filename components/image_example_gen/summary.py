@@ -1,0 +1,42 @@
+"""The ingestion's summary: how many photographs were read, kept and left out, beside the Examples."""
+
+from apache_beam.io.filesystems import FileSystems
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.image_example_gen.photo_files import DataError
+
+SUMMARY_NAME = "summary.json"
+
+
+class Summary(BaseModel):
+    """Counts of files.
+
+    Attributes:
+        read: every file that was looked at; `kept` plus what is left out.
+        kept: photographs stored, over all splits.
+        splits: photographs by split.
+        left_out: files by reason.
+        first_unreadable: path, reason and detail of a few files that could not be read.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    read: int
+    kept: int
+    splits: dict[str, int]
+    left_out: dict[str, int]
+    first_unreadable: list[dict[str, str]]
+
+
+def read_summary(examples_uri: str) -> Summary:
+    """Read the summary of an Examples artifact that ImageExampleGen made.
+
+    Raises:
+        DataError: when there is none, or it is not one.
+    """
+    path = FileSystems.join(examples_uri, SUMMARY_NAME)
+    try:
+        with FileSystems.open(path) as stream:
+            return Summary.model_validate_json(stream.read())
+    except (OSError, ValidationError) as error:
+        raise DataError(f"no summary of the photographs at {path}: {error}") from error

@@ -1,0 +1,57 @@
+"""The Pusher's place in the pipeline: what it takes, what it gives."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.pusher.config import PushConfig
+from components.pusher.executor import Executor
+
+
+class PusherSpec(component_spec.ComponentSpec):
+    """Two blessings and a model in, a record of the push out."""
+
+    PARAMETERS = {"config": component_spec.ExecutionParameter(type=str)}  # noqa: RUF012 - TFX's form
+    INPUTS = {  # noqa: RUF012
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
+    }
+    OUTPUTS = {  # noqa: RUF012
+        "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
+    }
+
+
+class Pusher(base_component.BaseComponent):
+    """Pushes a blessed model to a serving base path, whole or not at all.
+
+    TFX's own Pusher copies file by file into the final folder, where a server that polls it can find half a model.
+
+    Args:
+        model: the Trainer's Model.
+        model_blessing: the Evaluator's ModelBlessing.
+        infra_blessing: the Canary's InfraBlessing.
+        config: where to, and how many versions stay; its `destination` must be set.
+    """
+
+    SPEC_CLASS = PusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        infra_blessing: types.BaseChannel,
+        config: PushConfig,
+    ):
+        if not config.destination:
+            raise ValueError("Pusher needs config.destination, the serving base path; got none")
+        super().__init__(
+            PusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
+                config=config.model_dump_json(),
+                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )

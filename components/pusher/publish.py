@@ -1,0 +1,167 @@
+"""Puts a SavedModel under a serving base path as its newest version, so that no server ever sees half of it.
+
+On a local or mounted disk the model is copied into a temporary folder, which servers ignore because its name is no
+integer, flushed to the disk, and renamed: a version exists whole or not at all, whatever kills the push. An object
+store knows no rename of folders; there `saved_model.pb`, without which a folder is no model, is written last.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from components.pusher.versions import SAVED_MODEL_FILE, Version, list_versions
+from serving.client.errors import TintypeError
+
+TEMPORARY_PREFIX = ".tmp-"
+LOCK_FILE = ".push.lock"
+
+
+class Published(NamedTuple):
+    """What a push left behind: the version's number, its folder, and the numbers of the versions it retired."""
+
+    version: int
+    path: str
+    removed: list[int]
+
+
+def publish(model_dir: str, base_path: str, *, keep_versions: int) -> Published:
+    """Copy the SavedModel in `model_dir` under `base_path` as its newest version and retire the oldest ones.
+
+    The version is the time in seconds, or one more than the newest version there if that is not larger. The new
+    version and the one that was newest before, which servers serve until they have loaded the new one, always stay.
+
+    Args:
+        model_dir: a SavedModel, local or on any file system TensorFlow knows.
+        base_path: the serving base path; a name with a scheme (`gs://bucket/model`) is taken for an object store.
+        keep_versions: how many complete versions stay, the new one included.
+
+    Raises:
+        TintypeError: `model_dir` holds no SavedModel, or `base_path` cannot be written.
+    """
+    if keep_versions < 1:
+        raise ValueError(f"keep_versions must be at least 1, got {keep_versions}")
+    base_path = base_path.removeprefix("file://")
+    try:
+        if not tf.io.gfile.exists(f"{model_dir}/{SAVED_MODEL_FILE}"):
+            raise TintypeError(f"nothing to push: {model_dir} holds no {SAVED_MODEL_FILE}")
+        if "://" in base_path:
+            return _publish_to_object_store(model_dir, base_path, keep_versions)
+        return _publish_to_disk(model_dir, base_path, keep_versions)
+    except (OSError, tf.errors.OpError) as error:
+        raise TintypeError(f"cannot push {model_dir} to {base_path}: {error}") from error
+
+
+def _next_version(versions: list[Version]) -> int:
+    newest = versions[-1].number if versions else 0
+    return max(int(time.time()), newest + 1)
+
+
+def _retired(before: list[Version], keep_versions: int) -> list[Version]:
+    """Which of the versions there were before a push go after it; `before` is oldest first."""
+    complete = [version for version in before if version.complete]
+    # The newest of them is still being served, even where only one version is to stay.
+    stay = max(keep_versions - 1, 1)
+    return complete[:-stay]
+
+
+def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int) -> Published:
+    os.makedirs(base_path, exist_ok=True)
+    with _exclusive(base_path):
+        # Whoever holds the lock is the only push, so every temporary folder here belongs to one that died.
+        for name in os.listdir(base_path):
+            if name.startswith(TEMPORARY_PREFIX):
+                shutil.rmtree(os.path.join(base_path, name), ignore_errors=True)
+        before = list_versions(base_path)
+        number = _next_version(before)
+        path = os.path.join(base_path, str(number))
+        temporary = _temporary(base_path, number)
+        _copy_and_flush(model_dir, temporary)
+        os.rename(temporary, path)
+        _flush(base_path)
+        removed = []
+        for version in _retired(before, keep_versions):
+            try:
+                # Renamed first: a removal that is interrupted must not leave half a version either.
+                leaving = _temporary(base_path, version.number)
+                os.rename(version.path, leaving)
+                removed.append(version.number)
+                shutil.rmtree(leaving)
+            except OSError as error:
+                logging.warning("The old version %s could not be removed: %s", version.path, error)
+        return Published(number, path, removed)
+
+
+def _temporary(base_path: str, number: int) -> str:
+    return os.path.join(base_path, f"{TEMPORARY_PREFIX}{number}-{secrets.token_hex(4)}")
+
+
+@contextlib.contextmanager
+def _exclusive(base_path: str) -> Iterator[None]:
+    """Hold the base path's lock; the system frees it when the process dies, however it dies."""
+    with open(os.path.join(base_path, LOCK_FILE), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _copy_and_flush(source: str, destination: str) -> None:
+    """Copy a folder to the local disk; every byte has reached the disk when this returns."""
+    # Made with plain modes: a server under another account must be able to read what is pushed.
+    for folder, _, files in tf.io.gfile.walk(source):
+        target = os.path.normpath(os.path.join(destination, os.path.relpath(folder, source)))
+        os.mkdir(target)
+        for name in files:
+            tf.io.gfile.copy(os.path.join(folder, name), os.path.join(target, name))
+            _flush(os.path.join(target, name))
+    for folder, _, _ in os.walk(destination):
+        _flush(folder)
+
+
+def _flush(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish_to_object_store(model_dir: str, base_path: str, keep_versions: int) -> Published:
+    base_path = base_path.rstrip("/")
+    before = list_versions(base_path)
+    number = _next_version(before)
+    path = f"{base_path}/{number}"
+    tf.io.gfile.makedirs(path)
+    for folder, _, files in tf.io.gfile.walk(model_dir):
+        relative = os.path.relpath(folder, model_dir)
+        target = path if relative == "." else f"{path}/{relative}"
+        if relative != ".":
+            tf.io.gfile.makedirs(target)
+        for name in files:
+            if (relative, name) != (".", SAVED_MODEL_FILE):
+                tf.io.gfile.copy(f"{folder}/{name}", f"{target}/{name}")
+    tf.io.gfile.copy(f"{model_dir}/{SAVED_MODEL_FILE}", f"{path}/{SAVED_MODEL_FILE}")
+
+    removed = []
+    for version in _retired(before, keep_versions) + _abandoned(before):
+        try:
+            # First what makes it a model: a server must not find it while the rest goes.
+            if version.complete:
+                tf.io.gfile.remove(f"{version.path}/{SAVED_MODEL_FILE}")
+            tf.io.gfile.rmtree(version.path)
+            removed.append(version.number)
+        except (OSError, tf.errors.OpError) as error:
+            logging.warning("The old version %s could not be removed: %s", version.path, error)
+    return Published(number, path, removed)
+
+
+def _abandoned(before: list[Version]) -> list[Version]:
+    """The folders of pushes that died: without `saved_model.pb`, and older than a push that ended since."""
+    newest = max((version.number for version in before if version.complete), default=0)
+    return [version for version in before if not version.complete and version.number < newest]

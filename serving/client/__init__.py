@@ -1,0 +1,22 @@
+"""The thin client: colours photographs through a server, without TensorFlow. Names load when first used."""
+
+import importlib
+from typing import Any
+
+_MODULE_OF_NAME = {
+    "Colorizer": "colorizer",
+    "ModelDescription": "colorizer",
+    "Photo": "photo",
+    "decode_photo": "photo",
+    "encode_photo": "photo",
+    "PhotoError": "errors",
+    "ServerRefused": "errors",
+    "ServerUnavailable": "errors",
+    "TintypeError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)

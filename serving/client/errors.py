@@ -20,9 +20,9 @@ class PhotoError(TintypeError):
         self.detail = detail
 
 
-class ServerUnavailable(TintypeError):
+class ServerUnavailable(TintypeError):  # noqa: N818
     """The server did not answer: wrong address, not started, or gone."""
 
 
-class ServerRefused(TintypeError):
+class ServerRefused(TintypeError):  # noqa: N818
     """The server answered with an error; the message carries its status code and its words."""

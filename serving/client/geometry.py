@@ -1,0 +1,49 @@
+"""Fits a photograph of any shape into the square a model was trained at, and says where in it the photograph lies."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]
+"""(top, left, height, width) of the content, in pixels of the square."""
+
+
+def resize(image: NDArray, height: int, width: int) -> NDArray:
+    """Resize [H, W] or [H, W, C]: area averaging where the image shrinks, linear interpolation where it grows.
+
+    Returns an array of the same dtype, rank and channels.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.reshape(height, width, *image.shape[2:])  # OpenCV drops an axis of one channel
+
+
+def fit_square(image: NDArray, size: int) -> tuple[NDArray, Box]:
+    """Resize keeping the aspect ratio so that the longer side is `size`, and pad to a square by repeating the edge.
+
+    Repeated edges, unlike black bars, give the network nothing that a photograph would not show.
+
+    Args:
+        image: [H, W] or [H, W, C], uint8, uint16 or float32.
+        size: side of the square in pixels.
+
+    Returns:
+        The square, [size, size] or [size, size, C] of the same dtype, and the box of the content in it, centred.
+    """
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(f"expected an image of shape [H, W] or [H, W, C], received {image.shape}")
+    if size < 1:
+        raise ValueError(f"expected a side of at least 1 pixel, received {size}")
+    scale = size / max(image.shape[:2])
+    height, width = (min(size, max(1, round(side * scale))) for side in image.shape[:2])
+    top, left = (size - height) // 2, (size - width) // 2
+    padding = [(top, size - height - top), (left, size - width - left), (0, 0)][: image.ndim]
+    return np.pad(resize(image, height, width), padding, mode="edge"), (top, left, height, width)
+
+
+def crop(square: NDArray, box: Box) -> NDArray:
+    """Return the content of a square that `fit_square` made: a view [height, width, ...]."""
+    top, left, height, width = box
+    return square[top : top + height, left : left + width]

@@ -1,0 +1,72 @@
+"""Edge-aware upsampling: brings the small colour of a network to a photograph's full size, along its lightness."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.client.geometry import resize
+
+# In pixels of the small image: 3 x 3 windows. Wider ones mix the colours of both sides of an edge; measured on four
+# photographs at 128 pixels, radius 2 errs 3% more.
+_RADIUS = 1
+
+# Variance of L*, in squared units, below which a change of lightness says little about colour. Without grain, 4 would
+# be best; with the grain of an old photograph (8 units of noise) 50 errs a fifth less than 4, and 6% more without.
+_EPSILON = 50.0
+
+# Rows of the full size handled at once, so that the memory needed hardly grows with the photograph.
+_STRIP_ROWS = 128
+
+
+def upsample_color(ab: NDArray, small_lightness: NDArray, lightness: NDArray) -> NDArray[np.float32]:
+    """Upsample a*b* to the size of `lightness`, with edges where the lightness has them.
+
+    The guided filter of He, Sun and Tang ("Guided Image Filtering", 2013; fast form of He and Sun, "Fast Guided
+    Filter", 2015) fits, in every small window, colour as a straight line of lightness. Its slope is computed at the
+    small size. Here the line only adds what plain upsampling loses: the detail of L* that the small image lacks,
+    times the slope. So colour that the network gave is not smoothed, and without detail the result is bicubic.
+
+    Against bilinear, on four photographs of scikit-image reduced to 128 pixels and back, the mean colour error falls
+    from 2.5 to 2.1 units, at the strongest tenth of the edges from 7.6 to 5.7.
+
+    Args:
+        ab: the small colour, float32 [h, w, 2], CIE units.
+        small_lightness: L* of the same pixels, float32 [h, w], 0..100.
+        lightness: L* at full size, float32 [H, W].
+
+    Returns:
+        float32 [H, W, 2].
+    """
+    if ab.shape != (*small_lightness.shape, 2):
+        raise ValueError(f"expected ab of shape {(*small_lightness.shape, 2)}, received {ab.shape}")
+    height, width = lightness.shape
+    if height * width <= small_lightness.size:  # a photograph smaller than the model's square: no detail is missing
+        return resize(np.ascontiguousarray(ab, np.float32), height, width)
+    small = np.dstack([ab, _slope(ab, small_lightness), small_lightness]).astype(np.float32, copy=False)
+    # Bicubic interpolation is separable: the rows first, for the whole of the narrow image, then strip by strip the
+    # columns.
+    tall = cv2.resize(small, (small.shape[1], height), interpolation=cv2.INTER_CUBIC)
+    full = np.empty((height, width, 2), np.float32)
+    for top in range(0, height, _STRIP_ROWS):
+        rows = slice(top, min(top + _STRIP_ROWS, height))
+        strip = cv2.resize(tall[rows], (width, rows.stop - top), interpolation=cv2.INTER_CUBIC)
+        detail = lightness[rows] - strip[..., 4]
+        for channel in (0, 1):
+            np.multiply(strip[..., 2 + channel], detail, out=full[rows, :, channel])
+            full[rows, :, channel] += strip[..., channel]
+    return full
+
+
+def _slope(ab: NDArray, lightness: NDArray) -> NDArray[np.float32]:
+    """Return d(ab)/dL of the line fitted in each window, averaged over the windows a pixel lies in."""
+
+    def mean(values: NDArray) -> NDArray:
+        side = 2 * _RADIUS + 1
+        return cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+
+    ab = np.ascontiguousarray(ab, np.float32)
+    lightness = np.ascontiguousarray(lightness, np.float32)
+    mean_lightness = mean(lightness)
+    variance = mean(lightness * lightness) - mean_lightness**2
+    covariance = mean(ab * lightness[..., None]) - mean(ab) * mean_lightness[..., None]
+    return mean(covariance / (np.maximum(variance, 0) + np.float32(_EPSILON))[..., None])

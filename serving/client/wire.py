@@ -1,0 +1,249 @@
+"""TensorFlow Serving's messages without TensorFlow, byte for byte the same on the wire.
+
+Google's generated classes (`tensorflow-serving-api`) import all of TensorFlow. The few messages a client needs are
+declared here, with the field numbers of tensorflow/core/framework/{tensor,tensor_shape,types}.proto,
+tensorflow/core/protobuf/meta_graph.proto and tensorflow_serving/apis/*.proto. They live in a descriptor pool of their
+own, so that TensorFlow may register its full versions in the same process, before or after. Fields left out here pass
+through as unknown fields.
+"""
+
+from typing import Any as AnyType
+
+import numpy as np
+from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from google.protobuf.message import Message
+from numpy.typing import ArrayLike, NDArray
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
+GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {
+    "bool": _Field.TYPE_BOOL,
+    "bytes": _Field.TYPE_BYTES,
+    "double": _Field.TYPE_DOUBLE,
+    "float": _Field.TYPE_FLOAT,
+    "int32": _Field.TYPE_INT32,
+    "int64": _Field.TYPE_INT64,
+    "string": _Field.TYPE_STRING,
+    "uint32": _Field.TYPE_UINT32,
+    "uint64": _Field.TYPE_UINT64,
+}
+
+# NumPy's type of a tensor, TensorFlow's number for it, and the field that holds its values when they do not come as
+# raw bytes in tensor_content (tensorflow/core/framework/types.proto and tensor.proto).
+_TYPES: list[tuple[np.dtype, str, int, str]] = [
+    (np.dtype(np.float32), "DT_FLOAT", 1, "float_val"),
+    (np.dtype(np.float64), "DT_DOUBLE", 2, "double_val"),
+    (np.dtype(np.int32), "DT_INT32", 3, "int_val"),
+    (np.dtype(np.uint8), "DT_UINT8", 4, "int_val"),
+    (np.dtype(np.int16), "DT_INT16", 5, "int_val"),
+    (np.dtype(np.int8), "DT_INT8", 6, "int_val"),
+    (np.dtype(object), "DT_STRING", 7, "string_val"),
+    (np.dtype(np.int64), "DT_INT64", 9, "int64_val"),
+    (np.dtype(np.bool_), "DT_BOOL", 10, "bool_val"),
+    (np.dtype(np.uint16), "DT_UINT16", 17, "int_val"),
+    (np.dtype(np.float16), "DT_HALF", 19, "half_val"),
+    (np.dtype(np.uint32), "DT_UINT32", 22, "uint32_val"),
+    (np.dtype(np.uint64), "DT_UINT64", 23, "uint64_val"),
+]
+_NUMBER_OF_DTYPE = {dtype: number for dtype, _, number, _ in _TYPES}
+_DTYPE_OF_NUMBER = {number: (dtype, field) for dtype, _, number, field in _TYPES}
+
+_Declarations = dict[str, list[tuple]]
+
+# One line per field: name, type, number. "repeated T" and "map T" (keys are strings) as in the .proto language.
+_TENSORFLOW: _Declarations = {
+    "TensorShapeProto.Dim": [("size", "int64", 1), ("name", "string", 2)],
+    "TensorShapeProto": [("dim", "repeated TensorShapeProto.Dim", 2), ("unknown_rank", "bool", 3)],
+    "TensorProto": [
+        ("dtype", "DataType", 1),
+        ("tensor_shape", "TensorShapeProto", 2),
+        ("version_number", "int32", 3),
+        ("tensor_content", "bytes", 4),
+        ("float_val", "repeated float", 5),
+        ("double_val", "repeated double", 6),
+        ("int_val", "repeated int32", 7),
+        ("string_val", "repeated bytes", 8),
+        ("int64_val", "repeated int64", 10),
+        ("bool_val", "repeated bool", 11),
+        ("half_val", "repeated int32", 13),
+        ("uint32_val", "repeated uint32", 16),
+        ("uint64_val", "repeated uint64", 17),
+    ],
+    "TensorInfo": [("name", "string", 1), ("dtype", "DataType", 2), ("tensor_shape", "TensorShapeProto", 3)],
+    "SignatureDef": [("inputs", "map TensorInfo", 1), ("outputs", "map TensorInfo", 2), ("method_name", "string", 3)],
+}
+_TENSORFLOW_SERVING: _Declarations = {
+    "ModelSpec": [
+        ("name", "string", 1),
+        ("version", "google.protobuf.Int64Value", 2, "version_choice"),
+        ("version_label", "string", 4, "version_choice"),
+        ("signature_name", "string", 3),
+    ],
+    "PredictRequest": [
+        ("model_spec", "ModelSpec", 1),
+        ("inputs", "map tensorflow.TensorProto", 2),
+        ("output_filter", "repeated string", 3),
+    ],
+    "PredictResponse": [("outputs", "map tensorflow.TensorProto", 1), ("model_spec", "ModelSpec", 2)],
+    "SignatureDefMap": [("signature_def", "map tensorflow.SignatureDef", 1)],
+    "GetModelMetadataRequest": [("model_spec", "ModelSpec", 1), ("metadata_field", "repeated string", 2)],
+    "GetModelMetadataResponse": [("model_spec", "ModelSpec", 1), ("metadata", "map google.protobuf.Any", 2)],
+    "StatusProto": [("error_code", "int32", 1), ("error_message", "string", 2)],
+    "GetModelStatusRequest": [("model_spec", "ModelSpec", 1)],
+    "ModelVersionStatus": [("version", "int64", 1), ("state", "State", 2), ("status", "StatusProto", 3)],
+    "GetModelStatusResponse": [("model_version_status", "repeated ModelVersionStatus", 1)],
+}
+_STATES = {"UNKNOWN": 0, "START": 10, "LOADING": 20, "AVAILABLE": 30, "UNLOADING": 40, "END": 50}
+_ENUMS: dict[str, dict[str, dict[str, int]]] = {
+    "tensorflow": {"DataType": {"DT_INVALID": 0} | {name: number for _, name, number, _ in _TYPES}},
+    "tensorflow.serving": {"State": _STATES},
+}
+
+
+def _file(
+    package: str, name: str, messages: _Declarations, dependencies: list[str]
+) -> descriptor_pb2.FileDescriptorProto:
+    """Turn the tables above into the descriptor of a proto3 file."""
+    file = descriptor_pb2.FileDescriptorProto(name=name, package=package, syntax="proto3", dependency=dependencies)
+    for enum_name, values in _ENUMS[package].items():
+        enum = file.enum_type.add(name=enum_name)
+        for value_name, number in values.items():
+            enum.value.add(name=value_name, number=number)
+    declared: dict[str, descriptor_pb2.DescriptorProto] = {}
+    for message_name in sorted(messages, key=lambda name: name.count(".")):
+        outer, _, own_name = message_name.rpartition(".")
+        declared[message_name] = (declared[outer].nested_type if outer else file.message_type).add(name=own_name)
+    for message_name, fields in messages.items():
+        for field in fields:
+            _declare_field(declared[message_name], f".{package}.{message_name}", package, *field)
+    return file
+
+
+def _declare_field(
+    message: descriptor_pb2.DescriptorProto,
+    scope: str,
+    package: str,
+    name: str,
+    declared_type: str,
+    number: int,
+    oneof: str | None = None,
+) -> None:
+    field = message.field.add(name=name, number=number, label=_Field.LABEL_OPTIONAL)
+    modifier, _, type_name = declared_type.rpartition(" ")
+    if modifier:
+        field.label = _Field.LABEL_REPEATED
+    if modifier == "map":
+        entry = message.nested_type.add(name="".join(part.capitalize() for part in name.split("_")) + "Entry")
+        entry.options.map_entry = True
+        _declare_field(entry, "", package, "key", "string", 1)
+        _declare_field(entry, "", package, "value", type_name, 2)
+        field.type, field.type_name = _Field.TYPE_MESSAGE, f"{scope}.{entry.name}"
+    elif type_name in _SCALARS:
+        field.type = _SCALARS[type_name]
+    else:
+        field.type = _Field.TYPE_ENUM if type_name in _ENUMS[package] else _Field.TYPE_MESSAGE
+        foreign = type_name.startswith(("google.", "tensorflow."))
+        field.type_name = f".{type_name}" if foreign else f".{package}.{type_name}"
+        if type_name == "DataType":
+            field.type, field.type_name = _Field.TYPE_ENUM, ".tensorflow.DataType"
+    if oneof:
+        if not message.oneof_decl:
+            message.oneof_decl.add(name=oneof)
+        field.oneof_index = 0
+
+
+def _declare() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    for well_known in (any_pb2, wrappers_pb2):
+        pool.AddSerializedFile(well_known.DESCRIPTOR.serialized_pb)
+    tensorflow = _file("tensorflow", "tintype/tensorflow.proto", _TENSORFLOW, [])
+    needed = [tensorflow.name, any_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name]
+    serving = _file("tensorflow.serving", "tintype/tensorflow_serving.proto", _TENSORFLOW_SERVING, needed)
+    for file in (tensorflow, serving):
+        pool.AddSerializedFile(file.SerializeToString())
+    return pool
+
+
+_POOL = _declare()
+
+
+def _message_class(full_name: str) -> AnyType:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(full_name))
+
+
+TensorShapeProto = _message_class("tensorflow.TensorShapeProto")
+TensorProto = _message_class("tensorflow.TensorProto")
+TensorInfo = _message_class("tensorflow.TensorInfo")
+SignatureDef = _message_class("tensorflow.SignatureDef")
+ModelSpec = _message_class("tensorflow.serving.ModelSpec")
+PredictRequest = _message_class("tensorflow.serving.PredictRequest")
+PredictResponse = _message_class("tensorflow.serving.PredictResponse")
+SignatureDefMap = _message_class("tensorflow.serving.SignatureDefMap")
+GetModelMetadataRequest = _message_class("tensorflow.serving.GetModelMetadataRequest")
+GetModelMetadataResponse = _message_class("tensorflow.serving.GetModelMetadataResponse")
+GetModelStatusRequest = _message_class("tensorflow.serving.GetModelStatusRequest")
+GetModelStatusResponse = _message_class("tensorflow.serving.GetModelStatusResponse")
+ModelVersionStatus = _message_class("tensorflow.serving.ModelVersionStatus")
+
+MODEL_AVAILABLE = _STATES["AVAILABLE"]
+MODEL_ARRIVING = (_STATES["START"], _STATES["LOADING"])
+
+
+def tensor_from_array(array: ArrayLike) -> Message:
+    """Return the TensorProto of an array: numbers and booleans, or byte strings (Python's str is sent as UTF-8).
+
+    Raises:
+        TypeError: when TensorFlow has no such type.
+    """
+    values = np.asarray(array)
+    if values.dtype.kind in "SUO":
+        values = values.astype(object)
+    dtype = values.dtype.newbyteorder("=")
+    if dtype not in _NUMBER_OF_DTYPE:
+        raise TypeError(f"no tensor can hold {values.dtype}; expected one of {', '.join(map(str, _NUMBER_OF_DTYPE))}")
+    tensor = TensorProto(dtype=_NUMBER_OF_DTYPE[dtype])
+    for size in values.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    if dtype.kind == "O":
+        tensor.string_val.extend(v.encode() if isinstance(v, str) else v for v in values.ravel())
+    else:
+        tensor.tensor_content = values.astype(dtype.newbyteorder("<"), copy=False).tobytes()
+    return tensor
+
+
+def array_from_tensor(tensor: Message) -> NDArray:
+    """Return the array of a TensorProto; strings become an array of Python `bytes`.
+
+    Understands both forms TensorFlow writes: raw bytes, and a list of values whose last one stands for all that follow.
+
+    Raises:
+        ValueError: when the tensor contradicts itself or has a type this client does not know.
+    """
+    number = tensor.dtype  # type: ignore[attr-defined]
+    if number not in _DTYPE_OF_NUMBER:
+        raise ValueError(f"a tensor of type number {number}, which this client does not know")
+    dtype, field = _DTYPE_OF_NUMBER[number]
+    shape = [dim.size for dim in tensor.tensor_shape.dim]  # type: ignore[attr-defined]
+    if any(size < 0 for size in shape):
+        raise ValueError(f"a tensor of the impossible shape {shape}")
+    count = int(np.prod(shape, dtype=object)) if shape else 1
+    content = tensor.tensor_content  # type: ignore[attr-defined]
+    if content and dtype.kind != "O":
+        if len(content) != count * dtype.itemsize:
+            raise ValueError(f"{len(content)} bytes for a {dtype} tensor of shape {shape}")
+        return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+    values = getattr(tensor, field)
+    if len(values) > count or (count > 1_000_000 and len(values) < count):
+        raise ValueError(f"{len(values)} values for a {dtype} tensor of shape {shape}")
+    array = np.full(count, b"", dtype) if dtype.kind == "O" else np.zeros(count, dtype)
+    try:  # half_val carries the bits of each half as an integer
+        given = np.fromiter(values, np.uint16 if field == "half_val" else dtype, len(values)).view(dtype)
+    except OverflowError as error:
+        raise ValueError(f"a {dtype} tensor with a value beyond its type: {error}") from error
+    array[: len(given)] = given
+    if 0 < len(given) < count:
+        array[len(given) :] = given[-1]
+    return array.reshape(shape)

@@ -1,11 +1,11 @@
 """The pipeline: which components run, in which order, and what flows between them."""
 
-from components.canary.component import Canary
 from tfx.components import ExampleValidator, StatisticsGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
+from components.canary.component import Canary
 from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
 from components.image_example_gen.component import SCHEMA_FILE, ImageExampleGen

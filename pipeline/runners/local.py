@@ -29,8 +29,6 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
     Raises:
         TintypeError: a component refused its input; its message says why.
     """
-    # Before TensorFlow is imported: its C++ side reads this once.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
     _check_writable(Path(out))
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
@@ -50,7 +48,7 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
     started = time.time()
     with _ComponentLines(verbose):
         LocalDagRunner().run(pipeline)
-    return read_run_report(out / "metadata.sqlite", pipeline.pipeline_info.pipeline_name, since=started)
+        return read_run_report(out / "metadata.sqlite", pipeline.pipeline_info.pipeline_name, since=started)
 
 
 def _beam_arguments(workers: int) -> list[str]:

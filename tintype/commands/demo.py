@@ -1,10 +1,11 @@
 """`tintype demo`: the whole story on embedded data."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tintype.startup_noise import import_tensorflow_quietly
 
 
 def demo(
@@ -13,9 +14,8 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show all that TFX and Beam log.")] = False,
 ) -> None:
     """Show everything on small data made here: render, train, evaluate, push, serve, colour."""
-    # Before TensorFlow is imported: its C++ side reads this once.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
     print("loading TensorFlow and TFX (about half a minute)", flush=True)
+    import_tensorflow_quietly()
     from tintype.demo.story import run_demo
 
     run_demo(out, settings or [], verbose)

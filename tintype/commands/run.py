@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tintype.startup_noise import import_tensorflow_quietly
+
 
 def run(
     data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
@@ -34,6 +36,7 @@ def run(
 
     run_config = load_config(config, settings or [])
     print("loading TFX (about half a minute)", file=sys.stderr, flush=True)
+    import_tensorflow_quietly()
     report = run_local(
         run_config, data=data, out=out or Path("runs") / run_config.recipe, verbose=verbose, workers=workers
     )

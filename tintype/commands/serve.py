@@ -4,13 +4,12 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+
+from tintype.startup_noise import startup_noise_set_aside
 
 _STOP_GRACE_SECONDS = 30.0  # what Kubernetes gives a pod between SIGTERM and SIGKILL
 
@@ -25,29 +24,6 @@ def _rest_is_off(port: int) -> int:
     if port:
         raise typer.BadParameter("this server speaks gRPC only; leave the flag out or give 0")
     return port
-
-
-@contextmanager
-def _startup_noise_set_aside() -> Iterator[None]:
-    # TensorFlow's native code logs to the file descriptor before it looks at any setting of its log level.
-    from serving.server import ServeError
-
-    with tempfile.TemporaryFile() as noise:
-        stderr = os.dup(2)
-        os.dup2(noise.fileno(), 2)
-        expected = False
-        try:
-            yield
-            expected = True
-        except ServeError:
-            expected = True
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            if not expected:
-                noise.seek(0)
-                sys.stderr.write(noise.read().decode(errors="replace"))
 
 
 def serve(
@@ -92,8 +68,7 @@ def serve(
     ] = 0,
 ) -> None:
     """Serve the newest version of a model over gRPC, as TensorFlow Serving does; new versions are taken up live."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
-    from serving.server import EmbeddedServer
+    from serving.server import EmbeddedServer, ServeError
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -118,7 +93,7 @@ def serve(
         tensorflow_intra_op_parallelism=tensorflow_intra_op_parallelism,
         tensorflow_inter_op_parallelism=tensorflow_inter_op_parallelism,
     )
-    with _startup_noise_set_aside():
+    with startup_noise_set_aside(expected=(ServeError,)):
         server.start()
         import tensorflow as tf
 

@@ -31,7 +31,8 @@ def render_scene(kind: str, seed: int, side: int = 128) -> np.ndarray:
             _paint_meadow(canvas, rng.uniform(0.78, 0.9), evening)
     else:
         _paint_meadow(canvas, horizon, evening)
-    for _ in range({"sea": 0, "meadow": rng.integers(0, 3), "forest": rng.integers(6, 12), "village": 2}[kind]):
+    fewest, most = {"sea": (0, 0), "meadow": (0, 2), "forest": (6, 11), "village": (2, 2)}[kind]
+    for _ in range(rng.integers(fewest, most, endpoint=True)):
         _paint_tree(canvas, horizon, evening)
     if kind == "village":
         for _ in range(rng.integers(1, 4)):
@@ -89,6 +90,10 @@ class _Canvas:
         return mask.astype(np.float32)
 
 
+def _rgb(levels) -> np.ndarray:
+    return np.array(levels, np.float32)
+
+
 def _between(top, bottom, share: np.ndarray) -> np.ndarray:
     share = np.clip(share, 0, 1)[..., None]
     return np.asarray(top, np.float32) * (1 - share) + np.asarray(bottom, np.float32) * share
@@ -141,7 +146,7 @@ def _paint_meadow(canvas: _Canvas, top: float, evening: bool) -> None:
     depth = (canvas.y - top) / (1 - top)
     near, far = ((45, 55, 25), (85, 80, 40)) if evening else ((60, 115, 30), (135, 170, 70))
     grass = 8 * canvas.noise(60, 60) + 9 * canvas.noise(110, 40) * np.clip(depth, 0, 1)
-    canvas.paint(canvas.y > edge[None, :], _between(far, near, depth) + grass[..., None] * np.float32([0.8, 1, 0.5]))
+    canvas.paint(canvas.y > edge[None, :], _between(far, near, depth) + grass[..., None] * _rgb([0.8, 1, 0.5]))
 
 
 def _paint_tree(canvas: _Canvas, horizon: float, evening: bool) -> None:
@@ -157,8 +162,8 @@ def _paint_tree(canvas: _Canvas, horizon: float, evening: bool) -> None:
         share = (canvas.y - (foot - height)) / (0.8 * height)
         crown = (share > 0) & (share < 1) & (abs(canvas.x - x) < width * share * (1 + lumps))
     leaves = 14 * canvas.noise(50, 50) - 25 * (canvas.x - x)[..., :] / width
-    base = np.float32((30, 40, 25) if evening else (38, 85, 32))
-    canvas.paint(crown, base + leaves[..., None] * np.float32([0.6, 0.9, 0.4]))
+    base = _rgb((30, 40, 25) if evening else (38, 85, 32))
+    canvas.paint(crown, base + leaves[..., None] * _rgb([0.6, 0.9, 0.4]))
 
 
 def _paint_house(canvas: _Canvas, horizon: float, evening: bool) -> None:
@@ -166,11 +171,11 @@ def _paint_house(canvas: _Canvas, horizon: float, evening: bool) -> None:
     left, height = canvas.rng.uniform(0.03, 0.95 - width), width * canvas.rng.uniform(0.6, 0.8)
     dim = 0.62 if evening else 1.0
     top = foot - height
-    wall = dim * np.float32((228, 205, 160)) + 4 * canvas.noise(40, 40)[..., None]
+    wall = dim * _rgb((228, 205, 160)) + 4 * canvas.noise(40, 40)[..., None]
     canvas.paint(canvas.polygon([(left, top), (left + width, top), (left + width, foot), (left, foot)]), wall)
     tiles = 10 * np.sin(canvas.y * 260)[..., None] + 4 * canvas.noise(40, 40)[..., None]
     roof = [(left - 0.02, top), (left + width * 0.5, top - height * 0.65), (left + width + 0.02, top)]
-    canvas.paint(canvas.polygon(roof), dim * np.float32((165, 62, 42)) + tiles)
+    canvas.paint(canvas.polygon(roof), dim * _rgb((165, 62, 42)) + tiles)
     for share in (0.18, 0.62):
         x, y, size = left + share * width, top + 0.25 * height, 0.2 * width
         window = [(x, y), (x + size, y), (x + size, y + size), (x, y + size)]
@@ -181,4 +186,4 @@ def _paint_house(canvas: _Canvas, horizon: float, evening: bool) -> None:
         (left + 0.57 * width, foot),
         (left + 0.43 * width, foot),
     ]
-    canvas.paint(canvas.polygon(door), dim * np.float32((105, 65, 40)))
+    canvas.paint(canvas.polygon(door), dim * _rgb((105, 65, 40)))

@@ -16,7 +16,7 @@ from pipeline.runners.local import run_local
 from serving.client.color import lab_to_rgb, rgb_to_lab
 from serving.client.colorizer import Colorizer
 from serving.client.errors import TintypeError
-from serving.client.photo import encode_photo
+from serving.client.photo import decode_photo, encode_photo
 from tintype.demo.scenes import render_scenes, write_collection
 
 SCENES = 400
@@ -91,8 +91,7 @@ def _color(colorizer: Colorizer, true: np.ndarray) -> Row:
     lightness = rgb_to_lab(true)
     lightness[..., 1:] = 0
     gray = lab_to_rgb(lightness)
-    answer = colorizer.colorize(encode_photo(gray, "PNG"))
-    colored = cv2.imdecode(np.frombuffer(answer, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    colored = decode_photo(colorizer.colorize(encode_photo(gray, "PNG"))).rgb
     return Row(gray, colored, true)
 
 

@@ -1,0 +1,52 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+TINTYPE = Path(sys.executable).with_name("tintype")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The whole story as a user runs it; once for all tests, because it trains."""
+    out = tmp_path_factory.mktemp("demo")
+    run = subprocess.run([TINTYPE, "demo", "--out", str(out)], capture_output=True, text=True, timeout=840)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return out, run
+
+
+def test_scenes_that_were_never_seen_get_their_colours(demo):
+    out, _ = demo
+    summary = json.loads((out / "summary.json").read_text())
+    held_out = summary["held_out_scenes"]
+    assert held_out["n_images"] >= 8
+    assert held_out["ab_mae_gray"] > 10, "the scenes are colourful, so gray must be far off"
+    assert held_out["ab_mae"] <= 0.6 * held_out["ab_mae_gray"]
+    metrics = summary["run"]["metrics"]
+    assert metrics["ab_mae"] <= 0.6 * metrics["grayscale"]["ab_mae"]
+
+
+def test_the_picture_shows_colour_where_the_gray_photo_has_none(demo):
+    out, _ = demo
+    picture = np.asarray(Image.open(out / "result.png").convert("RGB")).astype(int)
+    third = picture.shape[1] // 6
+    spread = [
+        np.ptp(picture[40:, column * third + 20 : (column + 1) * third - 20], axis=2).mean() for column in range(3)
+    ]
+    gray, colored, true = spread
+    assert gray < 8
+    assert colored > 0.5 * true > 15
+
+
+def test_the_story_says_where_things_are_and_shows_no_noise(demo):
+    out, run = demo
+    assert str(out / "result.png") in run.stdout
+    assert "tintype serve --model_base_path=" in run.stdout
+    assert "Pusher done" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "cudart" not in run.stderr

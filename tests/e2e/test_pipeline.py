@@ -1,0 +1,127 @@
+"""The real pipeline under LocalDagRunner, on a few scenes: what it pushes, what stops it, what it reuses."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tintype.demo.scenes import write_collection
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    "data.size=32",
+    "train.steps=60",
+    "train.batch_size=8",
+    "train.picture_every=60",
+    "evaluate.min_psnr_gain_db=0",
+    "evaluate.max_ab_mae_ratio=1",
+    "evaluate.grid_rows=2",
+    "canary.requests=2",
+)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    write_collection(folder, 48, side=64)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+def run(photographs, out, *settings):
+    from pipeline.config import load_config
+    from pipeline.runners.local import run_local
+
+    return run_local(load_config("demo", [*SMALL, *settings]), data=str(photographs), out=out)
+
+
+def served_versions(out: Path) -> list[str]:
+    base = out / "serving" / "colorizer"
+    return sorted(path.name for path in base.iterdir() if path.name.isdigit()) if base.exists() else []
+
+
+@pytest.fixture(scope="module")
+def first(photographs, out):
+    return run(photographs, out)
+
+
+def test_photographs_become_a_served_version(first, out):
+    assert first.photos["read"] == first.photos["kept"] == 48
+    assert first.training["steps"] == 60
+    assert first.metrics["psnr_db"] > first.metrics["grayscale"]["psnr_db"]
+    assert first.metrics["n_images"] == first.photos["splits"]["eval"]
+    assert first.blessed
+    assert Path(first.pushed).parent == out / "serving" / "colorizer"
+    assert (Path(first.pushed) / "saved_model.pb").exists()
+    assert set(first.components.values()) == {"ran"}
+
+
+def test_a_second_run_with_nothing_changed_reuses_everything(first, photographs, out):
+    started = time.monotonic()
+    second = run(photographs, out)
+    assert time.monotonic() - started < 60
+    assert set(second.components.values()) == {"cached"}
+    assert second.pushed == first.pushed
+    assert served_versions(out) == [Path(first.pushed).name]
+
+
+def test_an_unblessed_model_is_not_pushed(first, photographs, out):
+    before = served_versions(out)
+    report = run(photographs, out, "evaluate.min_psnr_gain_db=90")
+    assert report.components["Trainer"] == "cached"
+    assert not report.metrics["blessed"]
+    assert "psnr" in report.metrics["reasons"][0].lower()
+    assert report.pushed is None
+    assert served_versions(out) == before
+
+
+def test_a_failing_canary_stops_the_push(first, photographs, out):
+    before = served_versions(out)
+    report = run(photographs, out, "canary.max_latency_ms=0.0001")
+    assert report.metrics["blessed"]
+    assert not report.canary["blessed"]
+    assert "ms" in report.canary["reasons"][0]
+    assert report.pushed is None
+    assert served_versions(out) == before
+
+
+def test_a_violation_of_the_schema_stops_the_pipeline_before_training(first, photographs, out, tmp_path, monkeypatch):
+    from pipeline import graph
+    from serving.client.errors import TintypeError
+
+    before = served_versions(out)
+    strict = tmp_path / "schema.pbtxt"
+    schema = Path(graph.SCHEMA_FILE).read_text()
+    assert '"JPEG"' in schema
+    strict.write_text(schema.replace('"JPEG"', '"GIF"'))
+    monkeypatch.setattr(graph, "SCHEMA_FILE", strict)
+    with pytest.raises(TintypeError, match="image/format"):
+        run(photographs, out, "train.steps=61")
+    assert served_versions(out) == before
+
+
+def test_new_photographs_rerun_what_depends_on_them(first, photographs, out):
+    write_collection(photographs / "more" / "below", 8, first_seed=500, side=64)
+    report = run(photographs, out, "evaluate.max_psnr_drop_db=90")
+    assert report.photos["read"] == 56
+    cached = {name for name, state in report.components.items() if state == "cached"}
+    assert cached == {"ImportSchemaGen"}
+    assert report.metrics["baseline"]["version"] == int(Path(first.pushed).name)
+    assert served_versions(out) == [Path(first.pushed).name, Path(report.pushed).name]
+
+
+def test_the_table_tells_the_whole_run(first):
+    from rich.console import Console
+
+    from pipeline.run_report import report_table
+
+    console = Console(width=200, record=True)
+    console.print(report_table(first))
+    text = console.export_text()
+    for expected in ("48 read, 48 kept", "60 steps", "PSNR", "left gray", "blessed", first.pushed):
+        assert expected in text

@@ -1,0 +1,43 @@
+"""Keeps TensorFlow's native start-up lines off the terminal."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def startup_noise_set_aside(expected: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """Hold back what is written to standard error, and show it only if an unexpected error ends the block.
+
+    TensorFlow's native code logs to the file descriptor before it looks at any setting of its log level.
+
+    Args:
+        expected: errors that explain themselves, after which the noise stays hidden.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with tempfile.TemporaryFile() as noise:
+        stderr = os.dup(2)
+        os.dup2(noise.fileno(), 2)
+        explained = False
+        try:
+            yield
+            explained = True
+        except expected:
+            explained = True
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            if not explained:
+                noise.seek(0)
+                sys.stderr.write(noise.read().decode(errors="replace"))
+
+
+def import_tensorflow_quietly() -> None:
+    """Import TensorFlow and let it look for GPUs, with what it says about that set aside."""
+    with startup_noise_set_aside():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()

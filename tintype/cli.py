@@ -1,6 +1,7 @@
 """The `tintype` command. Every command imports its work when it runs, so that --help answers at once."""
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -20,6 +21,19 @@ app.command("serve")(serve.serve)
 app.command("colorize")(colorize.colorize)
 
 
+# Which extra brings what a command may miss after a plain install.
+_EXTRA_OF_MODULE = {
+    "tensorflow": "server",
+    "tensorflow_serving": "server",
+    "tfx": "pipeline",
+    "apache_beam": "pipeline",
+    "matplotlib": "pipeline",
+    "pydantic": "pipeline",
+    "skimage": "pipeline",
+    "yaml": "pipeline",
+}
+
+
 def main() -> None:
     """Run the command line; what is the input's fault ends in one clear line, not in a traceback."""
     from serving.client.errors import TintypeError
@@ -27,8 +41,17 @@ def main() -> None:
     try:
         app()
     except TintypeError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _fail(f"this command needs {error.name}, which comes with the extra: pip install 'tintype[{extra}]'")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.secho(f"error: {message}", fg="red", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

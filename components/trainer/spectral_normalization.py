@@ -34,11 +34,12 @@ class _SpectralNormalization:
         fixed = ops.stop_gradient(matrix)
         left = ops.convert_to_tensor(self.left_vector)
         for _ in range(self.power_iterations if training else 1):
-            right = _unit(ops.matmul(left, ops.transpose(fixed)))
-            left = _unit(ops.matmul(right, fixed))
+            # The vectors are turned, never the matrix, which would be copied.
+            right = _unit(ops.matmul(fixed, ops.transpose(left)))
+            left = _unit(ops.matmul(ops.transpose(right), fixed))
         if training:
             self.left_vector.assign(left)
-        sigma = ops.sum(ops.matmul(right, matrix) * left)
+        sigma = ops.sum(ops.matmul(ops.transpose(right), matrix) * left)
         return self.kernel / (sigma + 1e-12)
 
     def get_config(self):

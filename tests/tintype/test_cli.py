@@ -1,0 +1,56 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINTYPE = Path(sys.executable).with_name("tintype")
+
+
+def tintype(*arguments, **options):
+    return subprocess.run([TINTYPE, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+
+
+def test_help_lists_every_command():
+    answer = tintype("--help")
+    assert answer.returncode == 0
+    for command in ("demo", "run", "serve", "colorize"):
+        assert command in answer.stdout
+
+
+def test_a_wrong_config_ends_in_one_line_a_field_without_a_traceback(tmp_path):
+    answer = tintype("run", "--config", "sn_unet_lab_128", "--data", tmp_path, "--set", "data.size=100")
+    assert answer.returncode == 1
+    assert "data.size must be a multiple of 128 for sn_unet_lab_128, got 100" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_wrong_usage_has_exit_code_two(tmp_path):
+    assert tintype("run").returncode == 2
+    assert tintype("no-such-command").returncode == 2
+    assert tintype("serve", "--model_base_path", tmp_path, "--no_such_flag=1").returncode == 2
+
+
+@pytest.mark.parametrize(("module", "extra"), [("pydantic", "pipeline"), ("tensorflow", "server")])
+def test_what_a_plain_install_lacks_is_named_with_the_extra_that_brings_it(tmp_path, module, extra):
+    command = {
+        "pydantic": ["run", "--data", str(tmp_path)],
+        "tensorflow": ["serve", "--model_base_path", str(tmp_path), "--port=0"],
+    }[module]
+    script = (
+        f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = {command!r}; from tintype.cli import main; main()"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert answer.returncode == 1
+    assert f"tintype[{extra}]" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.slow
+def test_data_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for data, message in ((tmp_path / "nowhere", "nowhere"), (tmp_path / "empty", "no photograph")):
+        answer = tintype("run", "--config", "demo", "--data", data, "--out", tmp_path / "out")
+        assert answer.returncode == 1
+        assert message in answer.stderr
+        assert "Traceback" not in answer.stderr

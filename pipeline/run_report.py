@@ -99,7 +99,7 @@ def report_table(report: RunReport) -> Table:
     """The report as a table for the terminal."""
     table = Table(title="what happened", show_header=False, title_justify="left", min_width=60)
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
 
     photos, gray = report.photos, report.metrics["grayscale"]
     table.add_row("photographs", f"{photos['read']} read, {photos['kept']} kept: " + _counts(photos["splits"]))

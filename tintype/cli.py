@@ -42,6 +42,9 @@ def main() -> None:
         app()
     except TintypeError as error:
         _fail(str(error))
+    except OSError as error:
+        # A full disk, a folder that cannot be written: the machine's fault, and the message says where.
+        _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:

@@ -5,7 +5,6 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -147,8 +146,7 @@ def _fit(gan: ColorGan, batches, held_out: tf.Tensor, summary: TrainingSummary, 
                 for name, value in figures.items():
                     tf.summary.scalar(name, value, step=step)
                 tf.summary.image("gray_colored_true", picture[None], step=step)
-                png = tf.io.encode_png(picture).numpy()
-                Path(f"{run_folder}/pictures/step_{step:06d}.png").write_bytes(png)
+                tf.io.write_file(f"{run_folder}/pictures/step_{step:06d}.png", tf.io.encode_png(picture))
                 readings = {**readings, **figures}
                 seconds_not_training += time.monotonic() - paused
             progress.update(step, readings)

@@ -67,7 +67,9 @@ def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
         f"held-out scenes: ab error {held_out['ab_mae']:.2f} against {held_out['ab_mae_gray']:.2f} when left gray "
         f"({1 - held_out['ab_mae_ratio']:.0%} lower)"
     )
-    console.print(f"[green]done[/green]: look at {out / 'result.png'}; figures in {out / 'summary.json'}", soft_wrap=True)
+    console.print(
+        f"[green]done[/green]: look at {out / 'result.png'}; figures in {out / 'summary.json'}", soft_wrap=True
+    )
     command = "tintype" if shutil.which("tintype") else os.path.relpath(sys.argv[0])
     console.print(
         f"serve it:  {command} serve --model_base_path={os.path.relpath(destination)}\n"

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer.gan import ColorGan
+from pipeline.config import load_config
+from tintype.demo.scenes import render_scenes
+
+
+def make(*settings):
+    config = load_config("demo", ["data.size=32", "train.batch_size=4", *settings]).trainer_config()
+    scenes = np.stack([scene for _, scene in render_scenes(4, 0, 32)])
+    return ColorGan(config), iter(tf.data.Dataset.from_tensors(scenes).repeat())
+
+
+def kernels(model):
+    return [weight.numpy() for weight in model.weights]
+
+
+@pytest.mark.parametrize("limit", [0.99, 0.2])
+def test_the_averaged_weights_follow_the_trained_ones_with_a_memory_that_grows_to_the_limit(limit):
+    gan, batches = make(f"train.moving_average_decay={limit}")
+    expected = kernels(gan.averaged)
+    for step in range(1, 4):
+        gan.train_steps(batches, tf.constant(1))
+        decay = min(limit, (1 + step) / (10 + step))
+        expected = [decay * a + (1 - decay) * w for a, w in zip(expected, kernels(gan.generator), strict=True)]
+    for average, wanted in zip(kernels(gan.averaged), expected, strict=True):
+        np.testing.assert_allclose(average, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_several_steps_in_one_call_are_the_same_as_one_by_one():
+    one_by_one, batches = make()
+    readings = [one_by_one.train_steps(batches, tf.constant(1)) for _ in range(3)]
+    together, batches = make()
+    mean = together.train_steps(batches, tf.constant(3))
+    for name in mean:
+        assert float(mean[name]) == pytest.approx(np.mean([reading[name] for reading in readings]), rel=1e-4)
+    for a, b in zip(kernels(one_by_one.generator), kernels(together.generator), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_both_networks_learn_from_a_step():
+    gan, batches = make()
+    before = kernels(gan.generator), kernels(gan.discriminator)
+    gan.train_steps(batches, tf.constant(1))
+    for old, model in zip(before, (gan.generator, gan.discriminator), strict=True):
+        changed = [not np.array_equal(a, b) for a, b in zip(old, kernels(model), strict=True)]
+        assert all(changed), [w.path for w, c in zip(model.weights, changed, strict=True) if not c]
+
+
+def test_without_an_adversarial_weight_the_discriminator_stays_as_it_is():
+    gan, batches = make("train.loss.adversarial_weight=0")
+    before = kernels(gan.discriminator)
+    reading = gan.train_steps(batches, tf.constant(1))
+    assert float(reading["discriminator_loss"]) == 0
+    assert all(np.array_equal(a, b) for a, b in zip(before, kernels(gan.discriminator), strict=True))

@@ -40,3 +40,20 @@ def test_without_augmentation_a_batch_holds_the_photos_as_they_are(files):
 def test_a_split_without_files_is_named(tmp_path):
     with pytest.raises(TintypeError, match="no examples of the split eval"):
         example_files(str(tmp_path), "eval")
+
+
+@pytest.fixture(scope="module")
+def one_photo(tmp_path_factory):
+    folder = write_scene_examples(tmp_path_factory.mktemp("one"), split="train", count=1, first_seed=0)
+    return example_files(str(folder), "train")
+
+
+def test_flipping_shows_a_photo_from_both_sides(one_photo):
+    (photo,) = first_squares(one_photo, size=32, count=1).numpy()
+    seen = {square.tobytes() for batch in batches(one_photo, seed=1, enlarge=1.0) for square in batch}
+    assert seen == {photo.tobytes(), photo[:, ::-1].tobytes()}
+
+
+def test_enlarging_shows_a_photo_in_many_crops(one_photo):
+    seen = {square.tobytes() for batch in batches(one_photo, seed=1, enlarge=1.5, flip=False) for square in batch}
+    assert len(seen) > 10

@@ -84,7 +84,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, write_split.to_file_format_str(example_gen_pb2.FORMAT_TFRECORDS_GZIP))
         summary = read_summary(examples.uri)
-        logging.info("photographs taken in: %s", summary.model_dump_json(exclude={"first_unreadable"}))
+        logging.info("%d files read, %d photographs kept, left out: %s", summary.read, summary.kept, summary.left_out)
         check_summary(summary, location, config)
 
 

@@ -10,6 +10,8 @@ from rich.table import Table
 from tfx.orchestration import metadata
 from tfx.types import artifact_utils
 
+from components.evaluator.evaluation import metric_rows
+
 
 @dataclasses.dataclass
 class RunReport:
@@ -101,7 +103,7 @@ def report_table(report: RunReport) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
 
-    photos, gray = report.photos, report.metrics["grayscale"]
+    photos = report.photos
     table.add_row("photographs", f"{photos['read']} read, {photos['kept']} kept: " + _counts(photos["splits"]))
     if photos["left_out"]:
         table.add_row("left out", f"{_counts(photos['left_out'])}\nnamed in {report.photos_report}")
@@ -112,16 +114,8 @@ def report_table(report: RunReport) -> Table:
         f"{training['images_per_second']:.0f} images/s, {training['strategy']}"
         + ("" if training["stopped"] == "finished" else f", stopped: {training['stopped']}"),
     )
-    for key, label, form in (
-        ("psnr_db", "PSNR", "{:.2f} dB"),
-        ("ssim", "SSIM", "{:.3f}"),
-        ("delta_e_2000", "CIEDE2000", "{:.2f}"),
-        ("ab_mae", "ab error", "{:.2f}"),
-        ("accuracy_eps5", "accuracy 5%", "{:.1%}"),
-    ):
-        table.add_row(label, f"{form.format(report.metrics[key])}   (left gray: {form.format(gray[key])})")
-    truth = report.metrics["colorfulness_truth"]
-    table.add_row("colorfulness", f"{report.metrics['colorfulness']:.1f}   (the true photographs': {truth:.1f})")
+    for row in metric_rows(report.metrics):
+        table.add_row(*row)
     table.add_row("evaluator", _verdict(report.metrics))
     table.add_row("canary", _verdict(report.canary))
     table.add_row("pushed to", report.pushed or "[red]not pushed[/red]")

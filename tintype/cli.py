@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from tintype.commands import colorize, demo, run, serve
+from tintype.commands import colorize, demo, evaluate, run, serve
 
 app = typer.Typer(
     name="tintype",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
+app.command("evaluate")(evaluate.evaluate)
 app.command("serve")(serve.serve)
 app.command("colorize")(colorize.colorize)
 

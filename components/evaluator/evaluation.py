@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,25 @@ def summarize(sums: dict[str, MetricSums], total: MetricSums) -> dict[str, Any]:
         "labels": {label: means(group) for label, group in sorted(sums.items())},
         BASELINE: total.means(BASELINE) if BASELINE in total.sums else None,
     }
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The figures of a metrics JSON for a person: name and value, each with that of the photographs left gray."""
+    gray = metrics[GRAYSCALE]
+    forms = {
+        "psnr_db": ("PSNR", "{:.2f} dB"),
+        "ssim": ("SSIM", "{:.3f}"),
+        "delta_e_2000": ("CIEDE2000", "{:.2f}"),
+        "ab_mae": ("ab error", "{:.2f}"),
+        "accuracy_eps2": ("accuracy 2%", "{:.1%}"),
+        "accuracy_eps5": ("accuracy 5%", "{:.1%}"),
+    }
+    rows = [
+        (name, f"{form.format(metrics[key])}   (left gray: {form.format(gray[key])})")
+        for key, (name, form) in forms.items()
+    ]
+    true = f"(the true photographs': {metrics['colorfulness_truth']:.1f})"
+    return [*rows, ("colorfulness", f"{metrics['colorfulness']:.1f}   {true}")]
 
 
 def evaluate_saved_model(

@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -407,3 +407,21 @@ def _is_hidden(name: str) -> bool:
 
 def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def read_photographs(entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes | PhotoError]]:
+    """Yield each file with its content, or with what was wrong with reading it; a tar.gz yields its members.
+
+    Raises:
+        DataError: when a tar.gz is damaged; what came before has been yielded.
+    """
+    with EntryReader() as reader:
+        for entry in entries:
+            members = reader.walk(entry) if entry.position < 0 else [(entry, None)]
+            for member, opened in members:
+                try:
+                    with contextlib.nullcontext(read_member(opened)) if opened else reader.open(member) as stream:
+                        content: bytes | PhotoError = b"".join(read_blocks(stream))
+                except PhotoError as error:
+                    content = error
+                yield member, content

@@ -1,0 +1,41 @@
+import json
+import tarfile
+import zipfile
+
+import pytest
+
+from tests.tintype.test_cli import tintype
+from tests.tiny_models import write_tiny_model
+from tintype.commands.evaluate import evaluate
+from tintype.demo.scenes import write_collection
+
+
+def test_a_model_is_measured_on_folders_and_archives_alike(tmp_path, capsys):
+    model = write_tiny_model(tmp_path / "model")
+    photographs = tmp_path / "photographs"
+    write_collection(photographs, 4, side=48)
+    (photographs / "broken.jpg").write_bytes(b"not a photograph")
+    with zipfile.ZipFile(tmp_path / "photographs.zip", "w") as archive:
+        for path in sorted(photographs.rglob("*.jpg")):
+            archive.write(path, path.relative_to(photographs))
+    with tarfile.open(tmp_path / "photographs.tar.gz", "w:gz") as archive:
+        archive.add(photographs, arcname=".")
+
+    measured = []
+    for data in (photographs, tmp_path / "photographs.zip", tmp_path / "photographs.tar.gz"):
+        evaluate(model, str(data), tmp_path / "metrics.json")
+        assert "left gray" in capsys.readouterr().out
+        measured.append(json.loads((tmp_path / "metrics.json").read_text()))
+    assert measured[0]["n_images"] == 4
+    assert set(measured[0]["labels"]) == {"sea", "meadow", "forest", "village"}
+    for other in measured[1:]:
+        assert other["psnr_db"] == pytest.approx(measured[0]["psnr_db"])
+
+
+@pytest.mark.slow
+def test_what_is_no_model_is_named(tmp_path):
+    write_collection(tmp_path / "photographs", 1, side=48)
+    answer = tintype("evaluate", "--model", tmp_path / "nowhere", "--data", tmp_path / "photographs")
+    assert answer.returncode == 1
+    assert "nowhere" in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -25,14 +25,14 @@ def build_generator(network: NetworkConfig, *, batch_norm_momentum: float, seed:
 
     x, skips = inputs, []
     for level, filters in enumerate(config.down_filters):
-        x = _conv(filters, 2, config.spectral_norm_iterations, draws, name=f"down_{level}")(x)
+        x = _convolution(filters, 2, config.spectral_norm_iterations, draws, name=f"down_{level}")(x)
         if level > 0:
             x = BatchNormalization(momentum=batch_norm_momentum, name=f"down_{level}_norm")(x)
         x = layers.LeakyReLU(0.2, name=f"down_{level}_relu")(x)
         skips.append(x)
 
     for level, (filters, skip) in enumerate(zip(config.up_filters, reversed(skips[:-1]), strict=True)):
-        x = _conv_transpose(filters, config.spectral_norm_iterations, draws, name=f"up_{level}")(x)
+        x = _convolution(filters, 2, config.spectral_norm_iterations, draws, name=f"up_{level}", transposed=True)(x)
         if config.batch_norm_up:
             x = BatchNormalization(momentum=batch_norm_momentum, name=f"up_{level}_norm")(x)
         if level < config.dropout_levels:
@@ -56,11 +56,11 @@ def build_discriminator(network: NetworkConfig, *, batch_norm_momentum: float, s
     x = layers.Concatenate(name="photo")([lightness, color])
     levels = [(filters, 2) for filters in config.down_filters] + [(filters, 1) for filters in config.flat_filters]
     for level, (filters, stride) in enumerate(levels):
-        x = _conv(filters, stride, config.spectral_norm_iterations, draws, name=f"level_{level}")(x)
+        x = _convolution(filters, stride, config.spectral_norm_iterations, draws, name=f"level_{level}")(x)
         if level > 0:
             x = BatchNormalization(momentum=batch_norm_momentum, name=f"level_{level}_norm")(x)
         x = layers.LeakyReLU(0.2, name=f"level_{level}_relu")(x)
-    logits = _conv(1, 1, config.spectral_norm_iterations, draws, name="logits", use_bias=True)(x)
+    logits = _convolution(1, 1, config.spectral_norm_iterations, draws, name="logits", use_bias=True)(x)
     return keras.Model([lightness, color], logits, name="discriminator")
 
 
@@ -86,7 +86,17 @@ class _Draws:
         return keras.initializers.RandomNormal(stddev=self._stddev, seed=self.seed())
 
 
-def _conv(filters: int, stride: int, power_iterations: int, draws: _Draws, *, name: str, use_bias: bool = False):
+def _convolution(
+    filters: int,
+    stride: int,
+    power_iterations: int,
+    draws: _Draws,
+    *,
+    name: str,
+    transposed: bool = False,
+    use_bias: bool = False,
+) -> layers.Layer:
+    """A convolution 4x4, transposed or not, under spectral normalisation or not."""
     settings = {
         "strides": stride,
         "padding": "same",
@@ -95,18 +105,7 @@ def _conv(filters: int, stride: int, power_iterations: int, draws: _Draws, *, na
         "name": name,
     }
     if power_iterations:
-        return SpectralConv2D(filters, 4, power_iterations=power_iterations, seed=draws.seed(), **settings)
-    return layers.Conv2D(filters, 4, **settings)
-
-
-def _conv_transpose(filters: int, power_iterations: int, draws: _Draws, *, name: str):
-    settings = {
-        "strides": 2,
-        "padding": "same",
-        "use_bias": False,
-        "kernel_initializer": draws.kernel(),
-        "name": name,
-    }
-    if power_iterations:
-        return SpectralConv2DTranspose(filters, 4, power_iterations=power_iterations, seed=draws.seed(), **settings)
-    return layers.Conv2DTranspose(filters, 4, **settings)
+        layer = SpectralConv2DTranspose if transposed else SpectralConv2D
+        return layer(filters, 4, power_iterations=power_iterations, seed=draws.seed(), **settings)
+    layer = layers.Conv2DTranspose if transposed else layers.Conv2D
+    return layer(filters, 4, **settings)

@@ -9,8 +9,8 @@ class PhotoError(TintypeError):
     """A photograph cannot be used.
 
     Attributes:
-        reason: one of `empty`, `not_an_image`, `truncated`, `unreadable`, `too_many_pixels`, `too_small`, `gray`,
-            `duplicate`; reports count by it.
+        reason: one of `empty`, `not_an_image`, `truncated`, `unreadable`, `too_many_pixels`, `too_many_bytes`,
+            `too_small`, `gray`, `duplicate`; reports count by it.
         detail: what exactly is wrong, in words.
     """
 

@@ -6,10 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+from absl import logging as absl_logging
+
 from pipeline.config import RunConfig
 from serving.client.errors import TintypeError
 
 PACKAGES = Path(__file__).parents[2]
+_NOISY = ("apache_beam", "tensorflow", "root", "py.warnings")
 
 
 def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = False, workers: int = 1):
@@ -76,21 +79,23 @@ class _ComponentLines(logging.Handler):
         self._started = 0.0
 
     def __enter__(self) -> None:
-        from absl import logging as absl_logging
-
-        self._logger = logging.getLogger("absl")
-        self._before = self._logger.propagate
+        self._absl = logging.getLogger("absl")
+        self._propagated = self._absl.propagate
+        self._verbosity = absl_logging.get_verbosity()
         # Through absl: saving a model sets the level back to what absl remembers, not to what the logger has.
         absl_logging.set_verbosity(absl_logging.INFO)
-        self._logger.propagate = self._verbose
-        self._logger.addHandler(self)
-        if not self._verbose:
-            for name in ("apache_beam", "tensorflow", "root", "py.warnings"):
-                logging.getLogger(name).setLevel(logging.ERROR)
+        self._absl.propagate = self._verbose
+        self._absl.addHandler(self)
+        self._levels = {logger: logger.level for logger in map(logging.getLogger, () if self._verbose else _NOISY)}
+        for logger in self._levels:
+            logger.setLevel(logging.ERROR)
 
     def __exit__(self, *_) -> None:
-        self._logger.removeHandler(self)
-        self._logger.propagate = self._before
+        self._absl.removeHandler(self)
+        self._absl.propagate = self._propagated
+        absl_logging.set_verbosity(self._verbosity)
+        for logger, level in self._levels.items():
+            logger.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()

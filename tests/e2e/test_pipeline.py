@@ -1,5 +1,6 @@
 """The real pipeline under LocalDagRunner, on a few scenes: what it pushes, what stops it, what it reuses."""
 
+import logging
 import time
 from pathlib import Path
 
@@ -62,8 +63,10 @@ def test_photographs_become_a_served_version(first, out):
 
 
 def test_a_second_run_with_nothing_changed_reuses_everything(first, photographs, out):
+    log_level = logging.getLogger().level
     started = time.monotonic()
     second = run(photographs, out)
+    assert logging.getLogger().level == log_level, "a run must not silence the logs of the program around it"
     assert time.monotonic() - started < 60
     assert set(second.components.values()) == {"cached"}
     assert second.pushed == first.pushed

@@ -263,8 +263,13 @@ def test_stop_ends_the_waiting_of_a_retry_and_every_version(manage, base_path):
 
 
 def test_an_empty_base_path_is_said_once(manage, base_path, caplog):
+    def complaints():
+        return [record.message for record in caplog.records if "no versions" in record.message]
+
     manage()
-    time.sleep(0.15)
-    complaints = [record.message for record in caplog.records if "no versions" in record.message]
-    assert len(complaints) == 1
-    assert str(base_path) in complaints[0]
+    deadline = time.monotonic() + 5
+    while not complaints() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.15)  # several polls more
+    assert len(complaints()) == 1
+    assert str(base_path) in complaints()[0]

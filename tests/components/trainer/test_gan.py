@@ -17,8 +17,8 @@ def kernels(model):
     return [weight.numpy() for weight in model.weights]
 
 
-@pytest.mark.parametrize("limit", [0.99, 0.2])
-def test_the_averaged_weights_follow_the_trained_ones_with_a_memory_that_grows_to_the_limit(limit):
+def test_the_averaged_weights_follow_the_trained_ones_with_a_memory_that_grows_to_the_limit():
+    limit = 0.2  # reached in the second step
     gan, batches = make(f"train.moving_average_decay={limit}")
     expected = kernels(gan.averaged)
     for step in range(1, 4):

@@ -86,6 +86,7 @@ def test_the_exported_model_colours_as_the_averaged_generator_did(trained, examp
     assert ratio == pytest.approx(summary.history[-1]["ab_mae_ratio"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_weights(trained, examples, tmp_path):
     first = trained[1].signatures["describe"](name=tf.constant([""]))["fingerprint"].numpy()
     _, again = run(examples, tmp_path / "again", "train.steps=30", "train.picture_every=10")
@@ -116,6 +117,7 @@ def test_divergence_in_the_first_step_is_an_error(examples, tmp_path):
         run(examples, tmp_path, "train.steps=5", "train.loss.reconstruction_weight=1.0e+40")
 
 
+@pytest.mark.slow
 def test_time_can_end_a_run(examples, tmp_path):
     summary, _ = run(examples, tmp_path, "train.steps=100000", "train.max_minutes=0.02")
     assert summary.stopped == "time"

@@ -44,13 +44,22 @@ def decode_square(record: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def training_batches(
-    files: Sequence[str], *, size: int, batch_size: int, augmentation: AugmentationConfig, seed: int
+    files: Sequence[str],
+    *,
+    photo_count: int,
+    size: int,
+    batch_size: int,
+    augmentation: AugmentationConfig,
+    seed: int,
 ) -> tf.data.Dataset:
-    """Endless batches uint8 [batch_size, size, size, 3]: cached, shuffled, cropped and mirrored by the seed."""
+    """Endless batches uint8 [batch_size, size, size, 3]: cached, shuffled, cropped and mirrored by the seed.
+
+    `photo_count` is what `count_examples` says of the files; it decides whether they fit in memory.
+    """
     side = round(size * augmentation.enlarge)
     photos = tf.data.TFRecordDataset(list(files), compression_type="GZIP")
     photos = photos.map(lambda record: decode_square(record, side), num_parallel_calls=tf.data.AUTOTUNE)
-    if count_examples(files) * side * side * 3 < CACHE_SHARE_OF_MEMORY * _memory_bytes():
+    if photo_count * side * side * 3 < CACHE_SHARE_OF_MEMORY * _memory_bytes():
         photos = photos.cache()
     photos = photos.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True).repeat()
 

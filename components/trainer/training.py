@@ -72,10 +72,12 @@ def train(
     settings = config.train
     # Before the data: TensorFlow mixes the global seed into the seeds of the dataset's own operations.
     keras.utils.set_random_seed(config.seed)
+    photo_count = count_examples(train_files)
     batches = iter(
         strategy.experimental_distribute_dataset(
             training_batches(
                 train_files,
+                photo_count=photo_count,
                 size=config.size,
                 batch_size=settings.batch_size,
                 augmentation=settings.augmentation,
@@ -89,7 +91,7 @@ def train(
     summary = TrainingSummary(
         recipe=config.recipe,
         strategy=f"{type(strategy).__name__} ({why})",
-        photos=count_examples(train_files),
+        photos=photo_count,
         generator_parameters=count_parameters(gan.generator),
         discriminator_parameters=count_parameters(gan.discriminator),
     )

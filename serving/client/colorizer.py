@@ -1,10 +1,8 @@
 """`Colorizer`: colours photographs by asking a TensorFlow Serving (or embedded) server over gRPC."""
 
-import contextlib
 import math
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from serving.client import wire
 from serving.client.coloring import finish, prepare
 from serving.client.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
 from serving.client.photo import FORMAT_OF_SUFFIX, MAX_PIXELS, decode_photo, encode_photo, photo_from_image
+from serving.client.whole_file import write_whole
 
 DEFAULT_SERVER = "localhost:8500"
 DEFAULT_MODEL_NAME = "colorizer"
@@ -181,7 +180,7 @@ class Colorizer:
                 f"cannot tell the format of {output_path} by its suffix; expected one of {', '.join(FORMAT_OF_SUFFIX)}"
             )
         encoded = self._colorize_bytes(_read(path), strength=strength, format=format, quality=quality)
-        _write_whole(output_path, encoded)
+        write_whole(output_path, encoded)
         return output_path
 
     def predict_ab(self, lightness: NDArray) -> NDArray[np.float32]:
@@ -340,18 +339,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise PhotoError("unreadable", f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write under a temporary name and rename, so that no reader ever sees half a photograph."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise TintypeError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()

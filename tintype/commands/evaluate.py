@@ -29,6 +29,7 @@ def evaluate(
     from components.evaluator.evaluation import evaluate_saved_model, metric_rows
     from components.image_example_gen.photo_files import list_entries, read_photographs
     from serving.client.errors import PhotoError
+    from serving.client.whole_file import write_whole
 
     console = Console(stderr=True)
     entries = list(list_entries(data))
@@ -46,6 +47,4 @@ def evaluate(
         table.add_row(*row)
     Console().print(table)
     if out:
-        temporary = out.with_name(out.name + ".tmp")
-        temporary.write_text(json.dumps(metrics, indent=2))
-        temporary.replace(out)
+        write_whole(out, json.dumps(metrics, indent=2).encode())

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from serving.client.whole_file import write_whole
+
 KINDS = ("sea", "meadow", "forest", "village")
 # Scenes are painted larger and reduced, which smooths their edges.
 _SUPERSAMPLING = 2
@@ -55,12 +57,9 @@ def write_collection(folder: Path, count: int, first_seed: int = 0, side: int = 
         path = folder / kind / f"{kind}_{first_seed + index:04d}.jpg"
         if path.exists():
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
         scene = render_scene(kind, first_seed + index, side)
         encoded = cv2.imencode(".jpg", scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(encoded.tobytes())
-        temporary.replace(path)
+        write_whole(path, encoded.tobytes())
 
 
 class _Canvas:

@@ -20,6 +20,7 @@ from serving.client.color import lab_to_rgb, rgb_to_lab
 from serving.client.colorizer import Colorizer
 from serving.client.errors import TintypeError
 from serving.client.photo import decode_photo, encode_photo
+from serving.client.whole_file import write_whole
 from tintype.demo.scenes import render_scenes, write_collection
 
 SCENES = 400
@@ -60,7 +61,7 @@ def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
     scenes, real = _color_through_server(destination)
     _draw(scenes[: len(real)], real, out / "result.png")
     summary = _summary(report, scenes)
-    _write(out / "summary.json", json.dumps(summary, indent=2).encode())
+    write_whole(out / "summary.json", json.dumps(summary, indent=2).encode())
 
     held_out = summary["held_out_scenes"]
     console.print(
@@ -105,13 +106,7 @@ def _color(colorizer: Colorizer, true: np.ndarray) -> Row:
 def _draw(left: list[Row], right: list[Row], path: Path) -> None:
     """Two grids side by side, every photo cropped to its largest centred square."""
     halves = [np.asarray(draw_grid([Row(*map(_cell, row)) for row in rows])) for rows in (left, right)]
-    _write(path, encode_photo(np.concatenate(halves, axis=1), "PNG"))
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    write_whole(path, encode_photo(np.concatenate(halves, axis=1), "PNG"))
 
 
 def _cell(photo: np.ndarray) -> np.ndarray:

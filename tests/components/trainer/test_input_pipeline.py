@@ -14,7 +14,14 @@ def files(tmp_path_factory):
 
 
 def batches(files, seed, count=4, **augmentation):
-    dataset = training_batches(files, size=32, batch_size=4, augmentation=AugmentationConfig(**augmentation), seed=seed)
+    dataset = training_batches(
+        files,
+        photo_count=count_examples(files),
+        size=32,
+        batch_size=4,
+        augmentation=AugmentationConfig(**augmentation),
+        seed=seed,
+    )
     return [batch.numpy() for batch in dataset.take(count)]
 
 

@@ -10,12 +10,20 @@ SERVING_API = "tensorflow-serving-api>=2.19,<2.22"
 BEAM = "apache-beam>=2.77,<2.78"
 
 EXTRAS = {
-    "server": [TENSORFLOW, SERVING_API],
+    "server": [
+        TENSORFLOW,
+        SERVING_API,
+        "grpcio-health-checking>=1.62",
+        "prometheus-client>=0.20",
+        "starlette>=0.40",
+        "uvicorn>=0.34",
+    ],
     "pipeline": [
         "tfx>=1.21,<1.22",
         TENSORFLOW,
         SERVING_API,
         BEAM,
+        "Jinja2>=3.1",
         "matplotlib>=3.9",
         "pydantic>=2.7,<3",
         "PyYAML>=6.0",
@@ -27,6 +35,7 @@ EXTRAS = {
     "kubeflow": ["tfx[kfp]>=1.21,<1.22"],
     "airflow": ["apache-airflow>=2.11,<3"],
     "dev": [
+        "httpx>=0.27",
         "hypothesis>=6.100",
         "mypy>=1.13",
         "pytest>=8.3",

@@ -1,10 +1,11 @@
 """One typed, validated description of a run, loaded from YAML and mended from the command line."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from components.canary.config import CanaryConfig
 from components.evaluator.config import EvaluateConfig
@@ -37,9 +38,20 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _size_fits_network(self):
-        stride = self.network.generator.stride
+        stride, smallest = self.network.generator.stride, self.network.smallest_size
         if self.data.size % stride:
             raise ValueError(f"data.size must be a multiple of {stride} for {self.recipe}, got {self.data.size}")
+        if self.data.size < smallest:
+            raise ValueError(f"data.size must be at least {smallest} for {self.recipe}, got {self.data.size}")
+        return self
+
+    @model_validator(mode="after")
+    def _adversary_is_there(self):
+        if self.network.discriminator is None and self.train.loss.adversarial_weight > 0:
+            raise ValueError(
+                f"train.loss.adversarial_weight must be 0 for {self.recipe}, which has no network.discriminator, "
+                f"got {self.train.loss.adversarial_weight:g}"
+            )
         return self
 
     def trainer_config(self) -> TrainerConfig:
@@ -110,19 +122,53 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
 def _explain(source: str | Path, error: ValidationError) -> str:
     lines = []
     for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"])
+        path, section = _locate(item["loc"])
+        name = ".".join(path)
         message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = f"no such field; {_choices(item['loc'])}"
-        elif name and item["type"] != "value_error" and not isinstance(item["input"], dict):
-            message += f", got {item['input']!r}"
+        match item["type"]:
+            case "extra_forbidden":
+                message = f"no such field; there are {', '.join(section.model_fields)}"
+            case "union_tag_invalid":
+                message = f"kind must be one of {item['ctx']['expected_tags']}, got {item['ctx']['tag']!r}"
+            case "union_tag_not_found":
+                message = (
+                    f"kind is missing; it must be one of {', '.join(map(str, _kinds(section.model_fields[path[-1]])))}"
+                )
+            case "value_error":
+                pass
+            case _ if name and not isinstance(item["input"], dict):
+                message += f", got {item['input']!r}"
         lines.append(f"  {name}: {message}" if name else f"  {message}")
     return "\n".join([f"config {source} cannot be used:", *lines])
 
 
-def _choices(location: tuple[int | str, ...]) -> str:
-    """The fields that stand where an unknown one was found."""
-    section: Any = RunConfig
-    for part in location[:-1]:
-        section = section.model_fields[part].annotation
-    return "there are " + ", ".join(section.model_fields)
+def _locate(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """The path of a field as it is written in YAML, and the section of the config that it stands in.
+
+    Pydantic puts the kind of a section that comes in several kinds into the location; in YAML it is no level.
+    """
+    path: list[str] = []
+    section: type[BaseModel] = RunConfig
+    current: Any = RunConfig
+    for part in location:
+        if isinstance(current, FieldInfo) and current.discriminator and part in (kinds := _kinds(current)):
+            current = kinds[part]
+            continue
+        path.append(str(part))
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            section = current
+            field = section.model_fields.get(str(part))
+            current = field if field is None or field.discriminator else _section_of(field.annotation)
+    return path, section
+
+
+def _section_of(annotation: Any) -> Any:
+    """The section that a field holds, also where it may be left out as null."""
+    sections = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in sections if issubclass(kind, BaseModel)), None)
+
+
+def _kinds(field: FieldInfo) -> dict[int | str, type[BaseModel]]:
+    """The sections that a field may hold, by their kind."""
+    sections = [kind for kind in get_args(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return {section.model_fields["kind"].default: section for section in sections}

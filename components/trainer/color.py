@@ -35,18 +35,3 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
     to_rgb = tf.linalg.inv(tf.constant(RGB_TO_XYZ, tf.float32)) * tf.constant(WHITE_D65, tf.float32)
     linear = tf.clip_by_value(tf.einsum("...x,cx->...c", xyz, to_rgb), 0.0, 1.0)
     return tf.where(linear <= 0.0031308, 12.92 * linear, 1.055 * tf.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
-
-
-def to_network_range(lab: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """L*a*b* [..., 3] -> lightness [..., 1] as L/50 - 1 and colour [..., 2] as ab/127.5, both about -1..1."""
-    return lightness_to_network(lab[..., :1]), lab[..., 1:] / 127.5
-
-
-def lightness_to_network(lightness: tf.Tensor) -> tf.Tensor:
-    """L* 0..100 -> -1..1."""
-    return lightness / 50.0 - 1.0
-
-
-def ab_from_network(color: tf.Tensor) -> tf.Tensor:
-    """The generator's output -1..1 -> a*b* in their own units."""
-    return color * 127.5

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Filters = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Activation = Literal["relu", "leaky_relu"]
 
 
 class _Section(BaseModel):
@@ -13,25 +14,38 @@ class _Section(BaseModel):
 
 
 class UNetConfig(_Section):
-    """An encoder-decoder with skips: every level is a convolution 4x4 of stride 2, down and then up again.
+    """An encoder-decoder with skips: every level is a convolution of stride 2, down and then up again.
 
-    The last level up, back to the full size, gives the two colour channels and is not listed in `up_filters`.
+    Without a stem the last level up is a transposed convolution to the colour channels and is not listed in
+    `up_filters`. With one, a convolution 1x1 opens the network at full size and its output is the last skip; then
+    `up_filters` lists every level up, and a convolution 1x1 gives the colour.
     """
 
+    kind: Literal["unet"] = "unet"
+    kernel_size: int = Field(default=4, ge=2, description="of every level")
+    stem_filters: Filters | None = Field(default=None, description="of the convolution 1x1 before the first level")
     down_filters: tuple[Filters, ...] = Field(min_length=2)
     up_filters: tuple[Filters, ...] = Field(min_length=1)
+    use_bias: bool = Field(default=False, description="of every level; the last convolution always has one")
     dropout: Share = 0.0
     dropout_levels: int = Field(default=0, ge=0, description="the first levels up that drop out")
     spectral_norm_iterations: int = Field(default=0, ge=0, description="power iterations a step; 0 leaves it out")
     batch_norm_up: bool = Field(default=False, description="batch normalisation in the levels up as well")
+    batch_norm_bottleneck: bool = Field(default=True, description="batch normalisation in the last level down")
+    bottleneck_activation: Activation = "leaky_relu"
+    up_activation: Activation = "relu"
+    activate_after_skip: bool = Field(default=False, description="a level up is activated together with its skip")
+    dropout_at_inference: bool = Field(default=False, description="served with the dropout of a fixed seed")
+    photo_statistics_at_inference: bool = Field(
+        default=False, description="served with batch normalisation by each photo's own statistics"
+    )
 
     @model_validator(mode="after")
     def _levels_match(self):
-        if len(self.up_filters) != len(self.down_filters) - 1:
-            raise ValueError(
-                f"up_filters must have one level less than down_filters ({len(self.down_filters) - 1}), "
-                f"got {len(self.up_filters)}"
-            )
+        expected = len(self.down_filters) - (self.stem_filters is None)
+        if len(self.up_filters) != expected:
+            less = "one level less than" if self.stem_filters is None else "as many levels as"
+            raise ValueError(f"up_filters must have {less} down_filters ({expected}), got {len(self.up_filters)}")
         if self.dropout_levels > len(self.up_filters):
             raise ValueError(f"dropout_levels must be at most {len(self.up_filters)}, got {self.dropout_levels}")
         return self
@@ -41,13 +55,140 @@ class UNetConfig(_Section):
         """The number that an image's sides must be a multiple of."""
         return 2 ** len(self.down_filters)
 
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side that an image may have."""
+        return self.stride
+
+    @property
+    def varies(self) -> bool:
+        """Whether dropout can give several colourings of one photo."""
+        return self.dropout > 0 and self.dropout_levels > 0
+
+
+class ConvolutionConfig(_Section):
+    """One convolution of a list."""
+
+    filters: Filters
+    kernel_size: int = Field(ge=1)
+    stride: int = Field(default=1, ge=1)
+    pool: bool = Field(default=False, description="halve the sides afterwards by taking maxima")
+
+
+class ValidUNetConfig(_Section):
+    """A U-Net that shrinks by its convolutions' borders alone: stride 1 and no padding on the way down, the same back.
+
+    `down_blocks` lists the blocks, `up_blocks` their mirror images without the last convolution, to the colour.
+    """
+
+    kind: Literal["valid_unet"] = "valid_unet"
+    down_blocks: tuple[tuple[ConvolutionConfig, ...], ...] = Field(min_length=1)
+    bottleneck: ConvolutionConfig
+    up_blocks: tuple[tuple[ConvolutionConfig, ...], ...] = Field(min_length=1)
+    color_kernel_size: int = Field(ge=1, description="of the last transposed convolution, to the colour channels")
+    output_activation: Literal["tanh", "relu"] = "tanh"
+
+    @model_validator(mode="after")
+    def _mirrors(self):
+        if any(conv.stride > 1 or conv.pool for block in (*self.down_blocks, *self.up_blocks) for conv in block):
+            raise ValueError("down_blocks and up_blocks must have stride 1 and no pool")
+        kernels = [[conv.kernel_size for conv in block] for block in self.up_blocks]
+        kernels[-1].append(self.color_kernel_size)
+        mirrored = [sorted(conv.kernel_size for conv in block) for block in reversed(self.down_blocks)]
+        if [sorted(block) for block in kernels] != mirrored:
+            raise ValueError(
+                f"up_blocks must grow by what down_blocks shrink: expected kernels {mirrored}, got {kernels}"
+            )
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Any side fits."""
+        return 1
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side of which the borders leave something."""
+        return 1 + sum(conv.kernel_size - 1 for block in self.down_blocks for conv in block)
+
+    @property
+    def varies(self) -> bool:
+        """There is no dropout."""
+        return False
+
+
+class Vgg16Config(_Section):
+    """VGG-16 without its top on the gray photo, and a decoder of convolutions and twofold upsampling."""
+
+    kind: Literal["vgg16"] = "vgg16"
+    weights: str = Field(
+        default="imagenet", description="imagenet (what Keras downloads), random, or the path of a .weights.h5 file"
+    )
+    weights_sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="the file's digest, checked before it is read"
+    )
+    trainable_encoder: bool = Field(default=False, description="train VGG-16 as well")
+    decoder_filters: tuple[Filters, ...] = Field(default=(256, 128, 64, 32, 16), min_length=5, max_length=5)
+
+    @model_validator(mode="after")
+    def _digest_of_a_file(self):
+        if self.weights not in ("imagenet", "random") and self.weights_sha256 is None:
+            raise ValueError("weights_sha256 must be given with a file of weights")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """VGG-16 halves five times."""
+        return 32
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side that an image may have."""
+        return 32
+
+    @property
+    def varies(self) -> bool:
+        """There is no dropout."""
+        return False
+
+
+GeneratorConfig = UNetConfig | ValidUNetConfig | Vgg16Config
+
 
 class PatchDiscriminatorConfig(_Section):
     """A discriminator that judges patches: levels 4x4 of stride 2, then of stride 1, then one channel of logits."""
 
+    kind: Literal["patch"] = "patch"
     down_filters: tuple[Filters, ...] = Field(min_length=1)
     flat_filters: tuple[Filters, ...] = ()
+    use_bias: bool = Field(default=False, description="of every level; the logits always have one")
     spectral_norm_iterations: int = Field(default=0, ge=0)
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side that an image may have."""
+        return 1
+
+
+class ClassifierDiscriminatorConfig(_Section):
+    """A discriminator that judges the whole photo: convolutions, dense layers, one logit."""
+
+    kind: Literal["classifier"] = "classifier"
+    sees_gray: bool = Field(default=True, description="judges the colour beside the gray photo, not alone")
+    convolutions: tuple[ConvolutionConfig, ...] = Field(min_length=1)
+    padding: Literal["same", "valid"] = "same"
+    batch_norm: bool = Field(default=True, description="after every convolution but the first")
+    activation: Activation = "leaky_relu"
+    dense: tuple[Filters, ...] = ()
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side of which the convolutions leave something."""
+        side = 1
+        for conv in reversed(self.convolutions):
+            side = side * 2 if conv.pool else side
+            side = (side - 1) * conv.stride + (conv.kernel_size if self.padding == "valid" else 1)
+        return side
 
 
 class AugmentationConfig(_Section):
@@ -60,15 +201,39 @@ class AugmentationConfig(_Section):
 
 
 class LossConfig(_Section):
-    """The generator's objective: adversarial_weight * adversarial + reconstruction_weight * reconstruction."""
+    """The objectives of both networks; every term is a mean over photos.
 
-    adversarial: Literal["non_saturating", "hinge"] = "non_saturating"
+    The generator minimises adversarial_weight * adversarial + reconstruction_weight * reconstruction +
+    color_repulsion_weight * color repulsion, the discriminator discriminator_weight * (real + generated).
+    """
+
+    adversarial: Literal["non_saturating", "least_squares", "hinge"] = "non_saturating"
     adversarial_weight: float = Field(default=1.0, ge=0, description="0 trains the generator alone")
-    reconstruction: Literal["l1", "l2"] = "l1"
+    discriminator_weight: float = Field(default=0.5, gt=0, description="0.5 averages real and generated photos")
+    reconstruction: Literal["l1", "l2", "cosine"] = "l1"
     reconstruction_weight: float = Field(default=100.0, ge=0)
+    color_repulsion_weight: float = Field(
+        default=0.0, ge=0, description="against the same colours for every photo of a batch"
+    )
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=0.5, description="one-sided: the discriminator's target for real photos is 1 minus this"
     )
+
+    @model_validator(mode="after")
+    def _something_is_minimised(self):
+        if not self.adversarial_weight and not self.reconstruction_weight:
+            raise ValueError("adversarial_weight and reconstruction_weight must not both be 0")
+        if self.label_smoothing and self.adversarial == "hinge":
+            raise ValueError("label_smoothing must be 0 for the hinge loss, which has no targets")
+        return self
+
+
+class PlateauConfig(_Section):
+    """When both learning rates are lowered: the generator's training loss has stopped falling."""
+
+    patience: int = Field(default=3, ge=1, description="measurements without a better one")
+    factor: float = Field(default=0.1, gt=0, lt=1, description="what the rates are multiplied by")
+    min_improvement: float = Field(default=0.01, ge=0, lt=1, description="share of the loss that counts as better")
 
 
 class AdamConfig(_Section):
@@ -87,6 +252,7 @@ class TrainConfig(_Section):
     max_minutes: float | None = Field(default=None, gt=0, description="stop after this time even if steps are left")
     batch_size: int = Field(default=32, ge=1, description="over all replicas together")
     optimizer: AdamConfig = AdamConfig()
+    plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")
     loss: LossConfig = LossConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     moving_average_decay: float = Field(
@@ -102,12 +268,33 @@ class TrainConfig(_Section):
 class NetworkConfig(_Section):
     """The two networks of a recipe and the colour space in which they meet."""
 
-    color_space: Literal["lab"] = "lab"
-    generator: UNetConfig
-    discriminator: PatchDiscriminatorConfig
+    color_space: Literal["lab", "rgb"] = Field(
+        default="lab", description="lab: L* in, a*b* out; rgb: gray in, red, green and blue out"
+    )
+    gray_channels: Literal[1, 3] = Field(default=1, description="how often the gray photo is repeated for the networks")
+    generator: GeneratorConfig = Field(discriminator="kind")
+    discriminator: PatchDiscriminatorConfig | ClassifierDiscriminatorConfig | None = Field(
+        default=None, discriminator="kind", description="null trains the generator alone"
+    )
     initializer_stddev: float | None = Field(
         default=0.02, gt=0, description="kernels start from N(0, this); null for Keras' own (Glorot uniform)"
     )
+
+    @model_validator(mode="after")
+    def _output_fits_color_space(self):
+        if self.color_space == "lab" and getattr(self.generator, "output_activation", "tanh") != "tanh":
+            raise ValueError("generator.output_activation must be tanh for color_space lab: a*b* may be negative")
+        return self
+
+    @property
+    def color_channels(self) -> int:
+        """How many channels the generator gives."""
+        return 2 if self.color_space == "lab" else 3
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side that both networks accept."""
+        return max(self.generator.smallest_size, self.discriminator.smallest_size if self.discriminator else 1)
 
 
 class TrainerConfig(_Section):

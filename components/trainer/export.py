@@ -3,17 +3,21 @@
 Signatures:
     serving_default: L float32 [N, H, W, 1], L* 0..100 -> ab float32 [N, H, W, 2], a*b* in their own units.
     colorize_bytes: encoded photographs, string [N] -> encoded colour JPEGs of the same sizes, string [N].
+    variants, of a recipe with dropout: L as above, seed int32 [N] -> ab; another seed, another plausible colouring.
     describe: string [N], ignored -> per row recipe, size (side trained at), stride (the sides' divisor), fingerprint.
 """
 
 import hashlib
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
 
 from components.trainer import color
-from components.trainer.config import TrainerConfig
+from components.trainer.config import TrainerConfig, UNetConfig
+from components.trainer.network_range import NetworkRange
 from components.trainer.networks import build_generator
+from components.trainer.variation import color_photos
 
 JPEG_QUALITY = 92
 
@@ -27,31 +31,34 @@ def export_saved_model(generator: keras.Model, config: TrainerConfig, folder: st
         folder: where saved_model.pb goes.
         warmup_photo: uint8 [S, S, 3], sent to every signature when a server loads the model.
     """
-    servable = Servable(without_spectral_normalization(generator, config), config)
-    tf.saved_model.save(
-        servable,
-        folder,
-        signatures={
-            "serving_default": servable.colorize_lightness,
-            "colorize_bytes": servable.colorize_bytes,
-            "describe": servable.describe,
-        },
-    )
-    _write_warmup_requests(folder, warmup_photo)
+    plain = without_spectral_normalization(generator, config)
+    varies = config.network.generator.varies
+    servable = VaryingServable(plain, config) if varies else Servable(plain, config)
+    signatures = {
+        "serving_default": servable.colorize_lightness,
+        "colorize_bytes": servable.colorize_bytes,
+        "describe": servable.describe,
+    }
+    if varies:
+        signatures["variants"] = servable.colorize_variant
+    tf.saved_model.save(servable, folder, signatures=signatures)
+    _write_warmup_requests(folder, warmup_photo, signatures)
 
 
 def without_spectral_normalization(generator: keras.Model, config: TrainerConfig) -> keras.Model:
     """The same function with every kernel divided once and for all, so that no request pays for power iterations."""
-    network = config.network.model_copy(
-        update={"generator": config.network.generator.model_copy(update={"spectral_norm_iterations": 0})}
-    )
+    network = config.network
+    if isinstance(network.generator, UNetConfig):
+        plain_generator = network.generator.model_copy(update={"spectral_norm_iterations": 0})
+        network = network.model_copy(update={"generator": plain_generator})
     plain = build_generator(network, batch_norm_momentum=config.train.batch_norm_momentum, seed=config.seed)
     for layer in plain.layers:
         trained = generator.get_layer(layer.name)
-        weights = {weight.name: weight.numpy() for weight in trained.weights}
         if hasattr(trained, "normalized_kernel"):
-            weights["kernel"] = trained.normalized_kernel(training=False).numpy()
-        layer.set_weights([weights[weight.name] for weight in layer.weights])
+            kernel = trained.normalized_kernel(training=False).numpy()
+            layer.set_weights([kernel, trained.bias.numpy()] if layer.use_bias else [kernel])
+        else:
+            layer.set_weights(trained.get_weights())
     return plain
 
 
@@ -69,13 +76,15 @@ class Servable(tf.Module):
     def __init__(self, generator: keras.Model, config: TrainerConfig):
         super().__init__()
         self.generator = generator
+        self._settings = config.network.generator
+        self._range = NetworkRange(config.network)
         self._recipe = config.recipe
         self._size = config.size
         self._stride = config.network.generator.stride
         self._fingerprint = weights_fingerprint(generator)
 
-    def _ab(self, lightness: tf.Tensor) -> tf.Tensor:
-        return color.ab_from_network(self.generator(color.lightness_to_network(lightness), training=False))
+    def _ab(self, lightness: tf.Tensor, seeds: tf.Tensor | None = None) -> tf.Tensor:
+        return self._range.ab(color_photos(self.generator, self._settings, self._range.gray(lightness), seeds))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="L")])
     def colorize_lightness(self, L: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: N803
@@ -117,7 +126,21 @@ class Servable(tf.Module):
         }
 
 
-def _write_warmup_requests(folder: str, photo) -> None:
+class VaryingServable(Servable):
+    """A generator with dropout: it can give several plausible colourings of one photo."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None, 1], tf.float32, name="L"),
+            tf.TensorSpec([None], tf.int32, name="seed"),
+        ]
+    )
+    def colorize_variant(self, L: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: N803
+        """The signature variants."""
+        return {"ab": self._ab(L, seed)}
+
+
+def _write_warmup_requests(folder: str, photo, signatures: Iterable[str]) -> None:
     """TensorFlow Serving replays these before it calls a version available."""
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -126,14 +149,15 @@ def _write_warmup_requests(folder: str, photo) -> None:
         "serving_default": {"L": lightness},
         "colorize_bytes": {"bytes": tf.io.encode_jpeg(photo)[None]},
         "describe": {"name": tf.constant(["warm-up"])},
+        "variants": {"L": lightness, "seed": tf.constant([0])},
     }
     tf.io.gfile.makedirs(f"{folder}/assets.extra")
     with tf.io.TFRecordWriter(f"{folder}/assets.extra/tf_serving_warmup_requests") as writer:
-        for signature, inputs in requests.items():
+        for signature in signatures:
             log = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
             request.model_spec.name = "warm-up"
             request.model_spec.signature_name = signature
-            for name, value in inputs.items():
+            for name, value in requests[signature].items():
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
             writer.write(log.SerializeToString())

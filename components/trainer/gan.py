@@ -5,15 +5,17 @@ import numpy as np
 import tensorflow as tf
 
 from components.trainer import color, losses
-from components.trainer.config import TrainerConfig
-from components.trainer.networks import build_discriminator, build_generator
+from components.trainer.config import TrainerConfig, Vgg16Config
+from components.trainer.network_range import NetworkRange
+from components.trainer.networks import build_discriminator, build_generator, load_pretrained
+from components.trainer.variation import color_photos
 
 
 class ColorGan:
     """Generator and discriminator under the current strategy; make it inside `strategy.scope()`.
 
     Attributes:
-        generator, discriminator: the networks that are trained.
+        generator, discriminator: the networks that are trained; the discriminator is None in a recipe without one.
         averaged: a generator whose weights are the moving average of the trained one's. It is what is measured and
             exported, because the raw generator swings from step to step while the two networks compete.
     """
@@ -22,15 +24,22 @@ class ColorGan:
         self.config = config
         self.strategy = tf.distribute.get_strategy()
         momentum = config.train.batch_norm_momentum
+        self.range = NetworkRange(config.network)
         self.generator = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
-        self.discriminator = build_discriminator(config.network, batch_norm_momentum=momentum, seed=config.seed + 1)
+        if isinstance(config.network.generator, Vgg16Config):
+            load_pretrained(self.generator, config.network.generator)
         self.averaged = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
+        self.averaged.set_weights(self.generator.get_weights())
+        self.discriminator = build_discriminator(
+            config.network, size=config.size, batch_norm_momentum=momentum, seed=config.seed + 1
+        )
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         adam = config.train.optimizer
         self.generator_optimizer = keras.optimizers.Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2)
-        self.discriminator_optimizer = keras.optimizers.Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2)
         self.generator_optimizer.build(self.generator.trainable_variables)
-        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self.discriminator_optimizer = keras.optimizers.Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2)
+        if self.discriminator:
+            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     @tf.function
     def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -57,26 +66,32 @@ class ColorGan:
         generated photographs apart, each with its own batch statistics.
         """
         loss = self.config.train.loss
-        lightness, real = color.to_network_range(color.rgb_to_lab(tf.cast(rgb, tf.float32) / 255.0))
+        gray, real = self.range.split(tf.cast(rgb, tf.float32) / 255.0)
         global_batch = tf.cast(self.config.train.batch_size, tf.float32)
-        adversarial = discriminator = real_score = fake_score = tf.constant(0.0)
+        adversarial = discriminator = repulsion = real_score = fake_score = tf.constant(0.0)
+
+        def mean(per_photo: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_sum(per_photo) / global_batch
 
         with tf.GradientTape(persistent=True) as tape:
-            fake = self.generator(lightness, training=True)
-            reconstruction = tf.reduce_sum(losses.reconstruction_loss(loss.reconstruction, real, fake)) / global_batch
+            fake = self.generator(gray, training=True)
+            reconstruction = mean(losses.reconstruction_loss(loss.reconstruction, real, fake))
             if loss.adversarial_weight > 0:
-                real_logits = self.discriminator([lightness, real], training=True)
-                fake_logits = self.discriminator([lightness, fake], training=True)
-                adversarial = tf.reduce_sum(losses.adversarial_loss(loss.adversarial, fake_logits)) / global_batch
-                discriminator = (
-                    tf.reduce_sum(
-                        losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
-                    )
-                    / global_batch
+                real_logits = self.discriminator([gray, real], training=True)
+                fake_logits = self.discriminator([gray, fake], training=True)
+                adversarial = mean(losses.adversarial_loss(loss.adversarial, fake_logits))
+                discriminator = loss.discriminator_weight * mean(
+                    losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
                 )
-                real_score = _share_called_real(real_logits, global_batch)
-                fake_score = _share_called_real(fake_logits, global_batch)
-            generator = loss.reconstruction_weight * reconstruction + loss.adversarial_weight * adversarial
+                real_score = mean(losses.called_real(loss.adversarial, real_logits))
+                fake_score = mean(losses.called_real(loss.adversarial, fake_logits))
+            if loss.color_repulsion_weight > 0:
+                repulsion = mean(losses.color_repulsion(self.range.chroma(fake)))
+            generator = (
+                loss.reconstruction_weight * reconstruction
+                + loss.adversarial_weight * adversarial
+                + loss.color_repulsion_weight * repulsion
+            )
 
         generator_gradients = tape.gradient(generator, self.generator.trainable_variables)
         if loss.adversarial_weight > 0:
@@ -90,6 +105,7 @@ class ColorGan:
             "reconstruction_loss": reconstruction,
             "adversarial_loss": adversarial,
             "discriminator_loss": discriminator,
+            "color_repulsion": repulsion,
             "real_called_real": real_score,
             "generated_called_real": fake_score,
             "generator_gradient_norm": tf.linalg.global_norm(generator_gradients) / replicas,
@@ -107,6 +123,12 @@ class ColorGan:
         for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
             self.strategy.extended.update(average.value, move, args=(weight.value,))
 
+    def scale_learning_rates(self, factor: float) -> None:
+        """Set both learning rates to this share of what the recipe says."""
+        adam = self.config.train.optimizer
+        self.generator_optimizer.learning_rate = factor * adam.generator_learning_rate
+        self.discriminator_optimizer.learning_rate = factor * adam.discriminator_learning_rate
+
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
     def colorize(self, rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Colour photographs with the averaged weights.
@@ -119,7 +141,7 @@ class ColorGan:
         """
         lab = color.rgb_to_lab(tf.cast(rgb, tf.float32) / 255.0)
         lightness = lab[..., :1]
-        ab = color.ab_from_network(self.averaged(color.lightness_to_network(lightness), training=False))
+        ab = self.range.ab(color_photos(self.averaged, self.config.network.generator, self.range.gray(lightness)))
         gray = color.lab_to_rgb(tf.concat([lightness, tf.zeros_like(ab)], axis=-1))
         return gray, color.lab_to_rgb(tf.concat([lightness, ab], axis=-1)), ab
 
@@ -143,8 +165,3 @@ class ColorGan:
         }
         rows = [np.concatenate(list(photos[:8].numpy()), axis=1) for photos in (gray, colored, true)]
         return figures, np.round(np.concatenate(rows, axis=0) * 255).astype(np.uint8)
-
-
-def _share_called_real(logits: tf.Tensor, global_batch: tf.Tensor) -> tf.Tensor:
-    per_photo = tf.reduce_mean(tf.cast(logits > 0, tf.float32), axis=[1, 2, 3])
-    return tf.reduce_sum(per_photo) / global_batch

@@ -1,10 +1,22 @@
-"""The losses of the conditional GAN as pure functions: each takes tensors and gives one value per example, [N]."""
+"""The losses of the conditional GAN as pure functions: each takes tensors and gives one value per photo, [N]."""
 
 import tensorflow as tf
 
+# Below this length a vector of colours has no direction.
+_SHORTEST = 1e-6
 
-def _per_example(values: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.reshape(values, [tf.shape(values)[0], -1]), axis=1)
+
+def _per_photo(values: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(_flat(values), axis=1)
+
+
+def _flat(values: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(values, [tf.shape(values)[0], -1])
+
+
+def _unit(values: tf.Tensor) -> tf.Tensor:
+    """Each photo's numbers as one vector of length 1, [N, H * W * C]."""
+    return tf.math.l2_normalize(_flat(values), axis=1, epsilon=_SHORTEST**2)
 
 
 def _cross_entropy(target: float, logits: tf.Tensor) -> tf.Tensor:
@@ -12,28 +24,60 @@ def _cross_entropy(target: float, logits: tf.Tensor) -> tf.Tensor:
 
 
 def discriminator_loss(kind: str, real_logits: tf.Tensor, fake_logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
-    """What the discriminator minimises, real and fake averaged.
+    """What the discriminator minimises on a true photo and a generated one together.
 
     Args:
-        kind: `non_saturating` (cross-entropy, Goodfellow et al. 2014) or `hinge` (Lim and Ye 2017).
+        kind: `non_saturating` (cross-entropy, Goodfellow et al. 2014), `least_squares` (Mao et al. 2017, targets 1
+            and 0) or `hinge` (Lim and Ye 2017).
         real_logits: float32 [N, h, w, 1] on true photographs.
         fake_logits: float32 [N, h, w, 1] on generated ones.
-        label_smoothing: one-sided (Salimans et al. 2016), of cross-entropy: real photos' target is 1 - this.
+        label_smoothing: one-sided (Salimans et al. 2016): real photos' target is 1 - this. Hinge has no targets.
     """
     if kind == "hinge":
-        return 0.5 * (_per_example(tf.nn.relu(1.0 - real_logits)) + _per_example(tf.nn.relu(1.0 + fake_logits)))
-    real = _per_example(_cross_entropy(1.0 - label_smoothing, real_logits))
-    return 0.5 * (real + _per_example(_cross_entropy(0.0, fake_logits)))
+        return _per_photo(tf.nn.relu(1.0 - real_logits)) + _per_photo(tf.nn.relu(1.0 + fake_logits))
+    target = 1.0 - label_smoothing
+    if kind == "least_squares":
+        return _per_photo(tf.square(real_logits - target)) + _per_photo(tf.square(fake_logits))
+    return _per_photo(_cross_entropy(target, real_logits)) + _per_photo(_cross_entropy(0.0, fake_logits))
 
 
 def adversarial_loss(kind: str, fake_logits: tf.Tensor) -> tf.Tensor:
     """What the generator minimises so that its photographs pass for real; `kind` as in `discriminator_loss`."""
     if kind == "hinge":
-        return -_per_example(fake_logits)
-    return _per_example(_cross_entropy(1.0, fake_logits))
+        return -_per_photo(fake_logits)
+    if kind == "least_squares":
+        return _per_photo(tf.square(fake_logits - 1.0))
+    return _per_photo(_cross_entropy(1.0, fake_logits))
+
+
+def called_real(kind: str, logits: tf.Tensor) -> tf.Tensor:
+    """The share of each photo that the discriminator takes for real."""
+    threshold = 0.5 if kind == "least_squares" else 0.0
+    return _per_photo(tf.cast(logits > threshold, tf.float32))
 
 
 def reconstruction_loss(kind: str, true: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
-    """Distance between true and predicted colour [N, H, W, C]: `l1` mean absolute, `l2` mean squared."""
+    """Distance between true and predicted colour, both [N, H, W, C].
+
+    `l1`: mean absolute difference. `l2`: mean squared difference. `cosine`: 1 - the cosine of the angle between the
+    two photos as vectors, 0..2; it says nothing of their lengths.
+    """
+    if kind == "cosine":
+        return 1.0 - tf.reduce_sum(_unit(true) * _unit(predicted), axis=1)
     difference = true - predicted
-    return _per_example(tf.square(difference) if kind == "l2" else tf.abs(difference))
+    return _per_photo(tf.square(difference) if kind == "l2" else tf.abs(difference))
+
+
+def color_repulsion(chroma: tf.Tensor) -> tf.Tensor:
+    """How alike each photo's predicted colours are to the other photos' of the batch, 0 (unlike) to 1 (the same).
+
+    The mean over the other photos of the cosine of the angle between the two photos' chroma as vectors, not below 0;
+    0 for a batch of one.
+
+    Args:
+        chroma: float32 [N, H, W, C], zero where a pixel is gray.
+    """
+    vectors = _unit(chroma)
+    alike = tf.nn.relu(tf.matmul(vectors, vectors, transpose_b=True))
+    others = tf.cast(tf.maximum(tf.shape(vectors)[0] - 1, 1), tf.float32)
+    return (tf.reduce_sum(alike, axis=1) - tf.linalg.diag_part(alike)) / others

@@ -1,14 +1,42 @@
-"""The two networks of the conditional GAN, built from the level lists of a recipe."""
+"""The networks of the conditional GAN, built from the level lists of a recipe. No layer calls TensorFlow."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
+from absl import logging
 from keras import layers
 
-from components.trainer.config import NetworkConfig
+from components.trainer.config import (
+    Activation,
+    ClassifierDiscriminatorConfig,
+    ConvolutionConfig,
+    NetworkConfig,
+    PatchDiscriminatorConfig,
+    UNetConfig,
+    ValidUNetConfig,
+    Vgg16Config,
+)
 from components.trainer.spectral_normalization import SpectralConv2D, SpectralConv2DTranspose
+from serving.client.errors import TintypeError
+
+_LEAK = 0.2
+# What Keras subtracts from 0..255 before VGG-16, blue, green, red: the means of ImageNet.
+_VGG16_MEANS = (103.939, 116.779, 123.68)
 
 
 class BatchNormalization(layers.BatchNormalization):
-    """Keras' own, with moving statistics that replicas may update: each one's contribution is averaged."""
+    """Keras' own, with moving statistics that replicas may update: each one's contribution is averaged.
+
+    Args:
+        photo_statistics_at_inference: normalise each photo by itself when not training: what a network trained on
+            batches of one photo has always seen, and independent of the other photos in a request.
+    """
+
+    def __init__(self, *, photo_statistics_at_inference: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.photo_statistics_at_inference = photo_statistics_at_inference
 
     def add_weight(self, *args, **kwargs):
         """As in Keras, but a weight that is not trained gets the aggregation that tf.distribute asks for."""
@@ -16,57 +44,288 @@ class BatchNormalization(layers.BatchNormalization):
             kwargs["aggregation"] = "mean"
         return super().add_weight(*args, **kwargs)
 
+    def call(self, inputs, training=None, mask=None):
+        """Normalise [N, H, W, C] over all but the channels."""
+        if training or not self.photo_statistics_at_inference:
+            return super().call(inputs, training=training, mask=mask)
+        mean, variance = keras.ops.moments(inputs, axes=(1, 2), keepdims=True)
+        return (inputs - mean) * keras.ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
+
+    def get_config(self):
+        return {**super().get_config(), "photo_statistics_at_inference": self.photo_statistics_at_inference}
+
+
+class UNet(keras.Model):
+    """The U-Net of a level list: gray [N, H, W, g] -> colour [N, H, W, c] in -1..1; sides multiples of its stride."""
+
+    def __init__(self, network: NetworkConfig, *, batch_norm_momentum: float, seed: int):
+        super().__init__(name="generator")
+        self._settings = config = network.generator
+        draws = _Draws(network, seed)
+
+        def convolution(filters: int, name: str, **settings) -> layers.Layer:
+            return _convolution(
+                filters,
+                2,
+                config.spectral_norm_iterations,
+                draws,
+                name=name,
+                kernel_size=config.kernel_size,
+                **settings,
+            )
+
+        def norm(name: str, wanted: bool) -> layers.Layer:
+            if not wanted:
+                return layers.Identity(name=name)
+            return BatchNormalization(
+                momentum=batch_norm_momentum,
+                name=name,
+                photo_statistics_at_inference=config.photo_statistics_at_inference,
+            )
+
+        self.stem = None
+        if config.stem_filters is not None:
+            self.stem = layers.Conv2D(config.stem_filters, 1, kernel_initializer=draws.kernel(), name="stem")
+            self.stem_activation = _activation("leaky_relu", "stem_relu")
+        last = len(config.down_filters) - 1
+        self.downs, self.down_norms, self.down_activations = [], [], []
+        for level, filters in enumerate(config.down_filters):
+            has_norm = (level > 0 or self.stem is not None) and (level < last or config.batch_norm_bottleneck)
+            activation = config.bottleneck_activation if level == last else "leaky_relu"
+            self.downs.append(convolution(filters, f"down_{level}", use_bias=config.use_bias))
+            self.down_norms.append(norm(f"down_{level}_norm", has_norm))
+            self.down_activations.append(_activation(activation, f"down_{level}_relu"))
+        self.ups, self.up_norms, self.dropouts, self.up_activations, self.joins = [], [], [], [], []
+        for level, filters in enumerate(config.up_filters):
+            self.ups.append(convolution(filters, f"up_{level}", transposed=True, use_bias=config.use_bias))
+            self.up_norms.append(norm(f"up_{level}_norm", config.batch_norm_up))
+            if level < config.dropout_levels:
+                self.dropouts.append(layers.Dropout(config.dropout, seed=draws.seed(), name=f"up_{level}_dropout"))
+            self.up_activations.append(_activation(config.up_activation, f"up_{level}_relu"))
+            self.joins.append(layers.Concatenate(name=f"up_{level}_skip"))
+        if self.stem is None:
+            self.color = layers.Conv2DTranspose(
+                network.color_channels,
+                config.kernel_size,
+                strides=2,
+                padding="same",
+                activation="tanh",
+                kernel_initializer=draws.kernel(),
+                name="color",
+            )
+        else:
+            self.color = layers.Conv2D(
+                network.color_channels, 1, activation="tanh", kernel_initializer=draws.kernel(), name="color"
+            )
+
+    def call(self, gray, masks: Sequence | None = None, training: bool = False):
+        """Colour a batch.
+
+        Args:
+            gray: float32 [N, H, W, g].
+            masks: in place of random dropout, a factor for each level that drops out: float32 tensors of the shapes
+                that `dropout_shapes` tells, with a first axis of N or 1.
+            training: drop out at random and normalise by the batch.
+        """
+        x, skips = gray, []
+        if self.stem is not None:
+            x = self.stem_activation(self.stem(x))
+            skips.append(x)
+        for convolution, norm, activation in zip(self.downs, self.down_norms, self.down_activations, strict=True):
+            x = activation(norm(convolution(x), training=training))
+            skips.append(x)
+        levels = zip(self.ups, self.up_norms, self.up_activations, self.joins, reversed(skips[:-1]), strict=True)
+        for level, (convolution, norm, activation, join, skip) in enumerate(levels):
+            x = norm(convolution(x), training=training)
+            if level < len(self.dropouts):
+                x = x * masks[level] if masks is not None else self.dropouts[level](x, training=training)
+            x = activation(join([x, skip])) if self._settings.activate_after_skip else join([activation(x), skip])
+        return self.color(x)
+
+    def dropout_shapes(self, height, width) -> list[tuple]:
+        """Shapes (height, width, channels) of the levels that drop out, for a photo of these sides."""
+        levels = len(self._settings.down_filters)
+        return [
+            (height // 2 ** (levels - level - 1), width // 2 ** (levels - level - 1), filters)
+            for level, filters in enumerate(self._settings.up_filters[: len(self.dropouts)])
+        ]
+
 
 def build_generator(network: NetworkConfig, *, batch_norm_momentum: float, seed: int) -> keras.Model:
-    """The U-Net: lightness [N, H, W, 1] in -1..1 -> colour [N, H, W, 2] in -1..1; sides multiples of its stride."""
-    config = network.generator
-    draws = _Draws(network, seed)
-    inputs = keras.Input((None, None, 1), name="lightness")
-
-    x, skips = inputs, []
-    for level, filters in enumerate(config.down_filters):
-        x = _convolution(filters, 2, config.spectral_norm_iterations, draws, name=f"down_{level}")(x)
-        if level > 0:
-            x = BatchNormalization(momentum=batch_norm_momentum, name=f"down_{level}_norm")(x)
-        x = layers.LeakyReLU(0.2, name=f"down_{level}_relu")(x)
-        skips.append(x)
-
-    for level, (filters, skip) in enumerate(zip(config.up_filters, reversed(skips[:-1]), strict=True)):
-        x = _convolution(filters, 2, config.spectral_norm_iterations, draws, name=f"up_{level}", transposed=True)(x)
-        if config.batch_norm_up:
-            x = BatchNormalization(momentum=batch_norm_momentum, name=f"up_{level}_norm")(x)
-        if level < config.dropout_levels:
-            x = layers.Dropout(config.dropout, seed=draws.seed(), name=f"up_{level}_dropout")(x)
-        x = layers.ReLU(name=f"up_{level}_relu")(x)
-        x = layers.Concatenate(name=f"up_{level}_skip")([x, skip])
-
-    color = layers.Conv2DTranspose(
-        2, 4, strides=2, padding="same", activation="tanh", kernel_initializer=draws.kernel(), name="color"
-    )(x)
-    return keras.Model(inputs, color, name="generator")
+    """The generator of a recipe with weights drawn by the seed: gray [N, H, W, g] -> colour [N, H, W, c]."""
+    match network.generator:
+        case UNetConfig():
+            generator = UNet(network, batch_norm_momentum=batch_norm_momentum, seed=seed)
+            side = network.generator.stride
+            generator(keras.ops.zeros((1, side, side, network.gray_channels)))
+            return generator
+        case ValidUNetConfig() as config:
+            return _valid_unet(network, config, seed)
+        case Vgg16Config() as config:
+            return _vgg16(network, config, seed)
 
 
-def build_discriminator(network: NetworkConfig, *, batch_norm_momentum: float, seed: int) -> keras.Model:
-    """The patch discriminator: lightness [N, H, W, 1] and colour [N, H, W, 2] -> logits [N, h, w, 1], high is real."""
-    config = network.discriminator
-    draws = _Draws(network, seed)
-    lightness = keras.Input((None, None, 1), name="lightness")
-    color = keras.Input((None, None, 2), name="color")
+def build_discriminator(
+    network: NetworkConfig, *, size: int, batch_norm_momentum: float, seed: int
+) -> keras.Model | None:
+    """The discriminator of a recipe: [gray [N, S, S, g], colour [N, S, S, c]] -> logits [N, h, w, 1], high is real.
 
-    x = layers.Concatenate(name="photo")([lightness, color])
-    levels = [(filters, 2) for filters in config.down_filters] + [(filters, 1) for filters in config.flat_filters]
-    for level, (filters, stride) in enumerate(levels):
-        x = _convolution(filters, stride, config.spectral_norm_iterations, draws, name=f"level_{level}")(x)
-        if level > 0:
-            x = BatchNormalization(momentum=batch_norm_momentum, name=f"level_{level}_norm")(x)
-        x = layers.LeakyReLU(0.2, name=f"level_{level}_relu")(x)
-    logits = _convolution(1, 1, config.spectral_norm_iterations, draws, name="logits", use_bias=True)(x)
-    return keras.Model([lightness, color], logits, name="discriminator")
+    A classifier of whole photos gives [N, 1, 1, 1]. None when the recipe has no discriminator.
+    """
+    match network.discriminator:
+        case None:
+            return None
+        case PatchDiscriminatorConfig() as config:
+            return _patch_discriminator(network, config, batch_norm_momentum, seed)
+        case ClassifierDiscriminatorConfig() as config:
+            return _classifier_discriminator(network, config, size, batch_norm_momentum, seed)
+
+
+def load_pretrained(generator: keras.Model, config: Vgg16Config) -> None:
+    """Give VGG-16 the weights that the recipe names; where Keras cannot get its own, random ones stay, with a warning.
+
+    Raises:
+        TintypeError: the file of weights is missing, has another digest, or does not fit.
+    """
+    encoder = generator.get_layer("vgg16")
+    if config.weights == "random":
+        return
+    if config.weights == "imagenet":
+        try:
+            encoder.set_weights(keras.applications.VGG16(include_top=False).get_weights())
+        except Exception as error:  # Keras' downloader raises bare exceptions
+            logging.warning(
+                "VGG-16 starts from RANDOM weights: Keras could not get its ImageNet weights (%s). Name a local copy "
+                "in network.generator.weights, or say random there.",
+                error,
+            )
+        return
+    path = Path(config.weights)
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise TintypeError(f"network.generator.weights: cannot read {path}: {error.strerror}") from None
+    if digest != config.weights_sha256:
+        raise TintypeError(
+            f"network.generator.weights_sha256: {path} has the digest {digest}, expected {config.weights_sha256}"
+        )
+    try:
+        encoder.load_weights(path)
+    except Exception as error:  # h5py and Keras meet strange files with many kinds of exception
+        raise TintypeError(
+            f"network.generator.weights: {path} does not hold VGG-16 without its top: {error}"
+        ) from error
 
 
 def count_parameters(model: keras.Model) -> int:
     """Weights of a network without the vectors of spectral normalisation, which are state of an estimate."""
     return sum(weight.value.shape.num_elements() for weight in model.weights if weight.name != "left_vector")
+
+
+def _valid_unet(network: NetworkConfig, config: ValidUNetConfig, seed: int) -> keras.Model:
+    draws = _Draws(network, seed)
+
+    def convolution(conv: ConvolutionConfig, name: str, layer: type = layers.Conv2D, **settings) -> layers.Layer:
+        return layer(conv.filters, conv.kernel_size, kernel_initializer=draws.kernel(), name=name, **settings)
+
+    inputs = keras.Input((None, None, network.gray_channels), name="gray")
+    x, skips = inputs, []
+    for block, convolutions in enumerate(config.down_blocks):
+        for index, conv in enumerate(convolutions):
+            x = convolution(conv, f"down_{block}_{index}")(x)
+            x = _activation("leaky_relu", f"down_{block}_{index}_relu")(x)
+        skips.append(x)
+    x = convolution(config.bottleneck, "bottleneck", padding="same", activation="tanh")(x)
+    for block, convolutions in enumerate(config.up_blocks):
+        x = layers.Concatenate(name=f"up_{block}_skip")([x, skips.pop()])
+        for index, conv in enumerate(convolutions):
+            x = convolution(conv, f"up_{block}_{index}", layers.Conv2DTranspose, activation="relu")(x)
+    color = layers.Conv2DTranspose(
+        network.color_channels,
+        config.color_kernel_size,
+        activation=config.output_activation,
+        kernel_initializer=draws.kernel(),
+        name="color",
+    )(x)
+    return keras.Model(inputs, color, name="generator")
+
+
+def _vgg16(network: NetworkConfig, config: Vgg16Config, seed: int) -> keras.Model:
+    draws = _Draws(network, seed)
+    inputs = keras.Input((None, None, network.gray_channels), name="gray")
+    # From -1..1 to what VGG-16 learned on: 0..255 without the means of ImageNet's channels.
+    x = layers.Concatenate(name="three_channels")([inputs] * 3) if network.gray_channels == 1 else inputs
+    x = layers.Rescaling(127.5, [127.5 - mean for mean in _VGG16_MEANS], name="imagenet_range")(x)
+    encoder = keras.applications.VGG16(include_top=False, weights=None, input_shape=(None, None, 3), name="vgg16")
+    for layer in encoder.layers:
+        if layer.weights:
+            layer.kernel.assign(draws.kernel()(layer.kernel.shape))
+    encoder.trainable = config.trainable_encoder
+    x = encoder(x)
+    for level, filters in enumerate(config.decoder_filters):
+        x = layers.Conv2D(
+            filters, 3, padding="same", activation="relu", kernel_initializer=draws.kernel(), name=f"up_{level}"
+        )(x)
+        x = layers.UpSampling2D(2, name=f"up_{level}_double")(x)
+    color = layers.Conv2D(
+        network.color_channels,
+        3,
+        padding="same",
+        activation="tanh",
+        kernel_initializer=draws.kernel(),
+        name="color",
+    )(x)
+    return keras.Model(inputs, color, name="generator")
+
+
+def _patch_discriminator(
+    network: NetworkConfig, config: PatchDiscriminatorConfig, batch_norm_momentum: float, seed: int
+) -> keras.Model:
+    draws = _Draws(network, seed)
+    gray, color, x = _judged_photo(network, None)
+    levels = [(filters, 2) for filters in config.down_filters] + [(filters, 1) for filters in config.flat_filters]
+    iterations = config.spectral_norm_iterations
+    for level, (filters, stride) in enumerate(levels):
+        x = _convolution(filters, stride, iterations, draws, name=f"level_{level}", use_bias=config.use_bias)(x)
+        if level > 0:
+            x = BatchNormalization(momentum=batch_norm_momentum, name=f"level_{level}_norm")(x)
+        x = _activation("leaky_relu", f"level_{level}_relu")(x)
+    logits = _convolution(1, 1, iterations, draws, name="logits", use_bias=True)(x)
+    return keras.Model([gray, color], logits, name="discriminator")
+
+
+def _classifier_discriminator(
+    network: NetworkConfig, config: ClassifierDiscriminatorConfig, size: int, batch_norm_momentum: float, seed: int
+) -> keras.Model:
+    draws = _Draws(network, seed)
+    gray, color, photo = _judged_photo(network, size)
+    x = photo if config.sees_gray else color
+    for level, conv in enumerate(config.convolutions):
+        x = layers.Conv2D(
+            conv.filters,
+            conv.kernel_size,
+            strides=conv.stride,
+            padding=config.padding,
+            kernel_initializer=draws.kernel(),
+            name=f"level_{level}",
+        )(x)
+        if config.batch_norm and level > 0:
+            x = BatchNormalization(momentum=batch_norm_momentum, name=f"level_{level}_norm")(x)
+        x = _activation(config.activation, f"level_{level}_relu")(x)
+        if conv.pool:
+            x = layers.MaxPooling2D(name=f"level_{level}_pool")(x)
+    x = layers.Flatten(name="flat")(x)
+    for index, units in enumerate(config.dense):
+        x = layers.Dense(units, kernel_initializer=draws.kernel(), name=f"dense_{index}")(x)
+        x = _activation(config.activation, f"dense_{index}_relu")(x)
+    logit = layers.Dense(1, kernel_initializer=draws.kernel(), name="logit")(x)
+    return keras.Model([gray, color], layers.Reshape((1, 1, 1), name="logits")(logit), name="discriminator")
+
+
+def _judged_photo(network: NetworkConfig, size: int | None):
+    gray = keras.Input((size, size, network.gray_channels), name="gray")
+    color = keras.Input((size, size, network.color_channels), name="color")
+    return gray, color, layers.Concatenate(name="photo")([gray, color])
 
 
 class _Draws:
@@ -86,6 +345,10 @@ class _Draws:
         return keras.initializers.RandomNormal(stddev=self._stddev, seed=self.seed())
 
 
+def _activation(kind: Activation, name: str) -> layers.Layer:
+    return layers.LeakyReLU(_LEAK, name=name) if kind == "leaky_relu" else layers.ReLU(name=name)
+
+
 def _convolution(
     filters: int,
     stride: int,
@@ -93,10 +356,11 @@ def _convolution(
     draws: _Draws,
     *,
     name: str,
+    kernel_size: int = 4,
     transposed: bool = False,
     use_bias: bool = False,
 ) -> layers.Layer:
-    """A convolution 4x4, transposed or not, under spectral normalisation or not."""
+    """A convolution, transposed or not, under spectral normalisation or not."""
     settings = {
         "strides": stride,
         "padding": "same",
@@ -106,6 +370,6 @@ def _convolution(
     }
     if power_iterations:
         layer = SpectralConv2DTranspose if transposed else SpectralConv2D
-        return layer(filters, 4, power_iterations=power_iterations, seed=draws.seed(), **settings)
+        return layer(filters, kernel_size, power_iterations=power_iterations, seed=draws.seed(), **settings)
     layer = layers.Conv2DTranspose if transposed else layers.Conv2D
-    return layer(filters, 4, **settings)
+    return layer(filters, kernel_size, **settings)

@@ -17,6 +17,7 @@ from components.trainer.export import export_saved_model
 from components.trainer.gan import ColorGan
 from components.trainer.input_pipeline import count_examples, first_squares, training_batches
 from components.trainer.networks import count_parameters
+from components.trainer.plateau import count_plateaus
 from components.trainer.progress import TrainingProgress
 from components.trainer.strategy import choose_strategy
 from serving.client.errors import TintypeError
@@ -93,7 +94,7 @@ def train(
         strategy=f"{type(strategy).__name__} ({why})",
         photos=photo_count,
         generator_parameters=count_parameters(gan.generator),
-        discriminator_parameters=count_parameters(gan.discriminator),
+        discriminator_parameters=count_parameters(gan.discriminator) if gan.discriminator else 0,
     )
 
     _fit(gan, batches, held_out, summary, run_folder)
@@ -145,6 +146,9 @@ def _fit(gan: ColorGan, batches, held_out: tf.Tensor, summary: TrainingSummary, 
                 means = {name: float(np.mean([row[name] for row in since_measured])) for name in readings}
                 since_measured.clear()
                 summary.history.append({"step": step, "seconds": summary.seconds, **means, **figures})
+                if settings.plateau is not None:
+                    plateaus = count_plateaus([row["generator_loss"] for row in summary.history], settings.plateau)
+                    gan.scale_learning_rates(settings.plateau.factor**plateaus)
                 for name, value in figures.items():
                     tf.summary.scalar(name, value, step=step)
                 tf.summary.image("gray_colored_true", picture[None], step=step)

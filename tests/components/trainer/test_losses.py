@@ -10,24 +10,28 @@ def logits(*values: float) -> np.ndarray:
 
 def test_every_loss_gives_one_value_per_example():
     maps, colors = np.zeros((3, 4, 4, 1), np.float32), np.ones((3, 8, 8, 2), np.float32)
-    for kind in ("non_saturating", "hinge"):
+    for kind in ("non_saturating", "least_squares", "hinge"):
         assert losses.adversarial_loss(kind, maps).shape == (3,)
         assert losses.discriminator_loss(kind, maps, maps, 0.1).shape == (3,)
+        assert losses.called_real(kind, maps).shape == (3,)
+    assert losses.color_repulsion(colors).shape == (3,)
     assert np.allclose(losses.reconstruction_loss("l1", colors, 3 * colors), 2)
     assert np.allclose(losses.reconstruction_loss("l2", colors, 3 * colors), 4)
 
 
 def test_cross_entropy_at_undecided_logits_is_log_two():
     assert losses.adversarial_loss("non_saturating", logits(0)).numpy() == pytest.approx(np.log(2))
-    assert losses.discriminator_loss("non_saturating", logits(0), logits(0), 0.0).numpy() == pytest.approx(np.log(2))
+    both = losses.discriminator_loss("non_saturating", logits(0), logits(0), 0.0).numpy()
+    assert both == pytest.approx(2 * np.log(2))
 
 
 def test_the_generator_gains_when_its_photos_pass_for_real_and_the_discriminator_when_they_do_not():
-    for kind in ("non_saturating", "hinge"):
-        fooled, caught = losses.adversarial_loss(kind, logits(2, -2)).numpy()
+    for kind, real, fake in (("non_saturating", 2, -2), ("least_squares", 1, 0), ("hinge", 2, -2)):
+        fooled, caught = losses.adversarial_loss(kind, logits(real, fake)).numpy()
         assert fooled < caught
-        right = losses.discriminator_loss(kind, logits(2), logits(-2), 0.0).numpy()
-        assert right < losses.discriminator_loss(kind, logits(-2), logits(2), 0.0).numpy()
+        right = losses.discriminator_loss(kind, logits(real), logits(fake), 0.0).numpy()
+        assert right < losses.discriminator_loss(kind, logits(fake), logits(real), 0.0).numpy()
+        assert losses.called_real(kind, logits(real, fake)).numpy().tolist() == [1, 0]
 
 
 def test_label_smoothing_is_one_sided():
@@ -38,3 +42,24 @@ def test_label_smoothing_is_one_sided():
     best = np.log(0.9 / 0.1)
     assert loss(best, -3) < loss(best + 3, -3)
     assert loss(best, -6) < loss(best, -3)
+
+
+def test_least_squares_are_zero_at_their_targets_and_smoothing_moves_the_real_one():
+    assert losses.discriminator_loss("least_squares", logits(1), logits(0), 0.0).numpy() == 0
+    assert losses.discriminator_loss("least_squares", logits(0.9), logits(0), 0.1).numpy() == pytest.approx(0, abs=1e-7)
+    assert losses.adversarial_loss("least_squares", logits(1)).numpy() == 0
+
+
+def test_the_cosine_distance_is_of_directions_alone():
+    true = np.float32(np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)))
+    assert np.allclose(losses.reconstruction_loss("cosine", true, 0.3 * true), 0, atol=1e-6)
+    assert np.allclose(losses.reconstruction_loss("cosine", true, -true), 2, atol=1e-6)
+    assert np.isfinite(losses.reconstruction_loss("cosine", true, np.zeros_like(true))).all()
+
+
+def test_color_repulsion_is_high_when_every_photo_of_a_batch_has_the_same_colours():
+    photos = np.float32(np.random.default_rng(0).normal(size=(4, 8, 8, 2)))
+    assert np.allclose(losses.color_repulsion(np.repeat(photos[:1], 4, axis=0)), 1, atol=1e-5)
+    assert np.all(losses.color_repulsion(photos) < 0.3)
+    assert np.allclose(losses.color_repulsion(photos[:1]), 0)
+    assert np.allclose(losses.color_repulsion(np.zeros_like(photos)), 0)

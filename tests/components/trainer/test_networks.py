@@ -1,8 +1,13 @@
+import hashlib
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from components.trainer.networks import build_discriminator, build_generator, count_parameters
+from components.trainer.networks import build_discriminator, build_generator, count_parameters, load_pretrained
 from pipeline.config import load_config
+from serving.client.errors import TintypeError
 
 
 @pytest.fixture(scope="module")
@@ -10,15 +15,103 @@ def recipe():
     return load_config("sn_unet_lab_128").network
 
 
-def test_sn_unet_lab_128_has_the_parameters_of_its_report(recipe):
-    assert count_parameters(build_generator(recipe, batch_norm_momentum=0.9, seed=0)) == 15_049_474
-    assert count_parameters(build_discriminator(recipe, batch_norm_momentum=0.9, seed=0)) == 695_553
+@pytest.mark.parametrize(
+    ("name", "generator", "discriminator"),
+    [
+        ("sn_unet_lab_128", 15_049_474, 695_553),
+        ("fcn_rgb_120", 1_406_403, 1_907_905),
+        ("pix2pix_rgb_256", 54_429_315, 6_968_257),
+    ],
+)
+def test_the_networks_have_the_parameters_of_their_reports(name, generator, discriminator):
+    config = load_config(name)
+    judge = build_discriminator(config.network, size=config.data.size, batch_norm_momentum=0.9, seed=0)
+    assert count_parameters(build_generator(config.network, batch_norm_momentum=0.9, seed=0)) == generator
+    assert count_parameters(judge) == discriminator
 
 
-def test_the_discriminator_judges_patches_32_by_32(recipe):
-    discriminator = build_discriminator(recipe, batch_norm_momentum=0.9, seed=0)
-    logits = discriminator([np.zeros((2, 128, 128, 1)), np.zeros((2, 128, 128, 2))])
-    assert logits.shape == (2, 32, 32, 1)
+@pytest.mark.parametrize(
+    ("name", "bottleneck", "patches"),
+    [
+        ("sn_unet_lab_128", (1, 1, 512), (32, 32)),
+        ("unet_rgb_32", (2, 2, 512), (1, 1)),
+        ("pix2pix_lab_256", (1, 1, 512), (32, 32)),
+        ("pix2pix_rgb_256", (1, 1, 512), (16, 16)),
+        ("fcn_rgb_120", None, (1, 1)),
+    ],
+)
+def test_the_networks_have_the_shapes_of_their_reports(name, bottleneck, patches):
+    config = load_config(name)
+    network, size = config.network, config.data.size
+    gray = np.zeros((1, size, size, network.gray_channels), np.float32)
+    color = np.zeros((1, size, size, network.color_channels), np.float32)
+    judge = build_discriminator(network, size=size, batch_norm_momentum=0.9, seed=0)
+    assert judge([gray, color]).shape == (1, *patches, 1)
+    if bottleneck:
+        sides = size // network.generator.stride
+        assert (sides, sides, network.generator.down_filters[-1]) == bottleneck
+
+
+def test_a_recipe_without_a_discriminator_builds_none():
+    network = load_config("vgg16_lab_224").network
+    assert build_discriminator(network, size=64, batch_norm_momentum=0.9, seed=0) is None
+
+
+def test_the_u_net_without_padding_gives_back_the_size_it_was_given():
+    network = load_config("fcn_rgb_120").network
+    generator = build_generator(network, batch_norm_momentum=0.9, seed=0)
+    smallest = network.generator.smallest_size
+    assert generator(np.zeros((1, smallest, 61, 1), np.float32)).shape == (1, smallest, 61, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        generator(np.zeros((1, smallest - 1, 61, 1), np.float32))
+
+
+class TestVgg16:
+    @pytest.fixture(scope="class")
+    def vgg16(self, tmp_path_factory):
+        """A file of weights and its digest."""
+        path = tmp_path_factory.mktemp("vgg16") / "vgg16.weights.h5"
+        encoder = keras.applications.VGG16(include_top=False, weights=None)
+        encoder.save_weights(path)
+        return path, hashlib.sha256(path.read_bytes()).hexdigest(), encoder
+
+    def build(self, weights, digest=None):
+        settings = [f"network.generator.weights={weights}"]
+        settings += [f"network.generator.weights_sha256={digest}"] if digest else []
+        network = load_config("vgg16_lab_224", settings).network
+        generator = build_generator(network, batch_norm_momentum=0.9, seed=0)
+        load_pretrained(generator, network.generator)
+        return generator
+
+    def test_a_local_file_of_weights_is_loaded_and_frozen(self, vgg16):
+        path, digest, encoder = vgg16
+        generator = self.build(path, digest)
+        for loaded, saved in zip(generator.get_layer("vgg16").get_weights(), encoder.get_weights(), strict=True):
+            np.testing.assert_array_equal(loaded, saved)
+        assert not any("block1" in weight.path for weight in generator.trainable_variables)
+        assert len(generator.trainable_variables) == 12
+
+    def test_a_file_with_another_digest_is_refused(self, vgg16):
+        with pytest.raises(TintypeError, match=r"weights_sha256: .*expected f{64}"):
+            self.build(vgg16[0], "f" * 64)
+
+    def test_a_missing_file_is_named(self):
+        with pytest.raises(TintypeError, match=r"network\.generator\.weights: cannot read nowhere\.h5"):
+            self.build("nowhere.h5", "f" * 64)
+
+    def test_a_file_of_something_else_is_named(self, tmp_path):
+        path = tmp_path / "text.weights.h5"
+        path.write_text("no weights")
+        with pytest.raises(TintypeError, match="does not hold VGG-16"):
+            self.build(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+    def test_without_a_network_random_weights_stay_and_a_warning_says_so(self, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:1")
+        with caplog.at_level("WARNING", logger="absl"):
+            self.build("imagenet")
+        assert "RANDOM weights" in caplog.text
 
 
 def test_the_generator_takes_any_sides_that_are_multiples_of_its_stride():

@@ -1,0 +1,47 @@
+"""How a trained generator is asked: for its one colouring, or for one of many, chosen by a seed through dropout."""
+
+import keras
+import tensorflow as tf
+
+from components.trainer.config import GeneratorConfig, UNetConfig
+
+# The colouring that a recipe which is served with dropout gives when nobody asks for a certain one.
+_SEED_OF_THE_ONE = 0
+
+
+def color_photos(
+    generator: keras.Model, config: GeneratorConfig, gray: tf.Tensor, seeds: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Colour gray photographs; a photo's colours depend on nothing but the photo and its seed.
+
+    Args:
+        generator: built from `config`.
+        config: the generator's, which says whether dropout stays on when it is asked.
+        gray: float32 [N, H, W, g].
+        seeds: int32 [N], the colouring that is wanted of each photo; None for the one that is served.
+
+    Returns:
+        float32 [N, H, W, c], the network's output.
+    """
+    if seeds is None and not (config.varies and config.dropout_at_inference):
+        return generator(gray, training=False)
+    height, width = tf.shape(gray)[1], tf.shape(gray)[2]
+    if seeds is None:  # every photo under the same mask: one row serves all
+        seeds = tf.constant([_SEED_OF_THE_ONE])
+    return generator(gray, masks=dropout_masks(generator, config, height, width, seeds), training=False)
+
+
+def dropout_masks(
+    generator: keras.Model, config: UNetConfig, height: tf.Tensor, width: tf.Tensor, seeds: tf.Tensor
+) -> list[tf.Tensor]:
+    """For each level that drops out float32 [len(seeds), h, w, filters] of 0 and 1 / (1 - dropout)."""
+
+    def mask(shape: tuple, level: int) -> tf.Tensor:
+        draws = tf.map_fn(
+            lambda seed: tf.random.stateless_uniform(shape, seed=tf.stack([seed, level])),
+            seeds,
+            fn_output_signature=tf.TensorSpec([None, None, shape[2]], tf.float32),
+        )
+        return tf.cast(draws >= config.dropout, tf.float32) / (1.0 - config.dropout)
+
+    return [mask(shape, level) for level, shape in enumerate(generator.dropout_shapes(height, width))]

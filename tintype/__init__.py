@@ -3,14 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
 
-__all__ = ["Colorizer"]
+__all__ = ["AsyncColorizer", "Colorizer"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Colorizer":
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from serving.client.colorizer import Colorizer
+    import serving.client
 
-    return Colorizer
+    return getattr(serving.client, name)

@@ -4,11 +4,17 @@ import importlib
 from typing import Any
 
 _MODULE_OF_NAME = {
+    "AsyncColorizer": "async_colorizer",
     "Colorizer": "colorizer",
-    "ModelDescription": "colorizer",
+    "ModelDescription": "core",
+    "Outcome": "core",
+    "Keepalive": "settings",
+    "Retry": "settings",
+    "Tls": "settings",
     "Photo": "photo",
     "decode_photo": "photo",
     "encode_photo": "photo",
+    "ClientClosed": "errors",
     "PhotoError": "errors",
     "ServerRefused": "errors",
     "ServerUnavailable": "errors",

@@ -21,7 +21,7 @@ _CIE_DELTA = 6.0 / 29.0
 
 # Rows handled at once: the float32 temporaries of a strip stay near the processor's cache, and a photograph of any size
 # needs only its input, its output and a few megabytes.
-_STRIP_PIXELS = 1 << 16
+_STRIP_PIXELS = 1 << 15
 
 Float32 = NDArray[np.float32]
 
@@ -82,22 +82,35 @@ def join_lightness_and_color(lightness: NDArray, ab: NDArray, dtype: DTypeLike =
     chroma. Clipping its channels instead moves L* by 6 units on average over random colours, and by up to 38.
 
     Args:
-        lightness: L*, [H, W], 0..100.
-        ab: a*b*, [H, W, 2], in CIE units.
-        dtype: uint8, uint16 or float32 (0..1).
+        lightness: L*, [...], 0..100.
+        ab: a*b*, [..., 2], in CIE units.
+        dtype: uint8, uint16 or floating point (0..1).
 
     Returns:
-        [H, W, 3] of `dtype`.
+        [..., 3] of `dtype`.
     """
     _check_rgb_dtype(dtype)
     if ab.shape != (*lightness.shape, 2):
         raise ValueError(f"expected ab of shape {(*lightness.shape, 2)} for this lightness, received {ab.shape}")
+    rgb = np.empty((*lightness.shape, 3), dtype)
+    write_rgb(lightness, ab[..., 0], ab[..., 1], rgb)
+    return rgb
 
-    def join(lightness: Float32, ab: Float32) -> NDArray:
-        lab = np.concatenate([np.clip(lightness, 0.0, 100.0), ab], axis=-1)
-        return _encode(_displayable_linear_of_lab(lab), dtype)
 
-    return _in_strips(join, [lightness[..., None], ab], 3, dtype)
+def write_rgb(lightness: NDArray, a: NDArray, b: NDArray, rgb: NDArray) -> None:
+    """Fill `rgb`, part of a photograph, as `join_lightness_and_color` does; here a* and b* lie apart.
+
+    Args:
+        lightness: L*, [...], 0..100.
+        a: a*, of the same shape, in CIE units.
+        b: b*, of the same shape.
+        rgb: [..., 3], uint8, uint16 or floating point (0..1); written to.
+    """
+    flat = [np.ascontiguousarray(plane, np.float32).reshape(-1) for plane in (lightness, a, b)]
+    flat_rgb = rgb.reshape(-1, 3)  # a view: whole rows of a photograph lie together
+    for start in range(0, len(flat_rgb), _STRIP_PIXELS):
+        strip = slice(start, start + _STRIP_PIXELS)
+        _write_strip(*(plane[strip] for plane in flat), rgb=flat_rgb[strip])
 
 
 def colorfulness(rgb: NDArray) -> float:
@@ -156,8 +169,10 @@ def _mix(image: NDArray, matrix: NDArray[np.float64]) -> Float32:
 
 def _linear(rgb: NDArray) -> Float32:
     """Undo the transfer curve of sRGB (IEC 61966-2-1); integers through a table with an entry for every value."""
-    if rgb.dtype.kind == "u":
-        return _LINEAR_OF_INTEGER[rgb.dtype][rgb]
+    if rgb.dtype == np.uint8:
+        return np.asarray(cv2.LUT(np.ascontiguousarray(rgb), _LINEAR_OF_INTEGER[rgb.dtype]))
+    if rgb.dtype == np.uint16:
+        return np.take(_LINEAR_OF_INTEGER[rgb.dtype], rgb, mode="clip")  # "clip" only spares a check: every index fits
     return _linear_of_encoded(np.clip(rgb, 0.0, 1.0).astype(np.float32))
 
 
@@ -179,13 +194,21 @@ def _encode(linear: Float32, dtype: DTypeLike) -> NDArray:
 
 
 def _cie_root(relative: Float32) -> Float32:
-    line = relative / np.float32(3 * _CIE_DELTA**2) + np.float32(4 / 29)
-    return np.where(relative > _CIE_DELTA**3, _power(np.maximum(relative, 0), 1 / 3), line)
+    # The line is the root's tangent where it takes over: the root of what lies above, plus the line below.
+    above = np.maximum(relative, _CIE_DELTA**3)
+    root = _power(above, 1 / 3)
+    root += (relative - above) * (1 / (3 * _CIE_DELTA**2))
+    return root
 
 
 def _cie_cube(root: Float32) -> Float32:
-    line = np.float32(3 * _CIE_DELTA**2) * (root - np.float32(4 / 29))
-    return np.where(root > _CIE_DELTA, root * root * root, line)
+    # As above: root^3 where the root exceeds delta, its tangent there elsewhere.
+    above = np.maximum(root, _CIE_DELTA)
+    cube = above * above
+    cube -= 3 * _CIE_DELTA**2
+    cube *= above
+    cube += root * (3 * _CIE_DELTA**2)
+    return cube
 
 
 def _lab_of_linear(linear: Float32) -> Float32:
@@ -203,23 +226,44 @@ def _linear_of_lab(lab: NDArray) -> Float32:
     return _mix(_cie_cube(root), _RGB_OF_RELATIVE_XYZ)
 
 
-def _displayable_linear_of_lab(lab: Float32) -> Float32:
-    """Return linear sRGB of `lab` [N, 1, 3] inside the gamut, every pixel at its own lightness.
+def _write_strip(lightness: Float32, a: Float32, b: Float32, *, rgb: NDArray) -> None:
+    for channel, plane in enumerate(_displayable_linear(lightness, a, b)):
+        if rgb.dtype == np.uint8:
+            plane *= 65535
+            plane += 0.5  # also lifts what rounding has put just below 0
+            rgb[:, channel] = np.take(_ENCODED_OF_LINEAR, plane.astype(np.uint16), mode="clip")
+        else:
+            rgb[:, channel] = _encode(plane, rgb.dtype)
+
+
+def _displayable_linear(lightness: Float32, a: Float32, b: Float32) -> list[Float32]:
+    """Return red, green and blue of linear sRGB inside the gamut, every pixel at its own lightness.
 
     In linear RGB the luminance is a weighted sum, so the straight line from a colour to the gray of its luminance keeps
     the luminance, hence L*, exactly. A colour outside the gamut moves along it as far as the first channel demands.
     """
-    linear = _linear_of_lab(lab)
-    gray = _cie_cube((lab[..., :1] + np.float32(16)) / np.float32(116))
-    red, green, blue = (linear[..., channel : channel + 1] for channel in range(3))
-    below = gray - np.minimum(np.minimum(red, green), blue)
-    above = np.maximum(np.maximum(red, green), blue) - gray
-    smallest = np.float32(1e-6)  # for gray itself, which needs no room
-    kept = np.minimum(gray / np.maximum(below, smallest), (1 - gray) / np.maximum(above, smallest))
-    return gray + np.minimum(kept, 1) * (linear - gray)
+    fy = np.clip(lightness, 0.0, 100.0)
+    fy += 16
+    fy *= 1 / 116
+    gray = _cie_cube(fy)
+    # White is (1, 1, 1) in both spaces, so only the differences from gray need the matrix, and Y has none.
+    x_minus_y = _cie_cube(fy + a * (1 / 500)) - gray
+    z_minus_y = _cie_cube(fy - b * (1 / 200)) - gray
+    red, green, blue = (row[0] * x_minus_y + row[2] * z_minus_y for row in _RGB_OF_RELATIVE_XYZ.tolist())
+    smallest = 1e-6  # for gray itself, which needs no room
+    below = np.maximum(-np.minimum(np.minimum(red, green), blue), smallest)
+    above = np.maximum(np.maximum(np.maximum(red, green), blue), smallest)
+    kept = np.minimum(np.minimum(gray / below, (1 - gray) / above), 1)
+    for difference in (red, green, blue):
+        difference *= kept
+        difference += gray
+    return [red, green, blue]
 
 
 _LINEAR_OF_INTEGER = {
     np.dtype(dtype): _linear_of_encoded(np.linspace(0, 1, np.iinfo(dtype).max + 1, dtype=np.float32))
     for dtype in (np.uint8, np.uint16)
 }
+
+# The 8-bit code of linear sRGB in 65536 steps: the curve is steepest at black, where one step is 0.05 codes.
+_ENCODED_OF_LINEAR = _encode(np.linspace(0, 1, 1 << 16, dtype=np.float32), np.uint8)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from serving.client.color import join_lightness_and_color, rgb_to_lightness
+from serving.client.color import rgb_to_lightness, write_rgb
 from serving.client.geometry import Box, crop, fit_square
-from serving.client.upsample import upsample_color
+from serving.client.upsample import color_strips
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,10 @@ def finish(prepared: Prepared, ab: NDArray, strength: float = 1.0) -> NDArray:
     Returns:
         [H, W, 3] sRGB at the photograph's size and dtype; its lightness is that of the photograph given to `prepare`.
     """
-    small = np.float32(strength) * crop(ab, prepared.box).astype(np.float32)
-    full = upsample_color(small, crop(prepared.square[..., 0], prepared.box), prepared.lightness)
-    return join_lightness_and_color(prepared.lightness, full, prepared.dtype)
+    # No colour is that vivid; but far larger numbers, which a model may give, would overflow on their way to sRGB.
+    small = np.clip(np.float32(strength) * crop(ab, prepared.box).astype(np.float32), -1000, 1000)
+    rgb = np.empty((*prepared.lightness.shape, 3), prepared.dtype)
+    small_lightness = crop(prepared.square[..., 0], prepared.box)
+    for rows, a, b in color_strips(small, small_lightness, prepared.lightness):
+        write_rgb(prepared.lightness[rows], a, b, rgb[rows])
+    return rgb

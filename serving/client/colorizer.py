@@ -1,57 +1,41 @@
 """`Colorizer`: colours photographs by asking a TensorFlow Serving (or embedded) server over gRPC."""
 
-import math
-import os
-import re
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import grpc
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from serving.client import wire
-from serving.client.coloring import finish, prepare
-from serving.client.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
-from serving.client.photo import FORMAT_OF_SUFFIX, MAX_PIXELS, decode_photo, encode_photo, photo_from_image
-from serving.client.whole_file import write_whole
+from serving.client.core import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_MODEL_NAME,
+    DEFAULT_SERVER,
+    ClientCore,
+    Flow,
+    ModelDescription,
+    Outcome,
+    OutputPaths,
+    Pause,
+    Send,
+    Work,
+    check_concurrency,
+    output_paths_of,
+)
+from serving.client.errors import ClientClosed, TintypeError
 
-DEFAULT_SERVER = "localhost:8500"
-DEFAULT_MODEL_NAME = "colorizer"
+__all__ = ["DEFAULT_MODEL_NAME", "DEFAULT_SERVER", "Colorizer", "ModelDescription", "Outcome"]
 
-# Signatures of the model contract, and the names of their inputs and outputs.
-_COLORIZE, _DESCRIBE = "serving_default", "describe"
-
-# Photographs and answers have no natural limit; gRPC's own, 4 MiB, is that of one 700 x 700 answer.
-_CHANNEL_OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-
-# Seconds before an UNAVAILABLE answer is tried again: a server that is loading its model, or has a full queue.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """What a served model says of itself.
-
-    Attributes:
-        recipe: name of the recipe it was trained with.
-        size: side in pixels it was trained at; the client sends squares of it.
-        stride: divisor of the sides it accepts.
-        fingerprint: identifies the trained model.
-    """
-
-    recipe: str
-    size: int
-    stride: int
-    fingerprint: str
+T = TypeVar("T")
+C = TypeVar("C", bound=Any)
 
 
-class Colorizer:
+class Colorizer(ClientCore):
     """A client of a server that colours photographs.
 
     Nothing is sent before the first call; the connection is then kept. Safe to use from several threads.
@@ -59,48 +43,40 @@ class Colorizer:
         with Colorizer("localhost:8500") as colorizer:
             colorizer.colorize_file("grandmother.jpg", "grandmother-in-colour.jpg")
 
+        Colorizer("colorizer.example.org:443", tls=Tls(), token="...", timeout=10)
+
+        # A headless service of Kubernetes: every request goes to the next pod that is up.
+        Colorizer("dns:///colorizer-headless:8500", canary_share=0.05)
+
     Args:
-        server: HOST:PORT of the server's gRPC port.
+        server: HOST:PORT of the server's gRPC port; or several servers, asked in turn, those that are down passed
+            over: all addresses of a name as dns:///HOST:PORT, or a list as ipv4:ADDRESS:PORT,ADDRESS:PORT; or
+            unix:PATH of a socket.
         model_name: the name the server serves the model under.
-        timeout: seconds for one request, the wait for a server that is only starting included.
+        timeout: seconds for one request, the wait for a server that is only starting and all attempts included.
         model_version: ask this version; None asks the newest (or what `version_label` names).
-        version_label: ask the version the server has given this label, e.g. "canary".
+        version_label: ask the version the server has given this label, e.g. "stable".
+        canary_share: the share of the photographs, 0..1, that goes to the version labelled `canary_label`; the others
+            go to `stable_label`. A photograph's pixels decide, so the same one always meets the same label.
+        stable_label: label of the version in use.
+        canary_label: label of the version on trial.
+        retry: how to try again what was answered with UNAVAILABLE.
+        keepalive: how to find out that the connection is dead; None leaves it to the operating system.
+        tls: encrypt the connection; None speaks plain text.
+        token: sent with every request as `authorization: Bearer TOKEN`; over a network only with `tls`.
+        metadata: further headers to send with every request.
+        compression: "gzip" compresses requests; None sends them as they are, which is right for a fast network.
+        max_message_bytes: larger requests and answers are refused.
         max_pixels: larger photographs are refused.
-        credentials: TLS credentials of the channel; None speaks plain text.
 
     Raises:
         ValueError: for an argument that can never work.
+        TintypeError: when a file of `tls` cannot be used.
     """
 
-    def __init__(
-        self,
-        server: str = DEFAULT_SERVER,
-        *,
-        model_name: str = DEFAULT_MODEL_NAME,
-        timeout: float = 30.0,
-        model_version: int | None = None,
-        version_label: str | None = None,
-        max_pixels: int = MAX_PIXELS,
-        credentials: grpc.ChannelCredentials | None = None,
-    ):
-        if not re.fullmatch(r"(unix:.+|(dns:.*/)?(\[[0-9a-fA-F:.%]+\]|[^\s:/]+):\d{1,5})", server):
-            raise ValueError(f"expected the server as HOST:PORT, such as {DEFAULT_SERVER}, received {server!r}")
-        if not (timeout > 0 and math.isfinite(timeout)):
-            raise ValueError(f"expected a timeout of more than 0 seconds, received {timeout}")
-        if model_version is not None and version_label is not None:
-            raise ValueError("expected model_version or version_label, received both")
-        self.server = server
-        self.model_name = model_name
-        self.timeout = timeout
-        self.model_version = model_version
-        self.version_label = version_label
-        self.max_pixels = max_pixels
-        self._credentials = credentials
-        self._lock = threading.Lock()
-        self._channel: grpc.Channel | None = None
-        self._described: tuple[int, ModelDescription] | None = None
+    _connection: "_Connection | None"
 
-    def __enter__(self) -> "Colorizer":
+    def __enter__(self) -> Self:
         """Return the client itself."""
         return self
 
@@ -109,49 +85,56 @@ class Colorizer:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; a later call opens a new one."""
+        """Close the connection and end the calls that run in other threads; a later call opens a new one."""
         with self._lock:
-            if self._channel is not None:
-                self._channel.close()
-                self._channel = None
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
-    def colorize(self, photo: Any, *, strength: float = 1.0) -> Any:
+    def colorize(self, photo: Any, *, strength: float = 1.0, format: str | None = None, quality: int = 92) -> Any:
         """Colour one photograph at its full size; its lightness stays.
 
         Args:
             photo: a path or the bytes of a JPEG, PNG, WebP, TIFF or BMP file; a Pillow image; or an array [H, W],
                 [H, W, 1] or [H, W, 3] of uint8, uint16 or floating point in 0..1.
             strength: factor on the chroma: 0 is gray, 1 the model's colour, more is more vivid.
+            format: for a path or bytes: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; None keeps the photograph's own.
+            quality: 1..100, of JPEG and WebP.
 
         Returns:
-            The same kind: for a path or bytes the bytes of a file of the same format, with its EXIF data and
-            resolution; for a Pillow image an RGB image; for an array [H, W, 3] of its dtype.
+            The same kind: for a path or bytes the bytes of a file, with the photograph's EXIF data and resolution, and
+            an sRGB profile if it had a profile; for a Pillow image an RGB image; for an array [H, W, 3] of its dtype.
 
         Raises:
             PhotoError: when the photograph cannot be used.
             ServerUnavailable: when no server answers within `timeout`.
             ServerRefused: when the server answers with an error.
+            ClientClosed: when another thread closes the client meanwhile.
             TypeError: for another kind of photograph.
         """
-        if isinstance(photo, str | os.PathLike):
-            photo = _read(Path(photo))
-        if isinstance(photo, bytes | bytearray | memoryview):
-            return self._colorize_bytes(bytes(photo), strength=strength)
-        if isinstance(photo, Image.Image):
-            decoded = photo_from_image(photo)
-            rgb = self._colorize_rgb(decoded.rgb, strength)
-            colored = Image.fromarray(rgb if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8))
-            kept = {"dpi": decoded.dpi, "exif": decoded.exif}
-            colored.info |= {key: value for key, value in kept.items() if value is not None}
-            return colored
-        if isinstance(photo, np.ndarray):
-            return self._colorize_rgb(_checked_array(photo), strength)
-        raise TypeError(f"expected a path, bytes, a Pillow image or an array, received {type(photo).__name__}")
+        return self._run(self._coloring(photo, strength, format, quality))
+
+    def variants(self, photo: Any, count: int, *, seed: int = 0, strength: float = 1.0) -> list[Any]:
+        """Colour one photograph in several plausible ways, with one request.
+
+        Args:
+            photo: as for `colorize`.
+            count: how many, 1..64.
+            seed: the first comes of this seed, each further one of the next; the same seed gives the same colours.
+            strength: as for `colorize`.
+
+        Returns:
+            `count` colourings, each of the photograph's kind, as `colorize` returns it.
+
+        Raises:
+            TintypeError: as `colorize`; ServerRefused also when the model gives one colouring only.
+        """
+        return self._run(self._varying(photo, count, seed, strength))
 
     def colorize_file(
         self,
-        path: str | os.PathLike,
-        output_path: str | os.PathLike,
+        path: str | PathLike,
+        output_path: str | PathLike,
         *,
         strength: float = 1.0,
         format: str | None = None,
@@ -172,18 +155,74 @@ class Colorizer:
         Raises:
             TintypeError: as `colorize`; also when `output_path` is `path` itself or cannot be written.
         """
-        path, output_path = Path(path), Path(output_path)
-        if output_path.exists() and path.exists() and output_path.samefile(path):
-            raise TintypeError(f"{output_path} is the photograph itself; choose another place for the result")
-        if format is None and (format := FORMAT_OF_SUFFIX.get(output_path.suffix.lower())) is None:
-            raise TintypeError(
-                f"cannot tell the format of {output_path} by its suffix; expected one of {', '.join(FORMAT_OF_SUFFIX)}"
-            )
-        encoded = self._colorize_bytes(_read(path), strength=strength, format=format, quality=quality)
-        write_whole(output_path, encoded)
-        return output_path
+        return self._run(self._coloring_file(path, output_paths_of(output_path), strength, format, quality, None))[0]
 
-    def predict_ab(self, lightness: NDArray) -> NDArray[np.float32]:
+    def colorize_many(
+        self,
+        photos: Iterable[Any],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        strength: float = 1.0,
+        format: str | None = None,
+        quality: int = 92,
+    ) -> Generator[Outcome, None, None]:
+        """Colour many photographs at once, and give them back in their order.
+
+            for outcome in colorizer.colorize_many(Path("album").glob("*.jpg")):
+                if outcome.error:
+                    print(f"left out {outcome.photo}: {outcome.error}")
+                else:
+                    (out / outcome.photo.name).write_bytes(outcome.colored)
+
+        Args:
+            photos: photographs as `colorize` takes them. They are fetched as results are: at most twice
+                `concurrency` are held, so a generator over a whole archive is fine.
+            concurrency: how many are worked on at a time.
+            strength: as for `colorize`.
+            format: as for `colorize`.
+            quality: as for `colorize`.
+
+        Yields:
+            One outcome per photograph: its colouring, or why there is none. The others go on.
+
+        Leaving the loop, or closing the iterator, ends the requests that still run.
+        """
+        return self._run_many(
+            ((photo, self._coloring(photo, strength, format, quality)) for photo in photos),
+            check_concurrency(concurrency),
+        )
+
+    def colorize_files(
+        self,
+        files: Iterable[tuple[str | PathLike, OutputPaths]],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        strength: float = 1.0,
+        format: str | None = None,
+        quality: int = 92,
+        seed: int | None = None,
+    ) -> Generator[Outcome, None, None]:
+        """Colour many files into others: `colorize_file` at once, and otherwise as `colorize_many`.
+
+        Args:
+            files: pairs of a photograph's path and where its colouring goes; with a seed, a list of several places
+                makes as many variants.
+            concurrency: how many are worked on at a time.
+            strength: as for `colorize_file`.
+            format: as for `colorize_file`.
+            quality: as for `colorize_file`.
+            seed: as for `variants`; None asks for the one usual colouring.
+
+        Yields:
+            One outcome per file: the paths written, or why there are none.
+        """
+        flows = (
+            (path, self._coloring_file(path, output_paths_of(output), strength, format, quality, seed))
+            for path, output in files
+        )
+        return self._run_many(flows, check_concurrency(concurrency))
+
+    def predict_ab(self, lightness: NDArray) -> NDArray:
         """Ask the model for the colour of a batch of lightness.
 
         Args:
@@ -192,150 +231,119 @@ class Colorizer:
         Returns:
             a*b* in CIE units, float32 [N, S, S, 2].
         """
-        return self._predict_ab(lightness)[0]
+        return self._run(self._predicting_ab(lightness, self.version_label))[0]
 
     def describe(self) -> ModelDescription:
         """Ask the model what it is."""
-        outputs, version = self._predict(_DESCRIBE, {"name": np.array([b"client"], object)})
-        try:
-            description = ModelDescription(
-                recipe=outputs["recipe"][0].decode(),
-                size=int(outputs["size"][0]),
-                stride=int(outputs["stride"][0]),
-                fingerprint=outputs["fingerprint"][0].decode(),
-            )
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise ServerRefused(f"{self._who()} does not describe itself as a colorizer does: {error!r}") from error
-        if not (1 <= description.stride <= description.size <= 1 << 14):
-            raise ServerRefused(f"{self._who()} describes an impossible size: {description}")
-        self._described = version, description
-        return description
+        return self._run(self._describing(self.version_label))
 
-    def _colorize_bytes(self, data: bytes, *, strength: float, format: str | None = None, quality: int = 92) -> bytes:
-        photo = decode_photo(data, max_pixels=self.max_pixels)
-        rgb = self._colorize_rgb(photo.rgb, strength)
-        return encode_photo(rgb, format or photo.format, quality=quality, exif=photo.exif, dpi=photo.dpi)
+    def _run(self, flow: Flow[T]) -> T:
+        connection = self._open()
+        return self._drive(flow, connection, connection.calls)
 
-    def _colorize_rgb(self, rgb: NDArray, strength: float) -> NDArray:
-        if not (strength >= 0 and math.isfinite(strength)):
-            raise ValueError(f"expected a strength of at least 0, received {strength}")
-        if self._described is None:
-            self.describe()
-        assert self._described is not None
-        version, description = self._described
-        prepared = prepare(rgb, description.size)
-        ab, answering = self._predict_ab(prepared.square[None])
-        if answering != version:  # a new version took over, and may want another size
-            newer = self.describe()
-            if newer.size != description.size:
-                prepared = prepare(rgb, newer.size)
-                ab, _ = self._predict_ab(prepared.square[None])
-        return finish(prepared, ab[0], strength)
-
-    def _predict_ab(self, lightness: NDArray) -> tuple[NDArray[np.float32], int]:
-        if lightness.ndim != 4 or lightness.shape[-1] != 1:
-            raise ValueError(f"expected lightness of shape [N, S, S, 1], received {lightness.shape}")
-        outputs, version = self._predict(_COLORIZE, {"L": np.asarray(lightness, np.float32)})
-        expected = (*lightness.shape[:3], 2)
-        ab = outputs.get("ab")
-        if ab is None or ab.shape != expected or ab.dtype.kind != "f":
-            received = f"outputs {sorted(outputs)}" if ab is None else f"{ab.dtype} of shape {ab.shape}"
-            raise ServerRefused(f"{self._who()} answered with {received}; expected ab, float32 of shape {expected}")
-        if not np.isfinite(ab).all():
-            raise ServerRefused(f"{self._who()} answered with colours that are not numbers")
-        return ab.astype(np.float32, copy=False), version
-
-    def _predict(self, signature: str, inputs: dict[str, NDArray]) -> tuple[dict[str, NDArray], int]:
-        """Return the outputs of a signature, and the version that gave them."""
-        request = wire.PredictRequest()
-        request.model_spec.name = self.model_name
-        request.model_spec.signature_name = signature
-        if self.model_version is not None:
-            request.model_spec.version.value = self.model_version
-        if self.version_label is not None:
-            request.model_spec.version_label = self.version_label
-        for name, array in inputs.items():
-            request.inputs[name].CopyFrom(wire.tensor_from_array(array))
-        response = self._call(wire.PREDICT, request, wire.PredictResponse.FromString)
-        try:
-            outputs = {name: wire.array_from_tensor(tensor) for name, tensor in response.outputs.items()}
-        except ValueError as error:
-            raise ServerRefused(f"{self._who()} answered with {error}") from error
-        return outputs, response.model_spec.version.value
-
-    def _call(self, method: str, request: Any, parse: Callable[[bytes], Any]) -> Any:
-        """Send a request; wait for a server that is starting, loading its model or out of room, until the deadline."""
-        call = self._open_channel().unary_unary(
-            method, request_serializer=type(request).SerializeToString, response_deserializer=parse
-        )
-        deadline = time.monotonic() + self.timeout
-        pause = _FIRST_PAUSE
-        while True:
+    def _run_many(self, flows: Iterable[tuple[Any, Flow[Any]]], concurrency: int) -> Generator[Outcome, None, None]:
+        connection = self._open()
+        with connection.calls.including(_Calls()) as calls, ThreadPoolExecutor(concurrency) as threads:
+            waiting: deque[Future[Outcome]] = deque()
             try:
-                return call(request, timeout=max(deadline - time.monotonic(), 0.001), wait_for_ready=True)
-            except grpc.RpcError as error:
-                code, words = error.code(), error.details() or "no reason given"
-                late = code is grpc.StatusCode.DEADLINE_EXCEEDED or time.monotonic() + pause >= deadline
-                if code is grpc.StatusCode.NOT_FOUND and self._is_loading(request.model_spec):
-                    words = f"{self._who()} is still loading"
-                elif code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                    raise ServerRefused(f"{self._who()} refused with {code.name}: {words}") from error
-                if late:
-                    reason = f" ({words})" if code is not grpc.StatusCode.DEADLINE_EXCEEDED else ""
-                    raise ServerUnavailable(
-                        f"{self.server} did not answer within {self.timeout:g} s{reason}"
-                    ) from error
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+                for photo, flow in flows:
+                    waiting.append(threads.submit(self._outcome, photo, flow, connection, calls))
+                    while waiting and (waiting[0].done() or len(waiting) >= 2 * concurrency):
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                calls.cancel()
+                for future in waiting:
+                    future.cancel()
 
-    def _is_loading(self, model_spec: Any) -> bool:
-        """Return whether a model that cannot be found is on its way: the server knows it, but has it not yet."""
-        call = self._open_channel().unary_unary(
-            wire.GET_MODEL_STATUS,
-            request_serializer=wire.GetModelStatusRequest.SerializeToString,
-            response_deserializer=wire.GetModelStatusResponse.FromString,
-        )
-        request = wire.GetModelStatusRequest()
-        request.model_spec.CopyFrom(model_spec)
-        request.model_spec.ClearField("signature_name")
+    def _outcome(self, photo: Any, flow: Flow[Any], connection: "_Connection", calls: "_Calls") -> Outcome:
         try:
-            versions = call(request, timeout=min(self.timeout, 1.0)).model_version_status
-        except grpc.RpcError:
-            return False
-        return any(version.state in wire.MODEL_ARRIVING for version in versions)
+            return Outcome(photo, self._drive(flow, connection, calls))
+        except TintypeError as error:
+            return Outcome(photo, error=error)
 
-    def _open_channel(self) -> grpc.Channel:
+    def _drive(self, flow: Flow[T], connection: "_Connection", calls: "_Calls") -> T:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    outcome = self._carry_out(step, connection, calls)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(outcome)
+        except StopIteration as end:
+            return end.value
+        finally:
+            flow.close()
+
+    def _carry_out(self, step: Send | Pause | Work, connection: "_Connection", calls: "_Calls") -> Any:
+        if isinstance(step, Work):
+            return step.function()
+        if isinstance(step, Pause):
+            calls.ended.wait(step.seconds)
+        elif not calls.ended.is_set():
+            try:
+                with calls.including(connection.send(step, self._metadata)) as call:
+                    return call.result()
+            except Exception:  # also a ValueError, of a channel that was closed in between
+                if not calls.ended.is_set():
+                    raise
+        if calls.ended.is_set():
+            raise ClientClosed(f"the client was closed while it asked {self.server}")
+        return None
+
+    def _open(self) -> "_Connection":
         with self._lock:
-            if self._channel is None:
-                self._channel = (
-                    grpc.insecure_channel(self.server, options=_CHANNEL_OPTIONS)
-                    if self._credentials is None
-                    else grpc.secure_channel(self.server, self._credentials, options=_CHANNEL_OPTIONS)
-                )
-            return self._channel
-
-    def _who(self) -> str:
-        return f"model {self.model_name!r} at {self.server}"
+            if self._connection is None:
+                self._connection = _Connection(self._new_channel(grpc))
+            return self._connection
 
 
-def _checked_array(array: NDArray) -> NDArray:
-    """Return [H, W, 3] of an array a caller handed over."""
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3) or 0 in array.shape:
-        raise PhotoError("unreadable", f"expected an array [H, W], [H, W, 1] or [H, W, 3], received {array.shape}")
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
-            raise PhotoError(
-                "unreadable", f"expected {array.dtype} values in 0..1, received some outside or not finite"
-            )
-    elif array.dtype not in (np.uint8, np.uint16):
-        raise PhotoError("unreadable", f"expected uint8, uint16 or floating point in 0..1, received {array.dtype}")
-    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
+class _Calls:
+    """What runs at the moment, so that another thread can end it."""
+
+    def __init__(self):
+        self.ended = threading.Event()
+        self._lock = threading.Lock()
+        self._running: set[Any] = set()
+
+    @contextmanager
+    def including(self, call: C) -> Iterator[C]:
+        """Let `cancel` end this call, too, while the block runs; what is left of it when the block ends is ended."""
+        with self._lock:
+            self._running.add(call)
+        try:
+            if self.ended.is_set():
+                call.cancel()
+            yield call
+        finally:
+            with self._lock:
+                self._running.discard(call)
+            call.cancel()
+
+    def cancel(self) -> None:
+        self.ended.set()
+        with self._lock:
+            running = list(self._running)
+        for call in running:
+            call.cancel()
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PhotoError("unreadable", f"cannot read {path}: {error.strerror or error}") from error
+class _Connection:
+    """A channel and the calls on it."""
+
+    def __init__(self, channel: grpc.Channel):
+        self.calls = _Calls()
+        self._channel = channel
+
+    def send(self, step: Send, metadata: tuple[tuple[str, str], ...]) -> Any:
+        method = self._channel.unary_unary(
+            step.method, request_serializer=type(step.request).SerializeToString, response_deserializer=step.parse
+        )
+        return method.future(step.request, timeout=step.timeout, metadata=metadata, wait_for_ready=True)
+
+    def close(self) -> None:
+        self.calls.cancel()
+        self._channel.close()

@@ -25,4 +25,16 @@ class ServerUnavailable(TintypeError):  # noqa: N818
 
 
 class ServerRefused(TintypeError):  # noqa: N818
-    """The server answered with an error; the message carries its status code and its words."""
+    """The server answered with an error, or with something that is no answer.
+
+    Attributes:
+        code: name of the gRPC status code, such as "NOT_FOUND"; None when the status was OK and the answer wrong.
+    """
+
+    def __init__(self, message: str, code: str | None = None):
+        super().__init__(message)
+        self.code = code
+
+
+class ClientClosed(TintypeError):  # noqa: N818
+    """The client was closed, or its loop over many photographs left, while the server was asked."""

@@ -1,5 +1,6 @@
 """Photographs from bytes and back: any JPEG, PNG, WebP, TIFF or BMP becomes upright sRGB, or a clear error."""
 
+import functools
 import io
 import struct
 import zlib
@@ -67,12 +68,15 @@ class Photo:
         dpi: horizontal and vertical pixels per inch, where the file says so.
         exif: camera, date, place and author as an EXIF block, for `encode_photo`; says nothing of the orientation,
             because `rgb` is upright.
+        icc: an ICC profile of sRGB for `encode_photo`, where the file carried a profile: the file's own when that is
+            sRGB, else (the pixels were converted) one of littlecms. None where it carried none.
     """
 
     rgb: Rgb
     format: str
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
+    icc: bytes | None = None
 
 
 def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -97,7 +101,9 @@ def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         rgb = _sixteen_bits(image, data, name) if profile is None else None
         if rgb is None:
             rgb = _eight_bits(image, profile)
-        return Photo(_upright(rgb, _orientation(image)), name, _dpi(image), _portable_exif(image))
+        return Photo(
+            _upright(rgb, _orientation(image)), name, _dpi(image), _portable_exif(image), _srgb_profile(image, profile)
+        )
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -129,7 +135,13 @@ def photo_from_image(image: Image.Image) -> Photo:
         profile = _foreign_profile(image)
         pixels = _sixteen_bit_gray(image) if profile is None and image.mode.startswith("I;16") else None
         rgb = _eight_bits(image, profile) if pixels is None else pixels
-        return Photo(_upright(rgb, _orientation(image)), str(name), _dpi(image), _portable_exif(image))
+        return Photo(
+            _upright(rgb, _orientation(image)),
+            str(name),
+            _dpi(image),
+            _portable_exif(image),
+            _srgb_profile(image, profile),
+        )
     except PhotoError:
         raise
     except Exception as error:  # a lazily opened file is decoded here
@@ -344,6 +356,27 @@ def _foreign_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
         return None if "sRGB" in ImageCms.getProfileDescription(profile) else profile
     except Exception:  # absent or broken: take the pixels as sRGB
         return None
+
+
+def _srgb_profile(image: Image.Image, foreign: ImageCms.ImageCmsProfile | None) -> bytes | None:
+    """Return the profile that tells of the converted pixels what the file's own told of its pixels."""
+    if foreign is not None:
+        return _made_srgb_profile()
+    embedded = image.info.get("icc_profile")
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(embedded)) if embedded else None
+    except Exception:  # broken
+        return None
+    if own is None or own.profile.xcolor_space.strip() != "RGB":
+        return None
+    return embedded
+
+
+@functools.cache
+def _made_srgb_profile() -> bytes:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # its date (ICC.1:2022, 7.2.8), else today's
+    return bytes(profile)
 
 
 def _sixteen_bits(image: ImageFile.ImageFile, data: bytes, name: str) -> NDArray | None:

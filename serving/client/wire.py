@@ -2,9 +2,9 @@
 
 Google's generated classes (`tensorflow-serving-api`) import all of TensorFlow. The few messages a client needs are
 declared here, with the field numbers of tensorflow/core/framework/{tensor,tensor_shape,types}.proto,
-tensorflow/core/protobuf/meta_graph.proto and tensorflow_serving/apis/*.proto. They live in a descriptor pool of their
-own, so that TensorFlow may register its full versions in the same process, before or after. Fields left out here pass
-through as unknown fields.
+tensorflow/core/protobuf/meta_graph.proto and tensorflow_serving/{apis,config}/*.proto. They live in a descriptor pool
+of their own, so that TensorFlow may register its full versions in the same process, before or after. Fields left out
+here pass through as unknown fields.
 """
 
 from typing import Any as AnyType
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
@@ -53,7 +54,8 @@ _DTYPE_OF_NUMBER = {number: (dtype, field) for dtype, _, number, field in _TYPES
 
 _Declarations = dict[str, list[tuple]]
 
-# One line per field: name, type, number. "repeated T" and "map T" (keys are strings) as in the .proto language.
+# One line per field: name, type, number, and the oneof it belongs to. "repeated T" and "map T" (keys are strings) as in
+# the .proto language.
 _TENSORFLOW: _Declarations = {
     "TensorShapeProto.Dim": [("size", "int64", 1), ("name", "string", 2)],
     "TensorShapeProto": [("dim", "repeated TensorShapeProto.Dim", 2), ("unknown_rank", "bool", 3)],
@@ -95,11 +97,47 @@ _TENSORFLOW_SERVING: _Declarations = {
     "GetModelStatusRequest": [("model_spec", "ModelSpec", 1)],
     "ModelVersionStatus": [("version", "int64", 1), ("state", "State", 2), ("status", "StatusProto", 3)],
     "GetModelStatusResponse": [("model_version_status", "repeated ModelVersionStatus", 1)],
+    "LogCollectorConfig": [("type", "string", 1), ("filename_prefix", "string", 2)],
+    "SamplingConfig": [("sampling_rate", "double", 1), ("attributes", "int32", 2)],
+    "LoggingConfig": [
+        ("log_collector_config", "LogCollectorConfig", 1),
+        ("sampling_config", "SamplingConfig", 2),
+        ("custom_logging_config", "google.protobuf.Any", 3),
+    ],
+    "FileSystemStoragePathSourceConfig": [],  # only the policy in it travels
+    "FileSystemStoragePathSourceConfig.ServableVersionPolicy": [
+        ("latest", "FileSystemStoragePathSourceConfig.ServableVersionPolicy.Latest", 100, "policy_choice"),
+        ("all", "FileSystemStoragePathSourceConfig.ServableVersionPolicy.All", 101, "policy_choice"),
+        ("specific", "FileSystemStoragePathSourceConfig.ServableVersionPolicy.Specific", 102, "policy_choice"),
+    ],
+    "FileSystemStoragePathSourceConfig.ServableVersionPolicy.Latest": [("num_versions", "uint32", 1)],
+    "FileSystemStoragePathSourceConfig.ServableVersionPolicy.All": [],
+    "FileSystemStoragePathSourceConfig.ServableVersionPolicy.Specific": [("versions", "repeated int64", 1)],
+    "ModelConfig": [
+        ("name", "string", 1),
+        ("base_path", "string", 2),
+        ("model_type", "ModelType", 3),
+        ("model_platform", "string", 4),
+        ("logging_config", "LoggingConfig", 6),
+        ("model_version_policy", "FileSystemStoragePathSourceConfig.ServableVersionPolicy", 7),
+        ("version_labels", "map int64", 8),
+    ],
+    "ModelConfigList": [("config", "repeated ModelConfig", 1)],
+    "ModelServerConfig": [
+        ("model_config_list", "ModelConfigList", 1, "config"),
+        ("custom_model_config", "google.protobuf.Any", 2, "config"),
+    ],
+    "ReloadConfigRequest": [("config", "ModelServerConfig", 1), ("metric_names", "repeated string", 2)],
+    "Metric": [("name", "string", 1), ("int64_value_increase", "int64", 2, "value_increase")],
+    "ReloadConfigResponse": [("status", "StatusProto", 1), ("metric", "repeated Metric", 2)],
 }
 _STATES = {"UNKNOWN": 0, "START": 10, "LOADING": 20, "AVAILABLE": 30, "UNLOADING": 40, "END": 50}
 _ENUMS: dict[str, dict[str, dict[str, int]]] = {
     "tensorflow": {"DataType": {"DT_INVALID": 0} | {name: number for _, name, number, _ in _TYPES}},
-    "tensorflow.serving": {"State": _STATES},
+    "tensorflow.serving": {
+        "State": _STATES,
+        "ModelType": {"MODEL_TYPE_UNSPECIFIED": 0, "TENSORFLOW": 1, "OTHER": 2},
+    },
 }
 
 
@@ -187,6 +225,10 @@ GetModelMetadataResponse = _message_class("tensorflow.serving.GetModelMetadataRe
 GetModelStatusRequest = _message_class("tensorflow.serving.GetModelStatusRequest")
 GetModelStatusResponse = _message_class("tensorflow.serving.GetModelStatusResponse")
 ModelVersionStatus = _message_class("tensorflow.serving.ModelVersionStatus")
+ModelConfig = _message_class("tensorflow.serving.ModelConfig")
+ModelServerConfig = _message_class("tensorflow.serving.ModelServerConfig")
+ReloadConfigRequest = _message_class("tensorflow.serving.ReloadConfigRequest")
+ReloadConfigResponse = _message_class("tensorflow.serving.ReloadConfigResponse")
 
 MODEL_AVAILABLE = _STATES["AVAILABLE"]
 MODEL_ARRIVING = (_STATES["START"], _STATES["LOADING"])

@@ -3,13 +3,16 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from serving.client.colorizer import Colorizer
 
 
 class OutputFormat(StrEnum):
@@ -22,30 +25,115 @@ class OutputFormat(StrEnum):
     TIFF = "tiff"
 
 
+class Compression(StrEnum):
+    """What `--compression` may be."""
+
+    NONE = "none"
+    GZIP = "gzip"
+
+
 @dataclass(frozen=True)
 class _Task:
     source: Path
-    target: Path
+    targets: tuple[Path, ...]
+
+
+_PIPE = Path("-")
+
+_COLOUR, _CONNECTION, _VERSION = "Colour", "Connection", "Which version of the model"
 
 
 def colorize(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photographs, or folders of them.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT", help="A folder; for one photograph also a file name.")
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO...", help="Photographs, or folders of them; - is a pipe.")
     ],
-    server: Annotated[
-        str, typer.Option(metavar="HOST:PORT", envvar="TINTYPE_SERVER", help="The server's gRPC port.")
-    ] = "localhost:8500",
-    model_name: Annotated[str, typer.Option(help="The name the server serves the model under.")] = "colorizer",
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for one answer.")] = 30.0,
-    strength: Annotated[
-        float, typer.Option(min=0.0, max=4.0, help="Factor on the colour: 0 gray, 1 as the model says, 1.3 vivid.")
-    ] = 1.0,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="OUT", help="A folder; for one photograph also a file name, or - a pipe."),
+    ],
     format: Annotated[OutputFormat, typer.Option(help="The kind of file to write.")] = OutputFormat.SAME,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP.")] = 92,
     overwrite: Annotated[
         bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are there already.")
     ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Photographs worked on at a time.")] = 4,
+    strength: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=4.0,
+            help="Factor on the colour: 0 gray, 1 as the model says, 1.3 vivid.",
+            rich_help_panel=_COLOUR,
+        ),
+    ] = 1.0,
+    variants: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=64,
+            help="Colour each photograph in N plausible ways: name-1.jpg to name-N.jpg.",
+            rich_help_panel=_COLOUR,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=2**31 - 64, help="Of the variants: the same seed, the same colours.", rich_help_panel=_COLOUR
+        ),
+    ] = 0,
+    model_name: Annotated[
+        str, typer.Option(help="The name the server serves the model under.", rich_help_panel=_VERSION)
+    ] = "colorizer",
+    label: Annotated[
+        str | None, typer.Option(help="Ask the version with this label.", rich_help_panel=_VERSION)
+    ] = None,
+    canary_share: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of the photographs for the version labelled canary; stable colours the others.",
+            rich_help_panel=_VERSION,
+        ),
+    ] = 0.0,
+    server: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            envvar="TINTYPE_SERVER",
+            help="The server's gRPC port; dns:///HOST:PORT takes all servers of that name in turn.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = "localhost:8500",
+    timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds to wait for one answer.", rich_help_panel=_CONNECTION)
+    ] = 30.0,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Encrypt; the options below do so, too.", rich_help_panel=_CONNECTION)
+    ] = False,
+    ca_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Authority of the server's certificate.", rich_help_panel=_CONNECTION),
+    ] = None,
+    client_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Certificate to show.", rich_help_panel=_CONNECTION)
+    ] = None,
+    client_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Its private key.", rich_help_panel=_CONNECTION)
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TINTYPE_TOKEN",
+            show_envvar=True,
+            help="Bearer token; best given by the environment.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None,
+    compression: Annotated[
+        Compression, typer.Option(help="Of what is sent, for a slow network.", rich_help_panel=_CONNECTION)
+    ] = Compression.NONE,
 ) -> None:
     """Colour photographs: JPEG, PNG, WebP, TIFF or BMP, at their full size.
 
@@ -58,50 +146,140 @@ def colorize(
 
         tintype colorize album/ -o coloured --server localhost:8500
 
-    One photograph, a little more vivid, as PNG:
+    One photograph, a little more vivid, as PNG; four plausible colourings of it; and one through a pipe:
 
         tintype colorize grandmother.jpg -o grandmother.png --strength 1.3
-    """
-    from serving.client.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
 
+        tintype colorize grandmother.jpg -o coloured --variants 4 --seed 7
+
+        scan | tintype colorize - -o - > grandmother.jpg
+    """
+    from serving.client.errors import PhotoError, ServerUnavailable
+
+    if _PIPE in (*photos, out):
+        _check_pipe(photos, out, format, variants)
     failures: list[tuple[Path, str]] = []
-    sources = list(_find_photos(photos, out, failures))
-    tasks = list(_name_targets(sources, out, format))
-    if not tasks and not failures:
+    sources = list(_find_photos(photos, out, failures)) if _PIPE not in photos else []
+    tasks = list(_name_targets(sources, out, format, variants)) if out != _PIPE else []
+    if not sources and not failures and _PIPE not in photos:
         raise PhotoError("empty", f"no photographs in {', '.join(map(str, photos))}")
 
     from serving.client.colorizer import Colorizer
+    from serving.client.settings import Tls
 
     try:
-        colorizer = Colorizer(server, model_name=model_name, timeout=timeout)
+        colorizer = Colorizer(
+            server,
+            model_name=model_name,
+            timeout=timeout,
+            version_label=label,
+            canary_share=canary_share,
+            tls=Tls(ca_cert, client_cert, client_key) if tls or ca_cert or client_cert or client_key else None,
+            token=token.strip() if token else None,
+            compression=None if compression is Compression.NONE else compression.value,
+        )
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--server") from error
-    inputs = {source.resolve() for source, _ in sources}
-    total, colored = len(tasks) + len(failures), 0
+        raise typer.BadParameter(str(error)) from error
     with colorizer, _quiet_decoders():
-        if tasks:
+        if _PIPE in (*photos, out):
+            _color_one(
+                colorizer, photos[0], out, format=format, quality=quality, strength=strength, overwrite=overwrite
+            )
+            return
+        total, colored = len(tasks) + len(failures), 0
+        inputs = {source.resolve() for source, _ in sources}
+        ready = _without_conflicts(tasks, inputs, overwrite, failures)
+        if ready:
             colorizer.describe()  # no server: say so once, not for every photograph
-        with _progress(len(tasks)) as advance:
-            for task in tasks:
-                try:
-                    if task.target.resolve() in inputs:
-                        raise TintypeError(f"the result would replace {task.target}, a photograph given to colour")
-                    if task.target.exists() and not overwrite:
-                        raise TintypeError(f"{task.target} exists already; --overwrite replaces it")
-                    colorizer.colorize_file(task.source, task.target, strength=strength, quality=quality)
-                    colored += 1
-                    advance(f"{task.source} -> {task.target}")
-                except ServerUnavailable:
+        outcomes = colorizer.colorize_files(
+            ((task.source, task.targets) for task in ready),
+            concurrency=concurrency,
+            strength=strength,
+            quality=quality,
+            seed=None if variants is None else seed,
+        )
+        with _progress(len(ready)) as advance, closing(outcomes):
+            for outcome in outcomes:
+                if isinstance(outcome.error, ServerUnavailable):
                     typer.echo(_summary(colored, total, out), err=True)
-                    raise
-                except (PhotoError, ServerRefused, TintypeError) as error:
-                    failures.append((task.source, str(error)))
-                    advance(f"{task.source}: left out")
+                    raise outcome.error
+                if outcome.error:
+                    failures.append((outcome.photo, str(outcome.error)))
+                    advance(f"{outcome.photo}: left out")
+                else:
+                    colored += 1
+                    advance(f"{outcome.photo} -> {', '.join(map(str, outcome.colored))}")
     for path, reason in failures:
         typer.secho(f"left out {path}: {reason}", fg="yellow", err=True)
     typer.echo(_summary(colored, total, out))
     if failures:
         raise typer.Exit(1)
+
+
+def _check_pipe(photos: list[Path], out: Path, format: OutputFormat, variants: int | None) -> None:
+    if len(photos) > 1 or photos[0].is_dir():
+        raise typer.BadParameter("a pipe carries one photograph", param_hint="PHOTO")
+    if variants is not None:
+        raise typer.BadParameter("a pipe carries one colouring; give a file and a folder", param_hint="--variants")
+    if out != _PIPE and not _is_file_name(out):
+        raise typer.BadParameter(
+            f"a photograph from a pipe has no name to take in the folder {out}; give a file name", param_hint="--out"
+        )
+    if out != _PIPE:
+        _check_format(out, format)
+
+
+def _color_one(
+    colorizer: "Colorizer",
+    photo: Path,
+    out: Path,
+    *,
+    format: OutputFormat,
+    quality: int,
+    strength: float,
+    overwrite: bool,
+) -> None:
+    """Colour one photograph from or into a pipe; nothing but the result goes to standard output."""
+    from serving.client.same_kind import read_photo
+    from serving.client.whole_file import write_whole
+
+    if out != _PIPE:
+        _check_may_write(out, overwrite)
+    wanted = f".{format}" if format is not OutputFormat.SAME else out.suffix.lower()
+    data = read_photo(sys.stdin.buffer if photo == _PIPE else photo)
+    colored = colorizer.colorize(data, strength=strength, format=_suffixes().get(wanted), quality=quality)
+    if out != _PIPE:
+        write_whole(out, colored)
+        return
+    sys.stdout.buffer.write(colored)
+    sys.stdout.buffer.flush()
+
+
+def _without_conflicts(
+    tasks: list[_Task], inputs: set[Path], overwrite: bool, failures: list[tuple[Path, str]]
+) -> list[_Task]:
+    """Return the tasks whose results replace nothing they should not; the others are added to `failures`."""
+    from serving.client.errors import TintypeError
+
+    ready = []
+    for task in tasks:
+        try:
+            for target in task.targets:
+                if target.resolve() in inputs:
+                    raise TintypeError(f"the result would replace {target}, a photograph given to colour")
+                _check_may_write(target, overwrite)
+        except TintypeError as error:
+            failures.append((task.source, str(error)))
+        else:
+            ready.append(task)
+    return ready
+
+
+def _check_may_write(target: Path, overwrite: bool) -> None:
+    from serving.client.errors import TintypeError
+
+    if target.exists() and not overwrite:
+        raise TintypeError(f"{target} exists already; --overwrite replaces it")
 
 
 def _summary(colored: int, total: int, out: Path) -> str:
@@ -149,7 +327,9 @@ def _walk(folder: Path, out: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def _name_targets(sources: list[tuple[Path, Path]], out: Path, format: OutputFormat) -> Iterator[_Task]:
+def _name_targets(
+    sources: list[tuple[Path, Path]], out: Path, format: OutputFormat, variants: int | None
+) -> Iterator[_Task]:
     """Say where each result goes; two that would have one name are told apart by a number.
 
     Raises:
@@ -160,9 +340,8 @@ def _name_targets(sources: list[tuple[Path, Path]], out: Path, format: OutputFor
             raise typer.BadParameter(
                 f"{out} is one file, but there are {len(sources)} photographs; give a folder", param_hint="--out"
             )
-        if format is not OutputFormat.SAME and _suffixes()[f".{format}"] != _suffixes()[out.suffix.lower()]:
-            raise typer.BadParameter(f"{format} contradicts the name {out}", param_hint="--format")
-        yield from (_Task(source, out) for source, _ in sources)
+        _check_format(out, format)
+        yield from (_Task(source, _variant_names(out, variants)) for source, _ in sources)
         return
     taken: set[str] = set()
     for source, relative in sources:
@@ -171,11 +350,24 @@ def _name_targets(sources: list[tuple[Path, Path]], out: Path, format: OutputFor
         elif relative.suffix.lower() not in _suffixes():
             relative = relative.with_name(relative.name + _true_suffix(source))
         target, number = out / relative, 2
-        while str(target).casefold() in taken:  # casefold: some file systems take A.jpg and a.jpg for one
+        # casefold: some file systems take A.jpg and a.jpg for one
+        while not taken.isdisjoint(names := {str(path).casefold() for path in _variant_names(target, variants)}):
             target = out / relative.with_stem(f"{relative.stem}-{number}")
             number += 1
-        taken.add(str(target).casefold())
-        yield _Task(source, target)
+        taken |= names
+        yield _Task(source, _variant_names(target, variants))
+
+
+def _variant_names(target: Path, variants: int | None) -> tuple[Path, ...]:
+    """Return name-1.jpg, name-2.jpg, ... for name.jpg, or the name itself where no variants are wanted."""
+    if variants is None:
+        return (target,)
+    return tuple(target.with_stem(f"{target.stem}-{number}") for number in range(1, variants + 1))
+
+
+def _check_format(out: Path, format: OutputFormat) -> None:
+    if format is not OutputFormat.SAME and _suffixes()[f".{format}"] != _suffixes()[out.suffix.lower()]:
+        raise typer.BadParameter(f"{format} contradicts the name {out}", param_hint="--format")
 
 
 def _true_suffix(source: Path) -> str:

@@ -34,6 +34,34 @@ def test_there_and_back_is_exact():
     assert np.abs(lab_to_rgb(rgb_to_lab(deep), np.uint16).astype(int) - deep).max() <= 1
 
 
+def exact_join(lightness, ab):
+    """The join in float64, one formula after the other as the standards write them: [N, 3] in 0..1."""
+    xyz_of_rgb = np.array(
+        [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+    )
+    xyz_of_rgb /= xyz_of_rgb.sum(1, keepdims=True)
+    fy = (lightness + 16) / 116
+    f = np.stack([fy + ab[:, 0] / 500, fy, fy - ab[:, 1] / 200], -1)
+    xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29))
+    linear, gray = xyz @ np.linalg.inv(xyz_of_rgb).T, xyz[:, 1:2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = np.where(linear > gray, (1 - gray) / (linear - gray), gray / (gray - linear))
+    kept = np.clip(np.nan_to_num(room, nan=1.0).min(1, keepdims=True), 0, 1)
+    linear = np.clip(gray + kept * (linear - gray), 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize(("dtype", "steps"), [(np.uint8, 0.53), (np.uint16, 1.0), (np.float32, 1e-4)])
+def test_joining_is_exact_within_a_step(dtype, steps):
+    generator = np.random.default_rng(3)
+    lightness = generator.uniform(0, 100, 200_000)
+    lightness[:50_000] **= 0.3  # the dark end, where the curves are steep
+    ab = generator.normal(0, 30, (200_000, 2))
+    white = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    joined = join_lightness_and_color(lightness.astype(np.float32), ab.astype(np.float32), dtype)
+    assert np.abs(joined - white * exact_join(lightness, ab)).max() < steps
+
+
 def test_gray_has_no_colour():
     gray = np.arange(65536, dtype=np.uint16)[:, None].repeat(3, 1)
     assert np.abs(rgb_to_lab(gray)[:, 1:]).max() < 1e-3

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.client.photo import decode_photo
+
 TINTYPE = [sys.executable, "-m", "tintype.cli"]
 
 
@@ -14,10 +16,17 @@ TINTYPE = [sys.executable, "-m", "tintype.cli"]
 def colorize(wire_server, tmp_path):
     """Run the command in `tmp_path` against the test's server."""
 
-    def run(*arguments: str, server: str = wire_server.address) -> subprocess.CompletedProcess:
+    def run(
+        *arguments: str,
+        server: str = wire_server.address,
+        pipe: bytes | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess:
+        """With `pipe` for its standard input, output and errors are bytes; otherwise they are text."""
         command = [*TINTYPE, "colorize", *arguments, "--server", server]
-        environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": "", "COLUMNS": "200"}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": "", "COLUMNS": "200"} | (environment or {})
+        options = {"text": True} if pipe is None else {"input": pipe}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60, **options)
 
     return run
 
@@ -114,9 +123,55 @@ def test_an_empty_folder_is_said(colorize, tmp_path):
     assert (done.returncode, done.stderr) == (1, "error: no photographs in album\n")
 
 
+def test_a_photo_goes_through_pipes_and_nothing_else_does(colorize, photo, tmp_path):
+    data = photo("one.jpg").read_bytes()
+    done = colorize("-", "-o", "-", pipe=data)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert decode_photo(done.stdout).format == "JPEG"
+    done = colorize("one.jpg", "-o", "-", "--format", "png", pipe=b"")
+    assert decode_photo(done.stdout).format == "PNG"
+    assert colorize("-", "-o", "out.webp", pipe=data).stdout == b""
+    assert decode_photo((tmp_path / "out.webp").read_bytes()).format == "WEBP"
+    done = colorize("-", "-o", "-", pipe=b"text")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"error: not a JPEG")
+
+
+def test_variants_are_numbered_and_the_seeds_own(colorize, photo, wire_server, tmp_path):
+    wire_server.has_variants = True
+    photo("a/x.jpg"), photo("b/x.jpg"), photo("a/x-1.png")
+    for out in ("out", "again"):
+        done = colorize("a", "b", "-o", out, "--variants", "2", "--seed", "7", "--format", "png")
+        assert (done.returncode, done.stdout) == (0, f"coloured 3 of 3 photographs into {out}/\n")
+        assert files(tmp_path / out) == ["x-1-1.png", "x-1-2.png", "x-1.png", "x-2-1.png", "x-2-2.png", "x-2.png"]
+    results = [(tmp_path / out / name).read_bytes() for out in ("out", "again") for name in ("x-1.png", "x-2.png")]
+    assert results[:2] == results[2:]
+    assert results[0] != results[1]
+    wire_server.has_variants = False
+    done = colorize("a", "-o", "third", "--variants", "2")
+    assert done.returncode == 1
+    assert "gives one colouring only" in done.stderr
+
+
+def test_label_token_and_canary_reach_the_server(colorize, photo, wire_server):
+    photo("one.jpg")
+    colorize("one.jpg", "-o", "out", "--label", "trial", environment={"TINTYPE_TOKEN": "secret\n"})
+    assert set(wire_server.labels) == {"trial"}
+    assert wire_server.metadata[-1]["authorization"] == "Bearer secret"
+    colorize("one.jpg", "-o", "out", "--overwrite", "--canary-share", "1", "--compression", "gzip")
+    assert wire_server.labels[-1] == "canary"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["-", "two.jpg", "-o", "out.png"],
+        ["-", "-o", "folder"],
+        ["one.jpg", "-o", "-", "--variants", "2"],
+        ["-", "-o", "out.png", "--format", "jpg"],
+        ["one.jpg", "-o", "out", "--canary-share", "0.5", "--label", "stable"],
+        ["one.jpg", "-o", "out", "--client-cert", "me.pem"],
+        ["one.jpg", "-o", "out", "--token", "secret", "--server", "example.org:1"],
         ["one.jpg", "two.jpg", "-o", "out.png"],
         ["one.jpg", "-o", "out.png", "--format", "jpg"],
         ["one.jpg", "-o", "out", "--server", "nowhere"],
@@ -132,6 +187,7 @@ def test_wrong_usage_ends_in_two(photo, tmp_path, arguments):
     paths = [str(photo(name)) if name.endswith(".jpg") else name for name in arguments]
     result = CliRunner().invoke(app, ["colorize", *paths])
     assert result.exit_code == 2, result.output
+    assert "secret" not in result.output
 
 
 def test_help_teaches_by_example(colorize):
@@ -169,6 +225,20 @@ def test_help_answers_at_once():
     if best >= 0.5:  # a loaded machine: give it another chance
         best = min(best, *(seconds() for _ in range(5)))
     assert best < 0.5
+
+
+def test_the_first_colour_of_a_cold_start_takes_less_than_two_seconds(wire_server, astronaut, encode):
+    wire_server.size = 128
+    megapixel = encode(Image.fromarray(astronaut).resize((1155, 866)), "JPEG")
+    code = f"""
+import sys, time
+from tintype import Colorizer
+with Colorizer({wire_server.address!r}) as colorizer:
+    assert colorizer.colorize(sys.stdin.buffer.read())
+print(time.process_time())  # the interpreter's own start included; not what others on the machine take
+"""
+    done = subprocess.run([sys.executable, "-c", code], input=megapixel, capture_output=True, check=True, timeout=60)
+    assert float(done.stdout) < 2
 
 
 def test_the_client_never_imports_tensorflow():

@@ -181,6 +181,15 @@ def test_a_model_that_is_loading_is_waited_for(colorizer, wire_server):
     assert colorizer.describe().size == 32
 
 
+def test_a_model_that_came_between_the_question_and_the_look_is_found(colorizer, wire_server):
+    wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "no version yet")]
+    wire_server.status = [(1, 30)]
+    assert colorizer.describe().size == 32
+    wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "a table in the graph")] * 9
+    with pytest.raises(ServerRefused, match="a table in the graph"):
+        colorizer.describe()
+
+
 def test_a_model_that_never_loads_is_unavailable(wire_server):
     wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "no version yet")] * 100
     wire_server.status = [(1, 20)]

@@ -293,6 +293,32 @@ def test_a_profile_can_be_embedded(format, dtype):
     assert image.info["icc_profile"] == profile
 
 
+def embedded_profile(data: bytes) -> bytes | None:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image.info.get("icc_profile")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_profile_comes_out_as_one_that_fits_the_pixels(encode, format):
+    red = Image.new("RGB", (16, 16), (250, 0, 0))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    def kept(image, **options):
+        photo = decode_photo(encode(image, format, **options))
+        return embedded_profile(encode_photo(photo.rgb, format, icc=photo.icc))
+
+    assert kept(red) is None
+    assert kept(red, icc_profile=srgb) == srgb
+    assert kept(red, icc_profile=b"no profile") is None
+    converted = kept(red, icc_profile=profile_with_swapped_primaries())
+    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(converted)))
+    photo = decode_photo(encode(red, format, icc_profile=profile_with_swapped_primaries()))
+    # What the file says the colours are stays what it is, by its new profile.
+    again = decode_photo(encode_photo(photo.rgb, "PNG", icc=photo.icc))
+    np.testing.assert_array_equal(again.rgb, photo.rgb)
+
+
 def test_a_photo_beyond_the_format_is_refused_in_words():
     with pytest.raises(TintypeError, match="16383 pixels a side, not 17000 x 1"):
         encode_photo(np.zeros((1, 17_000, 3), np.uint8), "WEBP")

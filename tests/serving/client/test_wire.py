@@ -3,6 +3,8 @@ import sys
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
+from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -22,12 +24,70 @@ arrays = numeric_arrays | string_arrays
 @pytest.fixture(scope="module")
 def serving_api():
     """TensorFlow Serving's own generated messages."""
-    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_management_pb2,
+        predict_pb2,
+    )
 
     class Api:
         predict, metadata, status = predict_pb2, get_model_metadata_pb2, get_model_status_pb2
+        management = model_management_pb2
 
     return Api
+
+
+def calls(serving_api) -> list[tuple]:
+    """Every message that is sent or received as a whole: ours, and TensorFlow Serving's."""
+    return [
+        (wire.PredictRequest, serving_api.predict.PredictRequest),
+        (wire.PredictResponse, serving_api.predict.PredictResponse),
+        (wire.SignatureDefMap, serving_api.metadata.SignatureDefMap),
+        (wire.GetModelMetadataRequest, serving_api.metadata.GetModelMetadataRequest),
+        (wire.GetModelMetadataResponse, serving_api.metadata.GetModelMetadataResponse),
+        (wire.GetModelStatusRequest, serving_api.status.GetModelStatusRequest),
+        (wire.GetModelStatusResponse, serving_api.status.GetModelStatusResponse),
+        (wire.ReloadConfigRequest, serving_api.management.ReloadConfigRequest),
+        (wire.ReloadConfigResponse, serving_api.management.ReloadConfigResponse),
+    ]
+
+
+def fill(message, draw) -> None:
+    """Give a message any content its descriptor allows."""
+    scalars = {
+        FieldDescriptor.TYPE_BOOL: st.booleans(),
+        FieldDescriptor.TYPE_BYTES: st.binary(max_size=20),
+        FieldDescriptor.TYPE_DOUBLE: st.floats(allow_nan=False),
+        FieldDescriptor.TYPE_FLOAT: st.floats(allow_nan=False, width=32),
+        FieldDescriptor.TYPE_INT32: st.integers(-(2**31), 2**31 - 1),
+        FieldDescriptor.TYPE_INT64: st.integers(-(2**63), 2**63 - 1),
+        FieldDescriptor.TYPE_STRING: st.text(max_size=20),
+        FieldDescriptor.TYPE_UINT32: st.integers(0, 2**32 - 1),
+        FieldDescriptor.TYPE_UINT64: st.integers(0, 2**64 - 1),
+    }
+    for field in message.DESCRIPTOR.fields:
+        values = (
+            st.sampled_from([value.number for value in field.enum_type.values])
+            if field.enum_type
+            else scalars.get(field.type)
+        )
+        for _ in range(draw(st.integers(0, 2 if field.is_repeated else 1))):
+            if field.message_type and field.message_type.GetOptions().map_entry:
+                entries, key = getattr(message, field.name), draw(st.text(max_size=8))
+                if (value := field.message_type.fields_by_name["value"]).message_type:
+                    fill(entries[key], draw)
+                else:
+                    entries[key] = draw(scalars[value.type])
+            elif field.message_type:
+                part = getattr(message, field.name)
+                fill(part.add() if field.is_repeated else part, draw)
+                if not field.is_repeated:
+                    part.SetInParent()
+            elif field.is_repeated:
+                getattr(message, field.name).append(draw(values))
+            else:
+                setattr(message, field.name, draw(values))
 
 
 @given(arrays)
@@ -62,6 +122,38 @@ def test_requests_and_responses_are_tensorflow_servings_byte_for_byte(
         assert type(theirs).FromString(ours.SerializeToString()) == theirs
 
 
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_every_message_is_tensorflow_servings_byte_for_byte_whatever_it_holds(serving_api, data):
+    ours_type, theirs_type = data.draw(st.sampled_from(calls(serving_api)))
+    ours = ours_type()
+    fill(ours, data.draw)
+    sent = ours.SerializeToString(deterministic=True)
+    theirs = theirs_type.FromString(sent)
+    theirs.DiscardUnknownFields()
+    assert theirs.SerializeToString(deterministic=True) == sent
+    assert ours_type.FromString(theirs.SerializeToString()) == ours
+
+
+def test_a_config_file_is_read_and_written_as_tensorflow_servings(serving_api):
+    written = """
+model_config_list {
+  config {
+    name: "colorizer"
+    base_path: "/models/colorizer"
+    model_platform: "tensorflow"
+    logging_config { sampling_config { sampling_rate: 0.5 attributes: 1 } }
+    model_version_policy { specific { versions: 3 versions: 4 } }
+    version_labels { key: "stable" value: 3 }
+    version_labels { key: "canary" value: 4 }
+  }
+}"""
+    ours = text_format.Parse(written, wire.ModelServerConfig())
+    theirs = text_format.Parse(written, serving_api.management.ReloadConfigRequest().config)
+    assert ours.SerializeToString(deterministic=True) == theirs.SerializeToString(deterministic=True)
+    assert dict(ours.model_config_list.config[0].version_labels) == {"stable": 3, "canary": 4}
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arrays)
 def test_tensorflow_reads_our_tensors_and_we_read_its(serving_api, array):
@@ -80,17 +172,8 @@ def test_tensorflow_reads_our_tensors_and_we_read_its(serving_api, array):
 
 
 def test_every_declared_field_has_tensorflow_servings_number_and_type(serving_api):
-    """Compare the tables of `wire` with the descriptors, over everything reachable from the three calls."""
-    pairs = [
-        (wire.PredictRequest, serving_api.predict.PredictRequest),
-        (wire.PredictResponse, serving_api.predict.PredictResponse),
-        (wire.SignatureDefMap, serving_api.metadata.SignatureDefMap),
-        (wire.GetModelMetadataRequest, serving_api.metadata.GetModelMetadataRequest),
-        (wire.GetModelMetadataResponse, serving_api.metadata.GetModelMetadataResponse),
-        (wire.GetModelStatusRequest, serving_api.status.GetModelStatusRequest),
-        (wire.GetModelStatusResponse, serving_api.status.GetModelStatusResponse),
-    ]
-    waiting = [(ours.DESCRIPTOR, theirs.DESCRIPTOR) for ours, theirs in pairs]
+    """Compare the tables of `wire` with the descriptors, over everything reachable from the calls."""
+    waiting = [(ours.DESCRIPTOR, theirs.DESCRIPTOR) for ours, theirs in calls(serving_api)]
     compared = set()
     while waiting:
         ours, theirs = waiting.pop()
@@ -109,7 +192,7 @@ def test_every_declared_field_has_tensorflow_servings_number_and_type(serving_ap
             elif field.enum_type:
                 numbers = {value.name: value.number for value in counterpart.enum_type.values}
                 assert {value.name: value.number for value in field.enum_type.values}.items() <= numbers.items()
-    assert len(compared) > 15
+    assert len(compared) > 25
 
 
 def test_metadata_and_status_are_read(serving_api):

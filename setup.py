@@ -14,6 +14,8 @@ EXTRAS = {
         TENSORFLOW,
         SERVING_API,
         "grpcio-health-checking>=1.62",
+        "h11>=0.14",
+        "orjson>=3.10",
         "prometheus-client>=0.20",
         "starlette>=0.40",
         "uvicorn>=0.34",
@@ -35,6 +37,7 @@ EXTRAS = {
     "kubeflow": ["tfx[kfp]>=1.21,<1.22"],
     "airflow": ["apache-airflow>=2.11,<3"],
     "dev": [
+        "cryptography>=42",
         "httpx>=0.27",
         "hypothesis>=6.100",
         "mypy>=1.13",

@@ -5,7 +5,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,25 @@ _LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving's version is an int64
 _UNKNOWN_ERROR = 2  # google.rpc.Code.UNKNOWN: an error that does not come from TensorFlow
 
 ServableT = TypeVar("ServableT")
+
+VersionPolicy = Callable[[Collection[int]], set[int]]
+"""Chooses the versions to serve out of those found; it may ask for more than there are."""
+
+
+def latest(num_versions: int = 1) -> VersionPolicy:
+    """The policy that serves the `num_versions` greatest numbers."""
+    return lambda found: set(sorted(found)[-num_versions:])
+
+
+def every(found: Collection[int]) -> set[int]:
+    """The policy that serves all versions."""
+    return set(found)
+
+
+def specific(versions: Iterable[int]) -> VersionPolicy:
+    """The policy that serves these versions, as far as they are there, and no others."""
+    wanted = frozenset(versions)
+    return lambda found: set(wanted)
 
 
 class State(enum.IntEnum):
@@ -59,6 +78,7 @@ class _Version(Generic[ServableT]):
     state: State = State.START
     servable: ServableT | None = None
     in_flight: int = 0
+    is_attempting: bool = False  # False while LOADING: between two attempts
     error_code: int = 0
     error_message: str = ""
     # Set when the version is no longer wanted: ends the waiting between two attempts to load it.
@@ -69,32 +89,38 @@ class _Version(Generic[ServableT]):
 
 
 class VersionManager(Generic[ServableT]):
-    """Keeps the newest version under a base path served, as TensorFlow Serving's AspiredVersionsManager does.
+    """Keeps the versions under a base path served that its policy asks for, as TensorFlow Serving does.
 
-    WHAT IS ASPIRED. Every poll looks for `<base path>/<integer>/saved_model.pb`. The version with the greatest number
-    is the one aspired version; all others are not aspired. Entries whose name is not purely decimal digits, whose
-    number does not fit an int64, or that lack `saved_model.pb` do not exist for the manager, so a model may be copied
-    under another name and renamed into place. A base path that cannot be read says nothing: the aspired version stays
-    what it was. The content of a version is read once; files changed under a number already loaded are not noticed.
+    WHAT IS ASPIRED. Every poll looks for `<base path>/<integer>/saved_model.pb`, and the policy chooses from what is
+    found: the greatest number (`latest()`, the default), the N greatest, all, or a set of numbers; a number asked for
+    and not found is said in the log. All other versions are not aspired. Entries whose name is not purely decimal
+    digits, whose number does not fit an int64, or that lack `saved_model.pb` do not exist for the manager, so a model
+    may be copied under another name and renamed into place. A base path that cannot be read says nothing: what was
+    aspired stays so. The content of a version is read once; files changed under a number already loaded are not
+    noticed, and neither is another base path that holds the same number. `reconfigure()` changes base path and policy
+    and polls at once.
 
     IN WHICH ORDER IT ACTS (TensorFlow Serving's AvailabilityPreservingPolicy). One action at a time, unloading first,
     because it frees memory:
-      1. A version that is not aspired is unloaded once the aspired one is available, or when another one that is not
-         aspired is available too; the lowest number goes first.
-      2. Otherwise the aspired version is loaded, if that was not tried yet.
-    So a new version is loaded and warmed up before the old one is retired, and memory holds both for that moment.
-    One load runs at a time, in its own thread; polls, requests and unloading go on meanwhile.
+      1. A version that is not aspired is unloaded when any other version is available; the lowest number goes first.
+      2. Otherwise the greatest aspired version that was not tried yet is loaded.
+    So with the policy `latest()` a new version is loaded and warmed up before the old one is retired, and memory
+    holds both for that moment. One attempt to load runs at a time, in a thread of its own; polls, requests and
+    unloading go on meanwhile.
 
     NO SPONTANEOUS UNLOADING. An available version is not unloaded while it is aspired. Neither is the last available
-    one, even when its folder and all others vanish: an emptied base path is taken for an accident (what TensorFlow
-    Serving calls `servable_versions_always_present`). When the folder of the newest version vanishes and an older one
-    is left, the older is loaded, and only then the vanished one unloaded: removing a folder rolls back.
+    one, even when its folder and all others vanish, or when the policy asks only for versions that are not there or
+    cannot be loaded: that is taken for an accident (what TensorFlow Serving calls `servable_versions_always_present`).
+    When the folder of the newest version vanishes and an older one is left, the older is loaded, and only then the
+    vanished one unloaded: removing a folder rolls back. Only `retire()` unloads everything.
 
     FAILED LOADS. A load that fails is tried again, `max_num_load_retries` times, `load_retry_interval` seconds apart;
-    the version stays LOADING all that time. The waiting ends early when the version is no longer aspired, because a
-    newer one came or its folder vanished. After the last attempt the version is END with the error, for good: it is
-    tried anew only when its folder vanishes, is missed by a poll, and comes back. What was available stays so. An
-    older version is not loaded in place of a broken one, on a fresh start as little as later: aspired is the newest.
+    the version stays LOADING all that time, and other versions are loaded while it waits. The waiting ends early when
+    the version is no longer aspired, because a newer one came or its folder vanished. After the last attempt the
+    version is END with the error, for good: it is tried anew only when it is not aspired at one poll and aspired at a
+    later one, because its folder vanished and came back or the policy changed, or when the base path changed. What
+    was available stays so. With `latest()` an older version is not loaded in place of a broken one, on a fresh start
+    as little as later: aspired is the newest.
 
     REQUESTS. `serve()` lends an available version for the time of one request; without a number the greatest available
     one. A version that is to be unloaded is UNLOADING at once: no new request gets it, the running ones finish, and
@@ -107,9 +133,12 @@ class VersionManager(Generic[ServableT]):
         model_name: only for the log.
         base_path: the folder of the versions.
         load: makes the servable from a version's folder, warm-up included; any exception is a failed load.
+        policy: chooses the aspired versions among those found.
         poll_wait_seconds: time between two polls; 0 polls once, at the start.
         max_num_load_retries: attempts after the first.
         load_retry_interval: seconds between two attempts.
+        on_change: called at every change of a state, from the thread that makes it and with the manager's lock held:
+            it must return at once and must not call the manager.
     """
 
     def __init__(
@@ -118,27 +147,50 @@ class VersionManager(Generic[ServableT]):
         base_path: Path,
         load: Callable[[Path], ServableT],
         *,
+        policy: VersionPolicy | None = None,
         poll_wait_seconds: float = 1.0,
         max_num_load_retries: int = 5,
         load_retry_interval: float = 60.0,
+        on_change: Callable[[], None] = lambda: None,
     ):
         self._model_name = model_name
         self._base_path = base_path
+        self._policy = policy or latest()
         self._load_servable = load
         self._poll_wait_seconds = poll_wait_seconds
         self._max_num_load_retries = max_num_load_retries
         self._load_retry_interval = load_retry_interval
+        self._on_change = on_change
+        self._polling = threading.Lock()  # taken before `_changed`; guards the base path and the policy
         self._changed = threading.Condition()  # guards everything below; notified at every change of state
         self._versions: dict[int, _Version[ServableT]] = {}
         self._stopping = False
+        self._retired = False
         self._must_act = False
         self._last_poll_complaint: str | None = None
-        self._loader: threading.Thread | None = None
-        self._thread = threading.Thread(target=self._run, name="version-manager", daemon=True)
+        self._loaders: set[threading.Thread] = set()
+        self._thread = threading.Thread(target=self._run, name=f"versions-of-{model_name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to poll and to act, in a thread of its own."""
+        """Poll for the first time, then go on polling and begin to act, in a thread of its own."""
+        self._poll()
         self._thread.start()
+
+    def reconfigure(self, base_path: Path, policy: VersionPolicy) -> None:
+        """Take another base path and another policy, and poll; both may be what they were."""
+        with self._polling:
+            self._base_path = base_path
+            self._policy = policy
+        self._poll()
+        with self._changed:
+            self._wake()
+
+    def retire(self) -> None:
+        """Unload every version, the last available one too, each after its last request; then poll and act no more."""
+        with self._polling, self._changed:
+            self._retired = True
+            self._aspire({})
+            self._wake()
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Stop polling, give up a load that is waiting to be tried again, drop every servable.
@@ -155,7 +207,7 @@ class VersionManager(Generic[ServableT]):
             for version in self._versions.values():
                 version.unwanted.set()
             self._changed.notify_all()
-            threads = [thread for thread in (self._thread, self._loader) if thread is not None and thread.is_alive()]
+            threads = [thread for thread in (self._thread, *self._loaders) if thread.is_alive()]
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._changed:
@@ -210,34 +262,48 @@ class VersionManager(Generic[ServableT]):
         return found
 
     def _run(self) -> None:
-        next_poll = 0.0
+        wait = self._poll_wait_seconds if self._poll_wait_seconds > 0 else None
+        next_poll = time.monotonic() + (wait or 0.0)
         while True:
-            if time.monotonic() >= next_poll:
+            if wait is not None and time.monotonic() >= next_poll:
                 self._poll()
-                next_poll = time.monotonic() + self._poll_wait_seconds if self._poll_wait_seconds > 0 else float("inf")
+                next_poll = time.monotonic() + wait
             self._act()
             with self._changed:
-                wait = None if next_poll == float("inf") else max(0.0, next_poll - time.monotonic())
-                self._changed.wait_for(lambda: self._must_act or self._stopping, wait)
+                if self._retired and all(version.state is State.END for version in self._versions.values()):
+                    return
+                self._changed.wait_for(
+                    lambda: self._must_act or self._stopping,
+                    None if wait is None else max(0.0, next_poll - time.monotonic()),
+                )
                 if self._stopping:
                     return
                 self._must_act = False
 
     def _poll(self) -> None:
-        try:
-            found = versions_under(self._base_path)
-        except OSError as error:
-            self._complain(f"cannot read {error.filename or self._base_path}: {error.strerror or error}")
-            return
-        if found:
-            self._complain(None)
-        else:
-            self._complain(
-                f"no versions of {self._model_name} found under base path {self._base_path}; "
-                f"waiting for a folder named by a number with a {SAVED_MODEL_FILE} in it"
-            )
-        with self._changed:
-            self._aspire(dict([max(found.items())]) if found else {})
+        with self._polling:
+            if self._retired:
+                return
+            try:
+                found = versions_under(self._base_path)
+            except OSError as error:
+                self._complain(f"cannot read {error.filename or self._base_path}: {error.strerror or error}")
+                return
+            wanted = self._policy(found)
+            if not found:
+                self._complain(
+                    f"no versions of {self._model_name} found under base path {self._base_path}; "
+                    f"waiting for a folder named by a number with a {SAVED_MODEL_FILE} in it"
+                )
+            elif missing := sorted(wanted - set(found)):
+                self._complain(
+                    f"the version policy of {self._model_name} asks for {', '.join(map(str, missing))}, "
+                    f"not found under base path {self._base_path}"
+                )
+            else:
+                self._complain(None)
+            with self._changed:
+                self._aspire({number: found[number] for number in wanted if number in found})
 
     def _complain(self, complaint: str | None) -> None:
         # Once each time it begins, not at every poll.
@@ -250,11 +316,12 @@ class VersionManager(Generic[ServableT]):
             if version.aspired and version.number not in paths:
                 version.aspired = False
                 version.unwanted.set()
+                self._changed.notify_all()
                 if version.state is State.START:
                     self._enter(version, State.END)
         for number, path in paths.items():
             known = self._versions.get(number)
-            if known is None or (known.state is State.END and not known.aspired):
+            if known is None or (known.state is State.END and (not known.aspired or known.path != path)):
                 self._versions[number] = _Version(number, path)
                 self._enter(self._versions[number], State.START)
             elif known.state is State.AVAILABLE:
@@ -266,17 +333,19 @@ class VersionManager(Generic[ServableT]):
             with self._changed:
                 if self._stopping:
                     return
-                action = next_action(self._versions.values())
+                action = next_action(self._versions.values(), keep_last=not self._retired)
                 if action is not None:
                     kind, version = action
                     if kind == "unload":
                         self._enter(version, State.UNLOADING)
                     else:
                         self._enter(version, State.LOADING)
-                        self._loader = threading.Thread(
+                        version.is_attempting = True
+                        loader = threading.Thread(
                             target=self._load, args=[version], name=f"load-version-{version.number}", daemon=True
                         )
-                        self._loader.start()
+                        self._loaders.add(loader)
+                        loader.start()
                 drained = [
                     version
                     for version in self._versions.values()
@@ -310,9 +379,11 @@ class VersionManager(Generic[ServableT]):
                 f"next attempt in {self._load_retry_interval:g} s, {retries_left} left" if retries_left else "gave up",
                 version.error_message,
             )
-            if version.unwanted.wait(self._load_retry_interval if retries_left else 0):
+            if not retries_left or not self._may_try_again(version):
                 break
         with self._changed:
+            version.is_attempting = False
+            self._loaders.discard(threading.current_thread())
             if servable is not None:
                 version.error_code, version.error_message = 0, ""
             if servable is not None and not self._stopping:
@@ -322,10 +393,24 @@ class VersionManager(Generic[ServableT]):
                 self._enter(version, State.END)
             self._wake()
 
+    def _may_try_again(self, version: _Version[ServableT]) -> bool:
+        """Wait for the next attempt's time and for its turn; returns whether the version is still wanted."""
+        with self._changed:
+            version.is_attempting = False
+            self._wake()
+        version.unwanted.wait(self._load_retry_interval)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: version.unwanted.is_set() or not any(v.is_attempting for v in self._versions.values())
+            )
+            version.is_attempting = not version.unwanted.is_set()
+            return version.is_attempting
+
     def _enter(self, version: _Version[ServableT], state: State) -> None:
         version.state = state
         log.info("%s version %d: %s", self._model_name, version.number, state.name)
         self._changed.notify_all()
+        self._on_change()
 
     def _wake(self) -> None:
         self._must_act = True
@@ -347,14 +432,16 @@ def versions_under(base_path: Path) -> dict[int, Path]:
     return found
 
 
-def next_action(versions: Iterable[_Version[Any]]) -> tuple[Literal["load", "unload"], _Version[Any]] | None:
+def next_action(
+    versions: Iterable[_Version[Any]], *, keep_last: bool = True
+) -> tuple[Literal["load", "unload"], _Version[Any]] | None:
     """What the availability-preserving policy does next, if anything (see `VersionManager`)."""
     versions = list(versions)
     available = [version for version in versions if version.state is State.AVAILABLE]
     retired = [version for version in available if not version.aspired]
-    if retired and len(available) > 1:
+    if retired and (len(available) > 1 or not keep_last):
         return "unload", min(retired, key=lambda version: version.number)
-    if any(version.state is State.LOADING for version in versions):
+    if any(version.is_attempting for version in versions):
         return None
     waiting = [version for version in versions if version.aspired and version.state is State.START]
     return ("load", max(waiting, key=lambda version: version.number)) if waiting else None

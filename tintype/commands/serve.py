@@ -5,13 +5,25 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from tintype.startup_noise import startup_noise_set_aside
 
 _STOP_GRACE_SECONDS = 30.0  # what Kubernetes gives a pod between SIGTERM and SIGKILL
+
+_BOOLEANS = ("--enable_batching", "--enable_model_warmup", "--allow_version_labels_for_unavailable_models")
+
+
+class ModelServerCommand(TyperCommand):
+    """A command whose boolean flags may stand without a value: `--enable_batching` means `--enable_batching=true`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give every bare boolean flag its value, then parse as usual."""
+        return super().parse_args(ctx, [f"{argument}=true" if argument in _BOOLEANS else argument for argument in args])
 
 
 def _boolean(value: str) -> bool:
@@ -20,24 +32,50 @@ def _boolean(value: str) -> bool:
     return value.lower() in ("true", "1")
 
 
-def _rest_is_off(port: int) -> int:
-    if port:
-        raise typer.BadParameter("this server speaks gRPC only; leave the flag out or give 0")
-    return port
+def _flag(name: str, description: str) -> Any:
+    assert name in _BOOLEANS
+    return typer.Option(name, callback=_boolean, metavar="BOOLEAN", help=description)
 
 
 def serve(
     model_base_path: Annotated[
+        str | None,
+        typer.Option(
+            "--model_base_path",
+            help="Folder with one folder per version: <integer>/saved_model.pb. Required without --model_config_file.",
+        ),
+    ] = None,
+    model_name: Annotated[
         str,
-        typer.Option("--model_base_path", help="Folder with one folder per version: <integer>/saved_model.pb."),
-    ],
-    model_name: Annotated[str, typer.Option("--model_name", help="The name requests ask for.")] = "colorizer",
+        typer.Option(
+            "--model_name", help="The name requests ask for; tensorflow_model_server's default would be 'default'."
+        ),
+    ] = "colorizer",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="gRPC port; 0 takes a free one.")] = 8500,
+    grpc_socket_path: Annotated[
+        str | None, typer.Option("--grpc_socket_path", help="Unix socket on which gRPC answers too.")
+    ] = None,
     rest_api_port: Annotated[
-        int,
-        typer.Option("--rest_api_port", min=0, max=65535, callback=_rest_is_off, help="REST is not served: 0 only."),
+        int, typer.Option("--rest_api_port", min=0, max=65535, help="HTTP/REST port; 0: no REST.")
     ] = 0,
+    rest_api_timeout_in_ms: Annotated[
+        int, typer.Option("--rest_api_timeout_in_ms", min=0, help="Milliseconds REST waits for an answer.")
+    ] = 30_000,
     host: Annotated[str, typer.Option("--host", help="Address to bind; 127.0.0.1 for this machine alone.")] = "0.0.0.0",
+    model_config_file: Annotated[
+        str | None,
+        typer.Option(
+            "--model_config_file",
+            help="ModelServerConfig in text format: several models, version policies, labels. "
+            "--model_name and --model_base_path are then ignored.",
+        ),
+    ] = None,
+    model_config_file_poll_wait_seconds: Annotated[
+        float,
+        typer.Option(
+            "--model_config_file_poll_wait_seconds", min=0, help="Between two readings of that file; 0 reads it once."
+        ),
+    ] = 0.0,
     file_system_poll_wait_seconds: Annotated[
         float,
         typer.Option("--file_system_poll_wait_seconds", min=0, help="Between two looks for versions; 0 looks once."),
@@ -46,19 +84,45 @@ def serve(
         int, typer.Option("--max_num_load_retries", min=0, help="Attempts to load a version after a failed first.")
     ] = 5,
     load_retry_interval_micros: Annotated[
-        int, typer.Option("--load_retry_interval_micros", min=0, help="Between two attempts, in microseconds.")
+        int,
+        typer.Option("--load_retry_interval_micros", help="Between two attempts, in microseconds; negative: no wait."),
     ] = 60_000_000,
+    enable_batching: Annotated[
+        str, _flag("--enable_batching", "Run requests that arrive together in one go.")
+    ] = "false",
+    batching_parameters_file: Annotated[
+        str | None,
+        typer.Option("--batching_parameters_file", help="BatchingParameters in text format; needs --enable_batching."),
+    ] = None,
     enable_model_warmup: Annotated[
         str,
-        typer.Option(
-            "--enable_model_warmup",
-            callback=_boolean,
-            metavar="BOOLEAN",
-            help="Replay assets.extra/tf_serving_warmup_requests before a version is available.",
-        ),
+        _flag("--enable_model_warmup", "Replay assets.extra/tf_serving_warmup_requests before a version is available."),
     ] = "true",
+    ssl_config_file: Annotated[
+        str | None, typer.Option("--ssl_config_file", help="SSLConfig in text format: gRPC answers over TLS alone.")
+    ] = None,
+    monitoring_config_file: Annotated[
+        str | None,
+        typer.Option("--monitoring_config_file", help="MonitoringConfig in text format: Prometheus on the REST port."),
+    ] = None,
+    grpc_channel_arguments: Annotated[
+        str,
+        typer.Option(
+            "--grpc_channel_arguments", help="Arguments of the gRPC server, e.g. grpc.max_connection_age_ms=2000,..."
+        ),
+    ] = "",
     grpc_max_threads: Annotated[
         int, typer.Option("--grpc_max_threads", min=0, help="Requests at once; 0: four times the processors.")
+    ] = 0,
+    allow_version_labels_for_unavailable_models: Annotated[
+        str,
+        _flag(
+            "--allow_version_labels_for_unavailable_models",
+            "Let a new label name a version that is not available yet; needed for labels in the config file at start.",
+        ),
+    ] = "false",
+    tensorflow_session_parallelism: Annotated[
+        int, typer.Option("--tensorflow_session_parallelism", min=0, help="Both of the next in one; 0: automatic.")
     ] = 0,
     tensorflow_intra_op_parallelism: Annotated[
         int, typer.Option("--tensorflow_intra_op_parallelism", min=0, help="Threads in one operation; 0: automatic.")
@@ -67,7 +131,13 @@ def serve(
         int, typer.Option("--tensorflow_inter_op_parallelism", min=0, help="Operations at once; 0: automatic.")
     ] = 0,
 ) -> None:
-    """Serve the newest version of a model over gRPC, as TensorFlow Serving does; new versions are taken up live."""
+    """Serve models over gRPC and REST as TensorFlow Serving does; new versions are taken up live.
+
+    The flags are those of tensorflow_model_server, with its defaults but for the model's name.
+    """
+    if model_base_path is None and model_config_file is None:
+        raise typer.BadParameter("missing; or give --model_config_file", param_hint="'--model_base_path'")
+
     from serving.server import EmbeddedServer, ServeError
 
     handler = logging.StreamHandler(sys.stdout)
@@ -84,12 +154,24 @@ def serve(
         model_name,
         model_base_path,
         port,
+        rest_api_port or None,
         host=host,
+        model_config_file=model_config_file,
+        model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
+        grpc_socket_path=grpc_socket_path,
+        rest_api_timeout_in_ms=rest_api_timeout_in_ms,
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         max_num_load_retries=max_num_load_retries,
         load_retry_interval_micros=load_retry_interval_micros,
+        enable_batching=bool(enable_batching),
+        batching_parameters_file=batching_parameters_file,
         enable_model_warmup=bool(enable_model_warmup),
+        ssl_config_file=ssl_config_file,
+        monitoring_config_file=monitoring_config_file,
+        grpc_channel_arguments=grpc_channel_arguments,
         grpc_max_threads=grpc_max_threads or None,
+        allow_version_labels_for_unavailable_models=bool(allow_version_labels_for_unavailable_models),
+        tensorflow_session_parallelism=tensorflow_session_parallelism,
         tensorflow_intra_op_parallelism=tensorflow_intra_op_parallelism,
         tensorflow_inter_op_parallelism=tensorflow_inter_op_parallelism,
     )
@@ -98,10 +180,13 @@ def serve(
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # says what it misses when no GPU is there
-    logger.info("serving %s from %s, gRPC on %s:%d", model_name, model_base_path, host, server.port)
+    what = f"{model_name} from {model_base_path}" if model_config_file is None else f"the models of {model_config_file}"
+    rest = "" if server.rest_api_port is None else f", REST on {host}:{server.rest_api_port}"
+    socket = "" if grpc_socket_path is None else f" and on unix:{Path(grpc_socket_path).absolute()}"
+    logger.info("serving %s, gRPC on %s:%d%s%s", what, host, server.port, socket, rest)
     while not stop.wait(0.1):
         if server.is_available():
-            logger.info("ready: %s answers on port %d", model_name, server.port)
+            logger.info("ready: every model answers on port %d", server.port)
             stop.wait()
     logger.info("stopping: running requests have %g s to finish", _STOP_GRACE_SECONDS)
     if not server.stop(_STOP_GRACE_SECONDS):

@@ -1,8 +1,15 @@
-"""SavedModels, a base path to publish them under, and stubs of a running server."""
+"""SavedModels, a base path to publish them under, servers, and TensorFlow Serving's stubs to ask them.
+
+TENSORFLOW_MODEL_SERVER in the environment names a real tensorflow_model_server for the contract tests: the path of its
+binary, or the HOST:PORT of one that runs, which is asked only what needs no models of the tests' own.
+"""
 
 import os
 import shutil
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,20 +25,25 @@ NAME = "colorizer"
 
 @dataclass
 class Client:
-    """TensorFlow Serving's own stubs on one port."""
+    """TensorFlow Serving's own stubs on one port of this machine, or at an address."""
 
-    port: int
+    port: int | str
+    credentials: grpc.ChannelCredentials | None = None
 
     def __post_init__(self):
         from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
         from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
         options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
-        self.channel = grpc.insecure_channel(f"localhost:{self.port}", options=options)
+        address = f"localhost:{self.port}" if isinstance(self.port, int) else self.port
+        if self.credentials is None:
+            self.channel = grpc.insecure_channel(address, options=options)
+        else:
+            self.channel = grpc.secure_channel(address, self.credentials, options=options)
         self.prediction = PredictionServiceStub(self.channel)
         self.model = ModelServiceStub(self.channel)
 
-    def request(self, *, name=NAME, version=None, signature=None, outputs=(), **inputs):
+    def request(self, *, name=NAME, version=None, label=None, signature=None, outputs=(), **inputs):
         """A PredictRequest; an input may be an array or a finished TensorProto."""
         import tensorflow as tf
         from tensorflow.core.framework.tensor_pb2 import TensorProto
@@ -41,6 +53,8 @@ class Client:
         request.model_spec.name = name
         if version is not None:
             request.model_spec.version.value = version
+        if label is not None:
+            request.model_spec.version_label = label
         if signature is not None:
             request.model_spec.signature_name = signature
         for key, value in inputs.items():
@@ -66,6 +80,86 @@ class Client:
         if version is not None:
             request.model_spec.version.value = version
         return self.model.GetModelStatus(request, timeout=20).model_version_status
+
+    def states(self, name=NAME) -> dict[int, str]:
+        """The state of every version by its number, empty for a model never seen."""
+        from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
+
+        try:
+            statuses = self.status(name)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return {}
+        return {status.version: ModelVersionStatus.State.Name(status.state) for status in statuses}
+
+    def reload(self, config: str, timeout=30):
+        """Give the server a ModelServerConfig, written in text format."""
+        from google.protobuf import text_format
+        from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
+        from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+        request = ReloadConfigRequest(config=text_format.Parse(config, ModelServerConfig()))
+        return self.model.HandleReloadConfigRequest(request, timeout=timeout)
+
+
+def model_config(name: str, base_path: Path, more: str = "") -> str:
+    """One entry of a model_config_list, in text format."""
+    return f'config {{ name: "{name}" base_path: "{base_path}" model_platform: "tensorflow" {more} }}'
+
+
+def model_configs(*entries: str) -> str:
+    return f"model_config_list {{ {' '.join(entries)} }}"
+
+
+def real_server() -> str | None:
+    """The real server to ask in place of the embedded one, if there is one."""
+    return os.environ.get("TENSORFLOW_MODEL_SERVER") or None
+
+
+def is_address(server: str) -> bool:
+    return os.path.sep not in server and ":" in server
+
+
+@contextmanager
+def model_server(**flags) -> Iterator[Client]:
+    """A client of a server with models of the test's own: the embedded one, or the real one by its binary.
+
+    The flags are those of tensorflow_model_server; every model is available when it is entered.
+    """
+    server = real_server()
+    if server is None:
+        with EmbeddedServer(**flags) as embedded:
+            embedded.wait_until_available(60)
+            yield Client(embedded.port)
+        return
+    if is_address(server):
+        pytest.skip(f"the server at {server} cannot be given models: name a binary in TENSORFLOW_MODEL_SERVER")
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    text = {name: str(value).lower() if isinstance(value, bool) else value for name, value in flags.items()}
+    process = subprocess.Popen([server, f"--port={port}", *(f"--{name}={value}" for name, value in text.items())])
+    try:
+        client = Client(port)
+        # The real server opens its port when the models are loaded.
+        grpc.channel_ready_future(client.channel).result(60)
+        yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def any_server(tiny_models, tmp_path_factory) -> Iterator[Client]:
+    """A client of a server whose models do not matter: also the real one that runs at an address."""
+    server = real_server()
+    if server is not None and is_address(server):
+        yield Client(server)
+        return
+    base_path = tmp_path_factory.mktemp("any")
+    (base_path / "1").symlink_to(tiny_models["one"])
+    with model_server(model_name=NAME, model_base_path=base_path) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,18 @@
 """The embedded server over real gRPC, asked with TensorFlow Serving's own messages and stubs."""
 
+import json
 import subprocess
 import sys
-import threading
 import time
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 
 from serving.server import EmbeddedServer, ServeError
 from serving.server.version_manager import State
-from tests.serving.server.conftest import Client
+from tests.serving.server.conftest import NAME, Client, model_config, model_configs
 
 
 @pytest.fixture(scope="module")
@@ -64,32 +65,6 @@ def test_predict_gives_the_models_values_for_every_pixel(client):
     assert answer.model_spec.signature_name == "serving_default"
 
 
-def test_predict_runs_the_signature_and_the_version_that_are_named(client):
-    answer = client.prediction.Predict(describe_request(client), timeout=20)
-    assert answer.outputs["recipe"].string_val == [b"tiny", b"tiny"]
-    assert answer.outputs["fingerprint"].string_val == [b"tiny", b"tiny"]
-    assert np.frombuffer(answer.outputs["size"].tensor_content, np.int32).tolist() == [32, 32]
-    assert answer.model_spec.signature_name == "describe"
-
-
-def describe_request(client, **kwargs):
-    import tensorflow as tf
-
-    request = client.request(signature="describe", version=3, **kwargs)
-    request.inputs["name"].CopyFrom(tf.make_tensor_proto([b"", b""]))
-    return request
-
-
-def test_the_output_filter_chooses_the_outputs(client):
-    answer = client.prediction.Predict(describe_request(client, outputs=["stride"]), timeout=20)
-    assert set(answer.outputs) == {"stride"}
-
-
-@pytest.mark.parametrize("outputs", [["colour"], ["ab", "ab"]])
-def test_an_output_filter_that_does_not_fit_is_refused(client, outputs):
-    fails_with(grpc.StatusCode.INVALID_ARGUMENT, lambda: client.ab(outputs=outputs), outputs[0])
-
-
 def test_values_may_come_as_a_list_or_as_one_repeated_value(client):
     import tensorflow as tf
 
@@ -108,7 +83,6 @@ def test_an_empty_batch_gives_an_empty_answer(client):
     [
         (dict, ["Missing but required: {L}"]),
         (lambda: {"L": pixel(), "mask": pixel()}, ["Sent extra: {mask}"]),
-        (lambda: {"l": pixel()}, ["Sent extra: {l}", "Missing but required: {L}"]),
         (lambda: {"L": pixel().astype(np.float64)}, ["'L'", "float32", "float64"]),
         (lambda: {"L": np.array([b"x"])}, ["'L'", "float32", "string"]),
         (lambda: {"L": proto(dtype=99, shape=[])}, ["'L'", "99"]),
@@ -125,32 +99,13 @@ def test_inputs_that_do_not_fit_the_signature_are_refused_by_name(client, inputs
     fails_with(grpc.StatusCode.INVALID_ARGUMENT, lambda: client.predict(**inputs()), *words)
 
 
-def test_what_is_not_served_is_not_found_in_tensorflow_servings_words(client):
-    not_found = grpc.StatusCode.NOT_FOUND
-    fails_with(not_found, lambda: client.ab(name="painter"), "Servable not found for request: Latest(painter)")
-    fails_with(not_found, lambda: client.ab(version=4), "Servable not found for request: Specific(colorizer, 4)")
-    fails_with(not_found, lambda: client.status(name="painter"), "Could not find any versions of model painter")
-    fails_with(not_found, lambda: client.status(version=4), "Could not find version 4 of model colorizer")
-
-
 def test_a_signature_that_is_not_there_is_refused_with_those_that_are(client):
     fails_with(
         grpc.StatusCode.FAILED_PRECONDITION,
         lambda: client.ab(signature="paint"),
         'Serving signature key "paint" not found',
-        "{describe, serving_default}",
+        "{describe,serving_default}",
     )
-
-
-def test_a_request_without_a_model_is_refused(client):
-    from tensorflow_serving.apis.predict_pb2 import PredictRequest
-
-    invalid = grpc.StatusCode.INVALID_ARGUMENT
-    fails_with(invalid, lambda: client.prediction.Predict(PredictRequest(), timeout=20), "Missing ModelSpec")
-    fails_with(invalid, lambda: client.ab(name=""), "no name")
-    request = client.request(L=pixel())
-    request.model_spec.version_label = "canary"
-    fails_with(invalid, lambda: client.prediction.Predict(request, timeout=20), "canary")
 
 
 def test_words_too_long_for_a_header_are_cut(client):
@@ -180,26 +135,6 @@ def test_messages_far_above_grpcs_usual_limit_pass(client):
     assert len(answer.outputs["ab"].tensor_content) == 1500 * 1500 * 2 * 4
 
 
-def test_metadata_holds_the_signatures(client):
-    from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
-
-    request = GetModelMetadataRequest(metadata_field=["signature_def"])
-    request.model_spec.name = "colorizer"
-    answer = client.prediction.GetModelMetadata(request, timeout=20)
-    assert answer.model_spec.version.value == 3
-    signatures = SignatureDefMap()
-    assert answer.metadata["signature_def"].Unpack(signatures)
-    default = signatures.signature_def["serving_default"]
-    assert [dim.size for dim in default.inputs["L"].tensor_shape.dim] == [-1, -1, -1, 1]
-    assert set(default.outputs) == {"ab"}
-
-    invalid = grpc.StatusCode.INVALID_ARGUMENT
-    request.metadata_field[:] = ["weights"]
-    fails_with(invalid, lambda: client.prediction.GetModelMetadata(request, timeout=20), "weights")
-    request.metadata_field[:] = []
-    fails_with(invalid, lambda: client.prediction.GetModelMetadata(request, timeout=20), "metadata_field")
-
-
 def test_status_tells_the_state_of_each_version(client):
     from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 
@@ -209,52 +144,6 @@ def test_status_tells_the_state_of_each_version(client):
     assert [state.value for state in State] == [
         ModelVersionStatus.State.Value(state.name) for state in State
     ]  # the wire's numbers
-
-
-def test_calls_that_are_not_supported_say_so(client):
-    from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
-    from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
-
-    unimplemented = grpc.StatusCode.UNIMPLEMENTED
-    fails_with(unimplemented, lambda: client.prediction.Classify(ClassificationRequest(), timeout=20), "Classify")
-    fails_with(unimplemented, lambda: client.model.HandleReloadConfigRequest(ReloadConfigRequest(), timeout=20))
-
-
-def test_switching_versions_under_load_fails_no_request(serve, publish, tiny_models):
-    publish(tiny_models["one"], "1")
-    server = serve()
-    server.wait_until_available(20)
-    client = Client(server.port)
-    colour_of_version = {1: [10, -15], 2: [1, 2], 3: [10, -15]}
-    failures, answered, stop = [], {1: 0, 2: 0, 3: 0}, threading.Event()
-
-    def ask():
-        import tensorflow as tf
-
-        while not stop.is_set():
-            try:
-                answer = client.predict(L=np.full((1, 64, 64, 1), 50, np.float32))
-                version = answer.model_spec.version.value
-                ab = tf.make_ndarray(answer.outputs["ab"])
-                np.testing.assert_allclose(ab[0, 0, 0], colour_of_version[version], rtol=1e-5)
-                answered[version] += 1
-            except Exception as error:
-                failures.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for version, model in ((2, "two"), (3, "one")):
-        time.sleep(0.3)
-        publish(tiny_models[model], str(version))
-        server.wait_until_available(20, version=version)
-    time.sleep(0.3)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert all(answered.values()), answered
-    assert client.ab() == pytest.approx([10, -15])
 
 
 def test_a_broken_new_version_leaves_the_old_one_serving_and_ends_with_its_error(
@@ -295,7 +184,7 @@ def test_removing_the_newest_version_brings_the_older_one_back(serve, publish, t
     client = Client(server.port)
     newest.rename(newest.with_name("withdrawn"))
     server.wait_until_available(20, version=1)
-    assert server._versions.wait_for(lambda statuses: statuses[-1].state is State.END, 5)
+    assert server._core.wait_for("colorizer", lambda statuses: statuses[-1].state is State.END, 5)
     assert client.ab() == pytest.approx([10, -15])
     fails_with(grpc.StatusCode.NOT_FOUND, lambda: client.ab(version=2), "Specific(colorizer, 2)")
 
@@ -372,40 +261,155 @@ def test_two_servers_cannot_share_a_port(serve, host):
         serve(host=host, port=server.port)
 
 
-def test_a_base_path_that_is_not_there_and_a_rest_port_are_refused(tmp_path):
-    with pytest.raises(ServeError, match="nowhere"):
-        EmbeddedServer("colorizer", tmp_path / "nowhere").start()
-    with pytest.raises(ServeError, match="rest_api_port=8501"):
-        EmbeddedServer("colorizer", tmp_path, rest_api_port=8501)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"model_base_path": "nowhere"}, "nowhere is not a folder"),
+        ({}, "neither a model base path nor a model config file"),
+        ({"model_config_file": "nowhere.config"}, "cannot read nowhere.config"),
+        ({"model_base_path": ".", "batching_parameters_file": "b"}, "without setting enable_batching"),
+        ({"model_base_path": ".", "port": 8500, "rest_api_port": 8500}, "both 8500"),
+        ({"model_base_path": ".", "grpc_channel_arguments": "grpc.x"}, "expected name=value, received 'grpc.x'"),
+        (
+            {"model_base_path": ".", "tensorflow_session_parallelism": 1, "tensorflow_intra_op_parallelism": 1},
+            "You cannot configure all",
+        ),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(arguments, words):
+    with pytest.raises(ServeError) as caught:
+        EmbeddedServer("colorizer", **arguments).start()
+    assert words in str(caught.value)
 
 
-def test_stop_lets_a_running_request_finish_and_refuses_new_ones(serve, publish, tmp_path):
-    import tensorflow as tf
+def test_rest_and_grpc_answer_side_by_side_and_prometheus_reads_what_both_count(serve, publish, tiny_models, tmp_path):
+    publish(tiny_models["one"], "1")
+    (tmp_path / "monitoring.config").write_text('prometheus_config { enable: true path: "/metrics" }')
+    server = serve(rest_api_port=0, monitoring_config_file=tmp_path / "monitoring.config")
+    server.wait_until_available(20)
+    assert Client(server.port).ab() == pytest.approx([10, -15])
+    rest = f"http://localhost:{server.rest_api_port}"
+    answer = httpx.post(f"{rest}/v1/models/colorizer:predict", json={"instances": [[[[50.0]]]]})
+    assert answer.json()["predictions"][0][0][0] == pytest.approx([10, -15])
+    metrics = httpx.get(f"{rest}/metrics").text
+    assert ':tensorflow:serving:request_count{model_name="colorizer",status="OK"} 2' in metrics
+    assert 'API="Predict",entrypoint="GRPC"' in metrics
+    assert 'status="success"} 1' in metrics
 
-    class Slow(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec([], tf.float32, name="seconds")])
-        def wait(self, seconds):
-            end = tf.timestamp() + tf.cast(seconds, tf.float64)
-            _, turns = tf.while_loop(
-                lambda now, turns: now < end, lambda now, turns: (tf.timestamp(), turns + 1), [tf.timestamp(), 0]
-            )
-            return {"turns": turns}
 
-    slow = Slow()
-    tf.saved_model.save(slow, str(tmp_path / "slow"), signatures=slow.wait)
-    publish(tmp_path / "slow", "1")
-    server = serve()
+def test_a_unix_socket_answers_too(serve, publish, tiny_models, tmp_path):
+    publish(tiny_models["one"], "1")
+    server = serve(grpc_socket_path=tmp_path / "grpc.sock")
+    server.wait_until_available(20)
+    assert Client(f"unix:{tmp_path / 'grpc.sock'}").ab() == pytest.approx([10, -15])
+    assert Client(server.port).ab() == pytest.approx([10, -15])
+
+
+def test_channel_arguments_reach_the_grpc_server(serve, publish, tiny_models):
+    publish(tiny_models["one"], "1")
+    server = serve(grpc_channel_arguments="grpc.max_receive_message_length=1000,grpc.default_authority=me")
     server.wait_until_available(20)
     client = Client(server.port)
-    client.predict(seconds=np.float32(0.01))
-    running = client.prediction.Predict.future(client.request(seconds=np.float32(1.0)), timeout=20)
-    time.sleep(0.3)
-    stopped = []
-    stopper = threading.Thread(target=lambda: stopped.append(server.stop(10)))
-    stopper.start()
-    time.sleep(0.2)
-    fails_with(grpc.StatusCode.UNAVAILABLE, lambda: Client(server.port).predict(seconds=np.float32(0.01)))
-    assert running.result().outputs["turns"].dtype
-    stopper.join()
-    assert stopped == [True]
-    assert {status.state for status in server.statuses()} == {State.END}
+    assert client.ab() == pytest.approx([10, -15])
+    fails_with(grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: client.predict(L=np.zeros((1, 32, 32, 1), np.float32)))
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, and a key and a certificate for localhost signed by it, as PEM."""
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    openssl("req", "-x509", *new_key, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt")
+    openssl("req", *new_key, "-subj", "/CN=localhost", "-keyout", "own.key", "-out", "own.csr")
+    (folder / "names").write_text("subjectAltName=DNS:localhost")
+    signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"]
+    openssl("x509", "-req", "-in", "own.csr", *signed, "-out", "own.crt")
+    return {name: (folder / name).read_text() for name in ("ca.crt", "own.key", "own.crt")}
+
+
+def test_tls_is_spoken_and_clients_without_a_certificate_are_sent_away_if_it_is_wanted(
+    serve, publish, tiny_models, certificates, tmp_path
+):
+    fields = {"server_key": "own.key", "server_cert": "own.crt", "custom_ca": "ca.crt"}
+    text = "\n".join(f"{field}: {json.dumps(certificates[name])}" for field, name in fields.items())
+    (tmp_path / "ssl.config").write_text(text + "\nclient_verify: true")
+    publish(tiny_models["one"], "1")
+    server = serve(ssl_config_file=tmp_path / "ssl.config")
+    server.wait_until_available(20)
+    authority, key, certificate = (certificates[name].encode() for name in ("ca.crt", "own.key", "own.crt"))
+    assert Client(server.port, grpc.ssl_channel_credentials(authority, key, certificate)).ab() == pytest.approx(
+        [10, -15]
+    )
+    stranger = Client(server.port, grpc.ssl_channel_credentials(authority))
+    fails_with(grpc.StatusCode.UNAVAILABLE, stranger.ab)
+    fails_with(grpc.StatusCode.UNAVAILABLE, Client(server.port).ab)
+
+
+def test_a_config_file_is_read_again_and_a_broken_one_changes_nothing(tiny_models, base_path, tmp_path, caplog):
+    (base_path / "1").symlink_to(tiny_models["one"])
+    (base_path / "2").symlink_to(tiny_models["two"])
+    file = tmp_path / "models.config"
+
+    def write(*entries):
+        (tmp_path / "new").write_text(model_configs(*entries))
+        (tmp_path / "new").rename(file)
+
+    def eventually(condition):
+        deadline = time.monotonic() + 10
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert condition()
+
+    def label(version):
+        return f'version_labels {{ key: "stable" value: {version} }} model_version_policy {{ all {{}} }}'
+
+    write(model_config("first", base_path))
+    with EmbeddedServer(
+        model_config_file=file, model_config_file_poll_wait_seconds=0.05, file_system_poll_wait_seconds=0.05
+    ) as server:
+        assert server.wait_until_available(20) == 2
+        client = Client(server.port)
+        # Version 1 is not available when the file is read first: the label waits for it.
+        write(model_config("first", base_path, "model_version_policy { all {} }"))
+        eventually(lambda: client.states("first") == {2: "AVAILABLE", 1: "AVAILABLE"})
+        write(model_config("first", base_path, label(1)), model_config("second", base_path))
+        eventually(lambda: client.states("second") == {2: "AVAILABLE"})
+        assert client.ab(name="first", label="stable") == pytest.approx([10, -15])
+        file.write_text("model_config_list {{{")
+        eventually(lambda: "Invalid protobuf file" in caplog.text)
+        assert client.ab(name="second") == pytest.approx([1, 2])
+        write(model_config("first", base_path))
+        eventually(lambda: client.states("second") == {2: "END"})
+        assert server.is_available()
+
+
+def test_a_label_for_a_version_that_is_not_available_keeps_the_server_from_starting(base_path, tmp_path):
+    file = tmp_path / "models.config"
+    file.write_text(model_configs(model_config("first", base_path, 'version_labels { key: "stable" value: 1 }')))
+    with pytest.raises(ServeError, match="Request to assign label to version 1 of model first"):
+        EmbeddedServer(model_config_file=file).start()
+    with EmbeddedServer(model_config_file=file, allow_version_labels_for_unavailable_models=True) as server:
+        fails_with(
+            grpc.StatusCode.NOT_FOUND,
+            lambda: Client(server.port).ab(name="first", label="stable"),
+            "Servable not found for request: Specific(first, 1)",
+        )
+
+
+def test_a_new_model_that_cannot_be_loaded_is_told_to_who_adds_it(serve, publish, tiny_models, base_path, tmp_path):
+    publish(tiny_models["one"], "1")
+    server = serve(max_num_load_retries=0)
+    server.wait_until_available(20)
+    client = Client(server.port)
+    (tmp_path / "broken" / "7").mkdir(parents=True)
+    (tmp_path / "broken" / "7" / "saved_model.pb").write_bytes(b"no model")
+    good = model_config(NAME, base_path)
+    unknown = grpc.StatusCode.UNKNOWN
+    for name, words in (("broken", "version: 7"), ("nowhere", "no versions found")):
+        added = model_configs(good, model_config(name, tmp_path / name))
+        fails_with(unknown, lambda added=added: client.reload(added), "did not become available", name, words)
+        assert client.ab() == pytest.approx([10, -15])

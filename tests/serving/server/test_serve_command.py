@@ -8,9 +8,12 @@ import sys
 import threading
 import time
 
+import httpx
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from tests.serving.server.conftest import Client
+from tests.serving.server.conftest import Client, model_config, model_configs
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +42,7 @@ class Process:
         raise AssertionError(f"no line like {pattern!r} in {self.lines}, {self.popen.poll()=}")
 
     def finish(self):
-        code = self.popen.wait(60)
+        code = self.popen.wait(150)
         self.reader.join()
         return code, "".join(self.lines), self.popen.stderr.read()
 
@@ -65,7 +68,7 @@ def test_it_waits_for_a_version_says_when_it_is_ready_and_stops_cleanly(start, p
     process.wait_for_line("no versions of colorizer found")
     publish(tiny_models["one"], "1")
     process.wait_for_line(r"\d\d:\d\d:\d\d.* colorizer version 1: AVAILABLE")
-    process.wait_for_line(f"ready: .*{port}")
+    process.wait_for_line(f"ready: every model answers on port {port}")
     assert Client(port).ab() == pytest.approx([10, -15])
     process.popen.send_signal(signal.SIGTERM)
     code, output, errors = process.finish()
@@ -99,10 +102,81 @@ def test_a_missing_base_path_is_one_line_and_exit_code_1(start, tmp_path):
     assert "nowhere" in errors
 
 
-@pytest.mark.parametrize(
-    "flag", ["--model_config_file=models.config", "--rest_api_port=8501", "--enable_model_warmup=perhaps", "--port=x"]
-)
+@pytest.mark.parametrize("flag", ["--use_alts_credentials=true", "--enable_model_warmup=perhaps", "--port=x"])
 def test_flags_that_cannot_be_honoured_are_wrong_usage(start, base_path, flag):
     code, _, errors = start(f"--model_base_path={base_path}", flag).finish()
     assert code == 2
     assert flag.split("=")[0] in errors
+
+
+def test_without_a_model_it_is_wrong_usage(start):
+    code, _, errors = start().finish()
+    assert code == 2
+    assert "--model_base_path" in errors
+    assert "--model_config_file" in errors
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model_base_path=.", "--batching_parameters_file=b"], "without setting enable_batching"),
+        (["--model_config_file=nowhere.config"], "cannot read nowhere.config"),
+    ],
+)
+def test_flags_that_contradict_and_files_that_are_not_there_are_one_line_and_exit_code_1(start, flags, words):
+    code, output, errors = start(*flags).finish()
+    assert (code, output) == (1, "")
+    assert errors.count("\n") == 1
+    assert words in errors
+
+
+def test_several_models_are_served_over_grpc_rest_and_a_socket_in_batches(
+    start, publish, base_path, tiny_models, tmp_path
+):
+    publish(tiny_models["one"], "1")
+    publish(tiny_models["two"], "2")
+    policy = 'model_version_policy { all {} } version_labels { key: "stable" value: 1 }'
+    (tmp_path / "models.config").write_text(
+        model_configs(model_config("first", base_path, policy), model_config("second", base_path))
+    )
+    (tmp_path / "batching.config").write_text("max_batch_size { value: 4 } batch_timeout_micros { value: 1000 }")
+    with socket.create_server(("0.0.0.0", 0)) as free:
+        rest_port = free.getsockname()[1]
+    process = start(
+        "--port=0",
+        f"--rest_api_port={rest_port}",
+        f"--grpc_socket_path={tmp_path / 'grpc.sock'}",
+        f"--model_config_file={tmp_path / 'models.config'}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--allow_version_labels_for_unavailable_models=true",
+        "--enable_batching=true",
+        f"--batching_parameters_file={tmp_path / 'batching.config'}",
+        "--tensorflow_session_parallelism=1",
+        "--grpc_max_threads=4",
+        "--load_retry_interval_micros=-1",
+    )
+    process.wait_for_line(
+        r"serving the models of .*models.config, gRPC on 0\.0\.0\.0:\d+ and on unix:.*, REST on .*:\d+"
+    )
+    port = int(process.wait_for_line(r"ready: every model answers on port (\d+)")[1])
+    assert Client(port).ab(name="second") == pytest.approx([1, 2])
+    assert Client(f"unix:{tmp_path / 'grpc.sock'}").ab(name="first", label="stable") == pytest.approx([10, -15])
+    status = httpx.get(f"http://localhost:{rest_port}/v1/models/second").json()
+    assert status["model_version_status"][0]["state"] == "AVAILABLE"
+    process.popen.send_signal(signal.SIGTERM)
+    code, _, errors = process.finish()
+    assert (code, errors) == (0, "")
+
+
+def test_a_boolean_flag_may_stand_without_a_value():
+    from tintype.commands.serve import ModelServerCommand, serve
+
+    app = typer.Typer()
+    app.command(cls=ModelServerCommand)(serve)
+    wrong = "--batching_parameters_file=nowhere.config"
+    for flags, words in (
+        [["--enable_batching", wrong], "cannot read"],
+        [["--enable_batching=false", wrong], "without"],
+    ):
+        result = CliRunner().invoke(app, ["--model_base_path=.", "--port=0", *flags])
+        assert words in str(result.exception)

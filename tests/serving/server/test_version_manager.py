@@ -7,7 +7,15 @@ import time
 
 import pytest
 
-from serving.server.version_manager import State, VersionManager, VersionUnavailableError, versions_under
+from serving.server.version_manager import (
+    State,
+    VersionManager,
+    VersionUnavailableError,
+    every,
+    latest,
+    specific,
+    versions_under,
+)
 
 
 def add(base_path, version):
@@ -273,3 +281,102 @@ def test_an_empty_base_path_is_said_once(manage, base_path, caplog):
     time.sleep(0.15)  # several polls more
     assert len(complaints()) == 1
     assert str(base_path) in complaints()[0]
+
+
+def test_a_policy_chooses_the_greatest_numbers_all_or_the_ones_it_names():
+    found = [3, 20, 1]
+    assert latest()(found) == {20}
+    assert latest(2)(found) == {3, 20}
+    assert latest(9)(found) == every(found) == {1, 3, 20}
+    assert specific([1, 7])(found) == {1, 7}
+    assert latest(2)([]) == set()
+
+
+def test_the_versions_of_a_policy_are_served_together_and_follow_what_is_found(manage, base_path):
+    for version in (1, 2, 3):
+        add(base_path, version)
+    manager = manage(policy=latest(2))
+    settle(manager, v2="AVAILABLE", v3="AVAILABLE")
+    assert (served(manager), served(manager, 2)) == (3, 2)
+    add(base_path, 4)
+    settle(manager, v2="END", v3="AVAILABLE", v4="AVAILABLE")
+
+
+def test_a_changed_policy_loads_what_is_new_before_it_unloads_the_last_of_the_old(manage, base_path):
+    for version in (1, 2, 3):
+        add(base_path, version)
+    may_load = threading.Event()
+
+    def load(folder):
+        assert folder.name != "1" or may_load.wait(5)
+        return folder.name
+
+    manager = manage(load, policy=specific([2, 3]))
+    settle(manager, v2="AVAILABLE", v3="AVAILABLE")
+    manager.reconfigure(base_path, specific([1]))
+    settle(manager, v1="LOADING", v2="END", v3="AVAILABLE")
+    assert served(manager) == 3
+    may_load.set()
+    settle(manager, v1="AVAILABLE", v2="END", v3="END")
+
+
+def test_a_version_that_is_asked_for_and_not_there_is_said_and_the_others_are_kept(manage, base_path, caplog):
+    add(base_path, 1)
+    manager = manage(policy=specific([1, 7]))
+    settle(manager, v1="AVAILABLE")
+    assert "asks for 7, not found" in caplog.text
+    manager.reconfigure(base_path, specific([7]))
+    time.sleep(0.1)
+    settle(manager, v1="AVAILABLE")
+    add(base_path, 7)
+    settle(manager, v1="END", v7="AVAILABLE")
+
+
+def test_another_base_path_brings_its_versions(manage, base_path, tmp_path):
+    def load(folder):
+        if folder.parent == base_path:
+            raise ValueError("broken")
+        return folder.name
+
+    add(base_path, 1)
+    manager = manage(load, max_num_load_retries=0)
+    settle(manager, v1="END")
+    other = tmp_path / "other"
+    other.mkdir()
+    add(other, 1)
+    manager.reconfigure(other, latest())
+    settle(manager, v1="AVAILABLE")
+
+
+def test_a_broken_version_does_not_keep_the_others_of_its_policy_waiting(manage, base_path):
+    loading = []
+
+    def load(folder):
+        loading.append(folder.name)
+        assert len(loading) == 1, "two at a time"
+        time.sleep(0.02)
+        loading.pop()
+        if folder.name == "3":
+            raise ValueError("broken")
+        return folder.name
+
+    for version in (1, 2, 3):
+        add(base_path, version)
+    manager = manage(load, policy=every, load_retry_interval=0.01, max_num_load_retries=10)
+    settle(manager, v1="AVAILABLE", v2="AVAILABLE", v3="END")
+    assert manager.statuses()[2].error_message == "ValueError: broken"
+
+
+def test_a_retired_model_is_unloaded_after_its_last_request_and_polled_no_more(manage, base_path):
+    add(base_path, 1)
+    manager = manage()
+    settle(manager, v1="AVAILABLE")
+    with manager.serve():
+        manager.retire()
+        settle(manager, v1="UNLOADING")
+        add(base_path, 2)
+        time.sleep(0.1)
+        settle(manager, v1="UNLOADING")
+    settle(manager, v1="END")
+    with pytest.raises(VersionUnavailableError), manager.serve():
+        pass

@@ -1,0 +1,642 @@
+"""JSON of the REST API to TensorFlow Serving's messages and back, by the dtypes of a model's signature.
+
+Rows (`instances`) and columns (`inputs`), base64 objects, tf.train.Examples, and the words of the errors are TensorFlow
+Serving's. orjson reads and writes; where it stops, at NaN, infinities and text that is not UTF-8, Python's own json
+goes on, because TensorFlow Serving takes and gives those. Imports TensorFlow, through the messages.
+"""
+
+import base64
+import binascii
+import gc
+import json
+from collections.abc import Iterable, Mapping
+from itertools import chain, islice
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+import orjson
+import tensorflow as tf
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from tensorflow.core.example.example_pb2 import Example
+from tensorflow.core.example.feature_pb2 import Feature
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo
+from tensorflow_serving.apis.classification_pb2 import ClassificationResult
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataResponse, SignatureDefMap
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse
+from tensorflow_serving.apis.input_pb2 import Input
+from tensorflow_serving.apis.regression_pb2 import RegressionResult
+
+from serving.server.errors import RequestError
+
+SIGNATURE_DEF = "signature_def"
+
+_BASE64_KEY = "b64"
+# String outputs under such names hold bytes and not text.
+_BYTES_SUFFIX = "_bytes"
+_MAX_SHOWN_CHARACTERS = 512
+_MAX_RANK = 254  # of a tensor in TensorFlow
+
+# TensorFlow's C++ names of the dtypes, where they are not NumPy's.
+_DTYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
+_FLOATS = ("float32", "float64")
+# What a JSON value must be to become a number of that dtype; the other dtypes JSON does not carry.
+_JSON_TYPES_OF_DTYPE: dict[str, set[type]] = {
+    "bool": {bool},
+    **{name: {int} for name in ("int8", "int16", "int32", "int64", "uint8", "uint32", "uint64")},
+    **{name: {int, float} for name in _FLOATS},
+}
+
+
+class PredictBody(NamedTuple):
+    """What the body of a :predict request says.
+
+    Attributes:
+        inputs: one tensor for every input it gives.
+        in_rows: whether it was in rows (`instances`), as the answer then is.
+    """
+
+    inputs: dict[str, TensorProto]
+    in_rows: bool
+
+
+class _Irregular(Exception):  # noqa: N818
+    """What is wrong with one of several values that shall become one tensor.
+
+    Attributes:
+        index: the value's place.
+        error: the answer to the request.
+    """
+
+    def __init__(self, index: int, error: RequestError):
+        super().__init__(index, error)
+        self.index = index
+        self.error = error
+
+
+def parse_body(body: bytes) -> dict[str, Any]:
+    """The JSON object in a request's body; text in it that is not UTF-8 becomes surrogate escapes.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, the body is no JSON object.
+    """
+    if not body:
+        raise _invalid("JSON Parse error: The document is empty")
+    try:
+        parsed = _loads(body)
+    except orjson.JSONDecodeError as error:
+        parsed = _parse_beyond_the_standard(body, error)
+    if not isinstance(parsed, dict):
+        raise _invalid(f"JSON Value: {_shown(parsed)} Is not object")
+    return parsed
+
+
+def signature_name(parsed: Mapping[str, Any]) -> str:
+    """The signature that a parsed body asks for, "" for the default.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, the name is no string.
+    """
+    name = parsed.get("signature_name", "")
+    if not isinstance(name, str):
+        raise _invalid(
+            f"JSON Value: {_shown(parsed)} not formatted correctly. 'signature_name' key must be a string value."
+        )
+    return _text(name)
+
+
+def predict_inputs(parsed: Mapping[str, Any], signature: Mapping[str, TensorInfo]) -> PredictBody:
+    """The tensors in the body of a :predict request, by the inputs of its signature.
+
+    Numbers go into `tensor_content`, strings into `string_val`.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT for a body that does not fit the signature, or values that make no tensor;
+            UNIMPLEMENTED for a dtype that JSON cannot carry.
+    """
+    if "instances" in parsed and "inputs" in parsed:
+        raise _invalid(
+            f"JSON Value: {_shown(parsed)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
+            "keys to exist "
+        )
+    if "instances" in parsed:
+        rows = parsed["instances"]
+        if not isinstance(rows, list):
+            raise _invalid(f"JSON Value: {_shown(parsed)} Excepting 'instances' to be an list/array")
+        if not rows:
+            raise _invalid(f"JSON Value: {_shown(parsed)} No values in 'instances' array")
+        return PredictBody(_inputs_of_rows(rows, signature), in_rows=True)
+    if "inputs" in parsed:
+        return PredictBody(_inputs_of_columns(parsed["inputs"], signature), in_rows=False)
+    raise _invalid("Missing 'inputs' or 'instances' key")
+
+
+def examples_input(parsed: Mapping[str, Any]) -> Input:
+    """The tf.train.Examples in the body of a :classify or :regress request, with their context if it has one.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT for a body without examples, or features that make no Example.
+    """
+    examples = Input()
+    target = examples.example_list
+    if "context" in parsed:
+        target = examples.example_list_with_context
+        target.context.CopyFrom(_example(parsed["context"]))
+    if "examples" not in parsed:
+        raise _invalid(
+            f"JSON Value: {_shown(parsed)} When method is classify, key 'examples' is expected and was not found"
+        )
+    if not isinstance(parsed["examples"], list):
+        raise _invalid(f"JSON Value: {_shown(parsed)} Expecting 'examples' value to be an list/array")
+    if not parsed["examples"]:
+        raise _invalid(f"JSON Value: {_shown(parsed)} 'examples' value is an empty array")
+    target.examples.extend(_example(value) for value in parsed["examples"])
+    return examples
+
+
+def predict_json(outputs: Mapping[str, TensorProto], *, in_rows: bool) -> bytes:
+    """The answer to :predict: the outputs under `predictions`, row by row, or whole under `outputs`.
+
+    A single output stands there without its name.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT for outputs that cannot be cut into rows, or a dtype that JSON cannot carry.
+    """
+    arrays = {name: _array(name, proto) for name, proto in sorted(outputs.items())}
+    if not arrays:
+        raise _invalid("Cannot convert empty tensor map to JSON")
+    if in_rows:
+        return b'{"predictions": ' + _rows_json(arrays) + b"}"
+    if len(arrays) == 1:
+        return b'{"outputs": ' + _only(arrays) + b"}"
+    return b'{"outputs": ' + _object({name: _array_json(name, array) for name, array in arrays.items()}) + b"}"
+
+
+def classification_json(result: ClassificationResult) -> bytes:
+    """The answer to :classify: for every example a list of [label, score].
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, there is no example in it.
+    """
+    if not result.classifications:
+        raise _invalid("Cannot convert empty ClassificationResults to JSON")
+    entries = [entry for row in result.classifications for entry in row.classes]
+    scores = iter(_number_tokens([entry.score for entry in entries]))
+    rows = [
+        _list(_list([_dumps(entry.label), next(scores)]) for entry in classifications.classes)
+        for classifications in result.classifications
+    ]
+    return b'{"results": ' + _list(rows) + b"}"
+
+
+def regression_json(result: RegressionResult) -> bytes:
+    """The answer to :regress: a list with a number for every example.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, there is no example in it.
+    """
+    if not result.regressions:
+        raise _invalid("Cannot convert empty RegressionResults to JSON")
+    return b'{"results": ' + _list(_number_tokens([entry.value for entry in result.regressions])) + b"}"
+
+
+def status_json(response: GetModelStatusResponse) -> bytes:
+    """The answer to a request for a model's status."""
+    return json_format.MessageToJson(response, indent=1, always_print_fields_with_no_presence=True).encode()
+
+
+def metadata_json(response: GetModelMetadataResponse) -> bytes:
+    """The answer to a request for a model's metadata: its signatures."""
+    answer = {
+        "model_spec": _message_dict(response.model_spec),
+        "metadata": {SIGNATURE_DEF: _message_dict(signature_defs(response))},
+    }
+    return json.dumps(answer, indent=1).encode()
+
+
+def signature_defs(response: GetModelMetadataResponse) -> SignatureDefMap:
+    """The signatures in a model's metadata.
+
+    Raises:
+        RequestError: INTERNAL, there are none in it.
+    """
+    signatures = SignatureDefMap()
+    if SIGNATURE_DEF not in response.metadata or not response.metadata[SIGNATURE_DEF].Unpack(signatures):
+        raise RequestError(
+            grpc.StatusCode.INTERNAL, "Failed to find 'signature_def' key in the GetModelMetadataResponse metadata map."
+        )
+    return signatures
+
+
+def error_json(message: str) -> bytes:
+    """The answer to a request that failed."""
+    # The words may quote a name that is half a character.
+    return b'{"error": ' + orjson.dumps(message.encode(errors="backslashreplace").decode()) + b"}"
+
+
+def _loads(body: bytes) -> Any:
+    # Every few hundred lists would start the collector, which then walks through TensorFlow's and the request's objects
+    # and finds nothing: a square of 512 pixels took ten times as long. No other thread runs in between, orjson holds
+    # the interpreter's lock.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return orjson.loads(body)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _parse_beyond_the_standard(body: bytes, error: orjson.JSONDecodeError) -> Any:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = body.decode(errors="surrogateescape")
+    else:
+        if "NaN" not in text and "Infinity" not in text:
+            raise _invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
+    try:
+        return json.loads(text, parse_int=_integer)
+    except ValueError as beyond:
+        message = getattr(beyond, "msg", str(beyond))
+        raise _invalid(f"JSON Parse error: {message} at offset: {getattr(beyond, 'pos', 0)}") from beyond
+    except RecursionError as beyond:
+        raise _invalid("JSON Parse error: nested too deeply at offset: 0") from beyond
+
+
+def _integer(digits: str) -> int | float:
+    # Beyond 64 bits a JSON integer is a double, to orjson as to TensorFlow Serving.
+    number = int(digits) if len(digits) <= 20 else float(digits)
+    return number if -(2**63) <= number < 2**64 else float(number)
+
+
+def _inputs_of_rows(rows: list[Any], signature: Mapping[str, TensorInfo]) -> dict[str, TensorProto]:
+    if not isinstance(rows[0], dict) and len(signature) > 1:
+        raise _invalid(
+            "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
+            "tensorinfo_map"
+        )
+    if not _is_object(rows[0]):
+        for index, row in enumerate(rows):
+            if _is_object(row):
+                raise _invalid(f"Expecting value/list but got object at item {index} of input list")
+        name = min(signature)
+        try:
+            return {name: _tensor(rows, signature[name])}
+        except _Irregular as irregular:
+            raise _of_instance(irregular) from irregular
+    for index, row in enumerate(rows):
+        if not _is_object(row):
+            raise _invalid(f"Expecting object but got list at item {index} of input list")
+        for key in row:
+            if key not in signature:
+                unknown = _invalid(f"JSON object: does not have named input: {key}")
+                raise _of_instance(_Irregular(index, unknown), key)
+        if len(row) != len(signature):
+            raise _invalid(
+                f"Failed to process element: {index} of 'instances' list. JSON object: {_shown(row)} "
+                f"keys must be equal to: {','.join(sorted(signature))}"
+            )
+    inputs = {}
+    for name, info in signature.items():
+        try:
+            inputs[name] = _tensor([row[name] for row in rows], info)
+        except _Irregular as irregular:
+            raise _of_instance(irregular, name) from irregular
+    return inputs
+
+
+def _of_instance(irregular: _Irregular, key: str | None = None) -> RequestError:
+    where = f"{irregular.index}" if key is None else f"{irregular.index} key: {key}"
+    cause = irregular.error
+    # TensorFlow Serving gives the element's status within the words of an INVALID_ARGUMENT.
+    return _invalid(
+        f"Failed to process element: {where} of 'instances' list. Error: {cause.code.name}: {cause.message}"
+    )
+
+
+def _inputs_of_columns(columns: Any, signature: Mapping[str, TensorInfo]) -> dict[str, TensorProto]:
+    if not _is_object(columns):
+        if len(signature) > 1:
+            raise _invalid(
+                "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
+                "tensorinfo_map"
+            )
+        columns = dict.fromkeys(signature, columns)
+    inputs = {}
+    for name, info in signature.items():
+        if name not in columns:
+            raise _invalid(f"Missing named input: {name} in 'inputs' object.")
+        try:
+            tensor = _tensor([columns[name]], info)
+        except _Irregular as irregular:
+            raise irregular.error from irregular
+        del tensor.tensor_shape.dim[0]
+        inputs[name] = tensor
+    return inputs
+
+
+def _tensor(values: list[Any], info: TensorInfo) -> TensorProto:
+    """Stack `values`, which must be nested lists of one shape, along a new first axis."""
+    dtype = _dtype_name(info.dtype)
+    leaves: list[Any] = values
+    shape = [len(values)]
+    # A level at a time, in loops that run in C: a recursion over the values takes ten times as long.
+    while leaves and list in (kinds := set(map(type, leaves))):
+        lengths = set(map(len, leaves)) if kinds == {list} else set()
+        if len(lengths) != 1 or len(shape) > _MAX_RANK:
+            raise _first_irregular(values)
+        shape.append(lengths.pop())
+        leaves = list(chain.from_iterable(leaves))
+    proto = TensorProto(dtype=info.dtype)
+    for size in shape:
+        proto.tensor_shape.dim.add().size = size
+    size_of_value = max(1, len(leaves) // len(values))
+    if dtype == "string":
+        proto.string_val.extend(_bytes(leaf, index // size_of_value) for index, leaf in enumerate(leaves))
+    else:
+        proto.tensor_content = _numbers(leaves, dtype, size_of_value).tobytes()
+    return proto
+
+
+def _first_irregular(values: list[Any]) -> _Irregular:
+    """The error of the first value that is ragged, or shaped otherwise than the first of all."""
+    first_shape: list[int] = []
+    for index, value in enumerate(values):
+        shape: list[int] = []
+        probe = value
+        while isinstance(probe, list):
+            shape.append(len(probe))
+            probe = probe[0] if probe else None
+        if len(shape) >= _MAX_RANK:
+            return _Irregular(index, _invalid(f"a tensor has at most {_MAX_RANK} dimensions"))
+        message = _raggedness(value, 0, shape)
+        if index == 0:
+            first_shape = shape
+        elif message is None and shape != first_shape:
+            size, first_size = int(np.prod(shape)), int(np.prod(first_shape))
+            message = (
+                f"Expecting tensor size: {first_size} but got: {size}"
+                if size != first_size
+                else f"Expecting shape {_listed(first_shape)} but got: {_listed(shape)}"
+            )
+        if message is not None:
+            return _Irregular(index, _invalid(message))
+    raise AssertionError("the values are of one shape")
+
+
+def _raggedness(value: Any, level: int, shape: list[int]) -> str | None:
+    if not isinstance(value, list):
+        if level == len(shape):
+            return None
+        return (
+            f"JSON Value: {_shown(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+            f"Expected at level: {len(shape)}"
+        )
+    if level >= len(shape):
+        return f"Encountered list at unexpected level: {level} expected < {len(shape)}"
+    if len(value) != shape[level]:
+        return f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
+    return next(filter(None, (_raggedness(child, level + 1, shape) for child in value)), None)
+
+
+def _numbers(leaves: list[Any], dtype: str, size_of_value: int) -> np.ndarray:
+    if dtype not in _JSON_TYPES_OF_DTYPE:
+        words = f"Conversion of JSON Value: {_shown(leaves[:1])} to type: {_DTYPE_NAMES.get(dtype, dtype)}"
+        raise _Irregular(0, RequestError(grpc.StatusCode.UNIMPLEMENTED, words))
+    allowed = _JSON_TYPES_OF_DTYPE[dtype]
+    if not set(map(type, leaves)) <= allowed:
+        index, leaf = next((index, leaf) for index, leaf in enumerate(leaves) if type(leaf) not in allowed)
+        raise _Irregular(index // size_of_value, _type_error(leaf, dtype))
+    if dtype in _FLOATS:
+        return _decimals(leaves, np.dtype(dtype), size_of_value)
+    try:
+        return np.array(leaves, dtype)
+    except OverflowError:
+        bounds = np.iinfo(dtype)
+        index, leaf = next((i, leaf) for i, leaf in enumerate(leaves) if not bounds.min <= leaf <= bounds.max)
+        raise _Irregular(index // size_of_value, _type_error(leaf, dtype)) from None
+
+
+def _decimals(leaves: list[Any], dtype: np.dtype, size_of_value: int) -> np.ndarray:
+    doubles = np.array(leaves, np.float64)
+    with np.errstate(over="ignore"):
+        decimals = doubles.astype(dtype)
+    # As in TensorFlow Serving an integer must be exact, and a number must not be too large to be finite.
+    largest_integer = 2 ** (np.finfo(dtype).nmant + 1) - 1
+    for index in np.flatnonzero((np.abs(doubles) > largest_integer) & np.isfinite(doubles)).tolist():
+        leaf = leaves[index]
+        if isinstance(leaf, int) or np.isinf(decimals[index]):
+            words = f"{_shown(leaf)} to {_DTYPE_NAMES[dtype.name]} without loss of precision."
+            raise _Irregular(index // size_of_value, _invalid(f"Cannot convert JSON value: {words}"))
+    return decimals
+
+
+def _bytes(leaf: Any, index: int) -> bytes:
+    if isinstance(leaf, str):
+        return _text_bytes(leaf)
+    if not isinstance(leaf, dict):
+        raise _Irregular(index, _type_error(leaf, "string"))
+    if not _is_base64(leaf):
+        raise _Irregular(index, _invalid(f"JSON Value: {_shown(leaf)} not formatted correctly for base64 data"))
+    try:
+        return _base64_bytes(leaf[_BASE64_KEY])
+    except RequestError as error:
+        raise _Irregular(index, error) from error
+
+
+def _base64_bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        pass
+    # White space may stand in it and the padding may be missing; anything else that is odd is an error.
+    text = "".join(text.split()).rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise _invalid("Unable to base64 decode") from error
+
+
+def _example(value: Any) -> Example:
+    if not isinstance(value, dict):
+        raise _invalid(f"Example must be JSON object but got JSON {_json_type(value)}")
+    example = Example()
+    for name, content in value.items():
+        example.features.feature[_text(name)].CopyFrom(
+            _feature(name, content if isinstance(content, list) else [content])
+        )
+    return example
+
+
+def _feature(name: str, values: list[Any]) -> Feature:
+    feature = Feature()
+    for value in values:
+        entry: bytes | float | int
+        if isinstance(value, str):
+            kind, entry = "bytes_list", _text_bytes(value)
+        elif _is_base64(value):
+            kind, entry = "bytes_list", _base64_bytes(value[_BASE64_KEY])
+        elif isinstance(value, float):
+            kind, entry = "float_list", _decimal_feature(value)
+        elif isinstance(value, int):
+            kind, entry = "int64_list", int(value)
+            if value >= 2**63:
+                raise _invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
+        else:
+            raise _invalid(f"Feature: {name} has element with unexpected JSON type: {_json_type(value)}")
+        present = feature.WhichOneof("kind")
+        if present not in (None, kind):
+            raise _invalid(
+                f"Unexpected element type in feature: {name} expecting type: {present.removesuffix('_list')}"
+            )
+        getattr(feature, kind).value.append(entry)
+    return feature
+
+
+def _decimal_feature(value: float) -> float:
+    try:
+        return float(_decimals([value], np.dtype(np.float32), 1)[0])
+    except _Irregular as irregular:
+        raise irregular.error from irregular
+
+
+def _array(name: str, proto: TensorProto) -> np.ndarray:
+    dtype = _dtype_name(proto.dtype)
+    if dtype != "string" and dtype not in _JSON_TYPES_OF_DTYPE:
+        raise _invalid(f"Failed to write JSON value for tensor type: {_DTYPE_NAMES.get(dtype, dtype)}")
+    return tf.make_ndarray(proto)
+
+
+def _rows_json(arrays: dict[str, np.ndarray]) -> bytes:
+    batch_size = 0
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise _invalid(f"Tensor name: {name} has no shape information ")
+        if len(array) < 1:
+            raise _invalid(f"Tensor name: {name} has invalid batch size: {len(array)}")
+        if batch_size not in (0, len(array)):
+            raise _invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch_size}")
+        batch_size = len(array)
+    if len(arrays) == 1:
+        return _only(arrays)
+    return _list(
+        _object({name: _array_json(name, array[row]) for name, array in arrays.items()}) for row in range(batch_size)
+    )
+
+
+def _only(arrays: dict[str, np.ndarray]) -> bytes:
+    ((name, array),) = arrays.items()
+    return _array_json(name, array)
+
+
+def _array_json(name: str, array: Any) -> bytes:
+    if isinstance(array, bytes) or array.dtype == object:
+        return _strings_json(array, as_base64=name.endswith(_BYTES_SUFFIX))
+    text = orjson.dumps(array if array.shape else array[()], option=orjson.OPT_SERIALIZE_NUMPY)
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return text
+    # orjson writes null for these, and nothing else in numbers reads null.
+    odd = np.ravel(array)[~np.isfinite(np.ravel(array))].tolist()
+    pieces = text.split(b"null")
+    return b"".join(chain.from_iterable(zip(pieces, [*map(_odd_token, odd), b""], strict=True)))
+
+
+def _odd_token(number: float) -> bytes:
+    return b"NaN" if np.isnan(number) else b"Infinity" if number > 0 else b"-Infinity"
+
+
+def _number_tokens(numbers: list[float]) -> list[bytes]:
+    text = _array_json("", np.array(numbers, np.float32))
+    return text[1:-1].split(b",") if numbers else []
+
+
+def _strings_json(array: np.ndarray | bytes, *, as_base64: bool) -> bytes:
+    array = np.asarray(array, object)
+    shown = np.empty(array.size, object)
+    if as_base64:
+        shown[:] = [{_BASE64_KEY: base64.b64encode(value).decode()} for value in array.ravel().tolist()]
+    else:
+        # Text that is not UTF-8 goes out as it is: a name that ends in _bytes is the model's way to say base64.
+        shown[:] = [value.decode(errors="surrogateescape") for value in array.ravel().tolist()]
+    return _dumps(shown.reshape(array.shape).tolist())
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
+
+
+def _list(items: Iterable[bytes]) -> bytes:
+    return b"[" + b", ".join(items) + b"]"
+
+
+def _object(items: Mapping[str, bytes]) -> bytes:
+    return b"{" + b", ".join(_dumps(name) + b": " + value for name, value in items.items()) + b"}"
+
+
+def _message_dict(message: Message) -> dict[str, Any]:
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def _is_base64(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_BASE64_KEY), str)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and not _is_base64(value)
+
+
+def _text_bytes(text: str) -> bytes:
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError as error:
+        raise _invalid("JSON Parse error: The surrogate pair in string is invalid.") from error
+
+
+def _text(text: str) -> str:
+    """`text`, which is to be a string field of a message."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise _invalid(f"the name {text!a} is not UTF-8")
+    return text
+
+
+def _dtype_name(datatype: int) -> str:
+    return tf.as_dtype(datatype).name
+
+
+def _type_error(value: Any, dtype: str) -> RequestError:
+    return _invalid(
+        f"JSON Value: {_shown(value)} Type: {_json_type(value)} is not of expected type: "
+        f"{_DTYPE_NAMES.get(dtype, dtype)}"
+    )
+
+
+def _json_type(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "Null", False: "False", True: "True"}[value]
+    return {dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
+
+
+def _shown(value: Any) -> str:
+    """`value` as JSON, cut where it grows long: it may be the whole request."""
+    try:
+        # The pieces come one after the other: only the first of them are made.
+        shown = "".join(islice(json.JSONEncoder(indent=4).iterencode(value), _MAX_SHOWN_CHARACTERS))
+    except RecursionError:
+        shown = "(nested too deeply)"
+    return shown if len(shown) <= _MAX_SHOWN_CHARACTERS else shown[:_MAX_SHOWN_CHARACTERS] + "..."
+
+
+def _listed(shape: list[int]) -> str:
+    return "[" + ",".join(map(str, shape)) + "]"
+
+
+def _invalid(message: str) -> RequestError:
+    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

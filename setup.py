@@ -58,7 +58,7 @@ setup(
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["tintype*", "pipeline*", "components*", "serving*"]),
     package_data={
-        "pipeline": ["configs/*.yaml"],
+        "pipeline": ["configs/*.yaml", "comparison/questions/*.yaml", "comparison/*.j2"],
         "components.image_example_gen": ["*.pbtxt"],
     },
     install_requires=[

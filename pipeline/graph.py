@@ -20,6 +20,7 @@ def create_pipeline(
     data: str,
     destination: str,
     pipeline_root: str,
+    checkpoint_base: str = "",
     metadata_path: str | None = None,
     beam_arguments: list[str] | None = None,
     enable_cache: bool = True,
@@ -31,6 +32,7 @@ def create_pipeline(
         data: a folder, .zip or .tar of photographs, on any filesystem that Beam knows.
         destination: the serving base path that blessed models are pushed to.
         pipeline_root: where the artifacts of every component are kept.
+        checkpoint_base: where the Trainer keeps what it needs to go on after it was killed; "" for nowhere.
         metadata_path: the SQLite file of ML Metadata on this machine; None where the orchestrator has its own.
         beam_arguments: options for the components that run on Beam.
         enable_cache: reuse the results of components whose inputs have not changed.
@@ -44,6 +46,7 @@ def create_pipeline(
         examples=photographs.outputs["examples"],
         verdict=gate.outputs["verdict"],
         config=config.trainer_config(),
+        checkpoint_base=checkpoint_base,
     )
     evaluator = Evaluator(
         examples=photographs.outputs["examples"],

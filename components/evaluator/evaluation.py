@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from components.evaluator.metrics import MetricSums, photo_metrics
 from components.evaluator.saved_colorizer import SavedColorizer
+from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
 from serving.client.color import join_lightness_and_color, rgb_to_lightness
 from serving.client.errors import PhotoError, TintypeError
 from serving.client.geometry import resize
 from serving.client.photo import decode_photo
 
 MODEL, GRAYSCALE, BASELINE = "model", "grayscale", "baseline"
+# SSIM looks through a window of this side.
+SMALLEST_SIDE = 7
 
 
 def square_photo(rgb: NDArray, size: int) -> NDArray[np.uint8]:
@@ -39,57 +42,62 @@ def square_photo(rgb: NDArray, size: int) -> NDArray[np.uint8]:
     return square
 
 
-def predict_ab(model: SavedColorizer, photos: Sequence[NDArray], size: int) -> NDArray[np.float32]:
-    """Let a model predict the colours of photos from their lightness, at the model's own size.
+def predict_ab(model: SavedColorizer, lightness: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Let a model predict the colours of squares from their lightness, which it sees at its own size.
 
     Args:
         model: a loaded model.
-        photos: sRGB, each [H, W, 3], uint8 or uint16, of any sizes.
-        size: side that the colours are resized to.
+        lightness: L*, float32 [N, S, S], 0..100, of any side S.
 
     Returns:
-        float32 [N, size, size, 2].
+        float32 [N, S, S, 2], resized back from the model's size.
     """
-    squares = np.stack([square_photo(photo, model.description.size) for photo in photos])
-    ab = model.predict_ab(rgb_to_lightness(squares)[..., None])
-    return np.stack([resize(one, size, size) for one in ab])
+    side, own = lightness.shape[1], model.description.size
+    ab = model.predict_ab(np.stack([resize(square, own, own) for square in lightness])[..., None])
+    return np.stack([resize(one, side, side) for one in ab])
 
 
 def measure_photos(
-    model: SavedColorizer, baseline: SavedColorizer | None, photos: Sequence[NDArray]
+    model: SavedColorizer, baseline: SavedColorizer | None, photos: Sequence[NDArray], *, size: int | None = None
 ) -> list[dict[str, dict[str, float]]]:
-    """Measure one batch of photos, all at the size of `model`.
+    """Measure one batch of photos, all at one size.
 
     Args:
         model: the model that is measured.
         baseline: the model it is compared with. It sees squares of its own size; its colours are resized to the
-            squares of `model`.
+            squares that are measured.
         photos: sRGB, each [H, W, 3], uint8 or uint16, of any sizes.
+        size: side in pixels of the squares that are measured, for figures that can be compared between models of
+            different sizes; the model's own without it.
 
     Returns:
         Per photo the metrics of the model, of the uncoloured photo, and of the baseline where there is one.
     """
-    size = model.description.size
+    size = size or model.description.size
     squares = [square_photo(photo, size) for photo in photos]
     predictions = {
-        MODEL: predict_ab(model, squares, size),
+        MODEL: predict_ab(model, rgb_to_lightness(np.stack(squares))),
         GRAYSCALE: np.zeros((len(squares), size, size, 2), np.float32),
     }
     if baseline is not None:
-        predictions[BASELINE] = predict_ab(baseline, photos, size)
+        own = np.stack([square_photo(photo, baseline.description.size) for photo in photos])
+        predictions[BASELINE] = np.stack([resize(ab, size, size) for ab in predict_ab(baseline, rgb_to_lightness(own))])
     return [
         {source: photo_metrics(square, ab[index]) for source, ab in predictions.items()}
         for index, square in enumerate(squares)
     ]
 
 
-def colored_row(model: SavedColorizer, photo: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Return one photo gray, coloured by the model, and in its true colours, uint8 [size, size, 3] each."""
-    size = model.description.size
+def colored_row(model: SavedColorizer, photo: NDArray, size: int | None = None) -> tuple[NDArray, NDArray, NDArray]:
+    """Return one photo gray, coloured by the model, and in its true colours, uint8 [size, size, 3] each.
+
+    Without `size`, at the model's own.
+    """
+    size = size or model.description.size
     truth = square_photo(photo, size)
     lightness = rgb_to_lightness(truth)
     gray = join_lightness_and_color(lightness, np.zeros((size, size, 2), np.float32))
-    ab = np.nan_to_num(predict_ab(model, [truth], size)[0], posinf=0.0, neginf=0.0)
+    ab = np.nan_to_num(predict_ab(model, lightness[None])[0], posinf=0.0, neginf=0.0)
     return gray, join_lightness_and_color(lightness, ab), truth
 
 
@@ -136,7 +144,12 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def evaluate_saved_model(
-    model_dir: str, photos: Iterable[tuple[str, bytes]], *, baseline_dir: str | None = None, batch_size: int = 16
+    model_dir: str,
+    photos: Iterable[tuple[str, bytes]],
+    *,
+    baseline_dir: str | None = None,
+    batch_size: int = 16,
+    size: int | None = None,
 ) -> dict[str, Any]:
     """Measure a SavedModel on encoded photographs.
 
@@ -145,26 +158,38 @@ def evaluate_saved_model(
         photos: label and encoded bytes of each; one that cannot be decoded is logged and left out.
         baseline_dir: another SavedModel to measure on the same photos.
         batch_size: photos per call of the model.
+        size: side in pixels of the squares that are measured, at least SMALLEST_SIDE; the model's own without it.
 
     Returns:
-        What `summarize` returns, and under `model` the model's description.
+        What `summarize` returns, under `model` the model's description, under `size` the side that was measured, and
+        under `variants_ab_distance` how much several colourings of the first photos differ.
 
     Raises:
         TintypeError: a model cannot be used, or no photo could be.
+        ValueError: `size` is smaller than SMALLEST_SIDE.
     """
+    if size is not None and size < SMALLEST_SIDE:
+        raise ValueError(f"the squares that are measured need sides of at least {SMALLEST_SIDE} pixels, got {size}")
     model = SavedColorizer(model_dir)
     baseline = SavedColorizer(baseline_dir) if baseline_dir else None
     total = MetricSums()
     by_label: dict[str, MetricSums] = {}
+    varied: list[NDArray[np.float32]] = []
     decoded = _decoded(photos)
     while batch := list(itertools.islice(decoded, batch_size)):
-        measured = measure_photos(model, baseline, [rgb for _, rgb in batch])
-        for (label, _), metrics in zip(batch, measured, strict=True):
+        measured = measure_photos(model, baseline, [rgb for _, rgb in batch], size=size)
+        for (label, rgb), metrics in zip(batch, measured, strict=True):
+            if len(varied) < VARIANT_PHOTOS:
+                varied.append(rgb_to_lightness(square_photo(rgb, model.description.size)))
             total.add(metrics)
             by_label.setdefault(label, MetricSums()).add(metrics)
     if not total.count:
         raise TintypeError("there is nothing to measure: no photograph could be read")
-    return summarize(by_label, total) | {MODEL: model.description._asdict()}
+    return summarize(by_label, total) | {
+        MODEL: model.description._asdict(),
+        "size": size or model.description.size,
+        VARIANTS_AB_DISTANCE: variants_ab_distance(model, varied),
+    }
 
 
 def _decoded(photos: Iterable[tuple[str, bytes]]) -> Iterable[tuple[str, NDArray]]:

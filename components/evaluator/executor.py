@@ -19,17 +19,20 @@ from tfx.utils import io_utils, path_utils
 
 from components.evaluator.blessing import reasons_against
 from components.evaluator.config import EvaluateConfig
-from components.evaluator.evaluation import BASELINE, MODEL, colored_row, measure_photos, summarize
+from components.evaluator.evaluation import BASELINE, MODEL, colored_row, measure_photos, square_photo, summarize
 from components.evaluator.examples import Photograph, photographs, record_files
 from components.evaluator.grid import draw_grid
 from components.evaluator.metrics import MetricSums
 from components.evaluator.saved_colorizer import SavedColorizer
+from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
 from components.pusher.versions import newest_version
+from serving.client.color import rgb_to_lightness
 from serving.client.errors import TintypeError
 from serving.client.photo import decode_photo
 
 METRICS_FILE = "metrics.json"
 GRID_FILE = "grid.png"
+VARIANTS_FILE = "variants.json"
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -82,13 +85,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "Collect" >> beam.combiners.ToDict()
                 | "WriteMetrics" >> beam.Map(_write_metrics, metrics_path)
             )
-            _ = (
+            chosen = (
                 decoded
-                | "GridKey" >> beam.Map(lambda photo: (photo.sha256, photo.encoded))
+                | "ByHash" >> beam.Map(lambda photo: (photo.sha256, photo.encoded))
                 # By hash: any selection would do that is the same in every run on the same photos.
-                | "GridRows" >> beam.combiners.Top.Smallest(config.grid_rows)
-                | "Draw" >> beam.ParDo(_DrawGrid(model_dir, os.path.join(evaluation.uri, GRID_FILE)))
+                | "Choose" >> beam.combiners.Top.Smallest(max(config.grid_rows, VARIANT_PHOTOS))
             )
+            grid_path = os.path.join(evaluation.uri, GRID_FILE)
+            _ = chosen | "Draw" >> beam.ParDo(_DrawGrid(model_dir, grid_path, config.grid_rows))
+            variants_path = os.path.join(evaluation.uri, VARIANTS_FILE)
+            _ = chosen | "Vary" >> beam.ParDo(_MeasureVariants(model_dir, variants_path))
 
         if not fileio.exists(metrics_path):
             raise TintypeError(f"no photograph in the split {config.split!r} of {len(files)} files: nothing to measure")
@@ -97,6 +103,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             metrics[BASELINE] = baseline | (metrics[BASELINE] or {})
         reasons = reasons_against(metrics, config)
         metrics |= {
+            **json.loads(io_utils.read_string_file(variants_path)),
             MODEL: description._asdict(),
             "split": config.split,
             "blessed": not reasons,
@@ -173,19 +180,36 @@ def _write_metrics(sums: dict[str | None, MetricSums], path: str) -> None:
 
 
 class _DrawGrid(beam.DoFn):
-    """The few photographs chosen for the grid -> a PNG."""
+    """The first of the chosen photographs -> a PNG."""
 
-    def __init__(self, model_dir: str, path: str):
+    def __init__(self, model_dir: str, path: str, rows: int):
         self._model_dir = model_dir
         self._path = path
+        self._rows = rows
 
     def process(self, chosen: list[tuple[str, bytes]]) -> None:
         if not chosen:
             return
         model = SavedColorizer(self._model_dir)
         png = io.BytesIO()
-        draw_grid([colored_row(model, decode_photo(encoded).rgb) for _, encoded in chosen]).save(png, "PNG")
+        rows = [colored_row(model, decode_photo(encoded).rgb) for _, encoded in chosen[: self._rows]]
+        draw_grid(rows).save(png, "PNG")
         io_utils.write_bytes_file(self._path, png.getvalue())
+
+
+class _MeasureVariants(beam.DoFn):
+    """The chosen photographs -> how much their plausible colourings differ, as JSON."""
+
+    def __init__(self, model_dir: str, path: str):
+        self._model_dir = model_dir
+        self._path = path
+
+    def process(self, chosen: list[tuple[str, bytes]]) -> None:
+        model = SavedColorizer(self._model_dir)
+        photos = (decode_photo(encoded).rgb for _, encoded in chosen[:VARIANT_PHOTOS])
+        squares = (rgb_to_lightness(square_photo(photo, model.description.size)) for photo in photos)
+        distance = variants_ab_distance(model, squares)
+        io_utils.write_string_file(self._path, json.dumps({VARIANTS_AB_DISTANCE: distance}))
 
 
 def _mark(blessing: types.Artifact, model: types.Artifact, baseline_dir: str | None, *, blessed: bool) -> None:

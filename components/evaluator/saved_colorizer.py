@@ -63,6 +63,11 @@ class SavedColorizer:
             )
         return described
 
+    @property
+    def varies(self) -> bool:
+        """Whether the model gives several colourings of one photo."""
+        return "variants" in self._loaded.signatures
+
     def predict_ab(self, lightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict colours.
 
@@ -75,8 +80,15 @@ class SavedColorizer:
         Raises:
             TintypeError: the model fails, or answers with another shape.
         """
+        return self._predict("serving_default", lightness)
+
+    def predict_variants(self, lightness: NDArray[np.float32], seeds: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Predict the colours that each row's seed stands for; `seeds` is int32 [N], the rest as in `predict_ab`."""
+        return self._predict("variants", lightness, seed=tf.constant(seeds))
+
+    def _predict(self, signature: str, lightness: NDArray[np.float32], **inputs: tf.Tensor) -> NDArray[np.float32]:
         try:
-            ab = self._loaded.signatures["serving_default"](tf.constant(lightness))["ab"].numpy()
+            ab = self._loaded.signatures[signature](L=tf.constant(lightness), **inputs)["ab"].numpy()
         except Exception as error:
             raise TintypeError(
                 f"the model in {self._model_dir} cannot colour a batch of shape {lightness.shape}: {error}"

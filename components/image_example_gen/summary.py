@@ -40,3 +40,13 @@ def read_summary(examples_uri: str) -> Summary:
             return Summary.model_validate_json(stream.read())
     except (OSError, ValidationError) as error:
         raise DataError(f"no summary of the photographs at {path}: {error}") from error
+
+
+def check_trainable(summary: Summary, location: str) -> None:
+    """Raise a DataError when there is nothing to learn from or nothing to measure on."""
+    missing = [split for split in ("train", "eval") if not summary.splits.get(split)]
+    if missing:
+        raise DataError(
+            f"too few photographs in {location}: of {summary.kept} that could be kept none fell to the split "
+            f"{' and '.join(missing)}"
+        )

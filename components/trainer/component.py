@@ -14,7 +14,10 @@ from components.trainer.config import TrainerConfig
 class TrainerSpec(component_spec.ComponentSpec):
     """What goes in and out of the Trainer."""
 
-    PARAMETERS: ClassVar[dict[str, Any]] = {"trainer_config": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS: ClassVar[dict[str, Any]] = {
+        "trainer_config": component_spec.ExecutionParameter(type=str),
+        "checkpoint_base": component_spec.ExecutionParameter(type=str),
+    }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "verdict": component_spec.ChannelParameter(type=DataVerdict),
@@ -32,15 +35,24 @@ class Trainer(base_component.BaseComponent):
         examples: photographs with the splits `train` and `eval`.
         verdict: the DataGate's; asked for so that nothing is trained on data that was refused.
         config: the recipe.
+        checkpoint_base: a folder on the machine that trains, outside of the artifacts, which a run that dies loses;
+            "" keeps no checkpoints.
     """
 
     SPEC_CLASS = TrainerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, examples: types.BaseChannel, verdict: types.BaseChannel, config: TrainerConfig):
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        verdict: types.BaseChannel,
+        config: TrainerConfig,
+        checkpoint_base: str = "",
+    ):
         super().__init__(
             TrainerSpec(
                 trainer_config=config.model_dump_json(),
+                checkpoint_base=checkpoint_base,
                 examples=examples,
                 verdict=verdict,
                 model=channel.Channel(type=standard_artifacts.Model),

@@ -259,6 +259,14 @@ class TrainConfig(_Section):
         default=0.999, ge=0, lt=1, description="of the generator's weights that are evaluated and exported"
     )
     batch_norm_momentum: float = Field(default=0.9, ge=0, lt=1)
+    checkpoint_every: int = Field(default=500, ge=1, description="steps between two checkpoints")
+    cache_memory_share: Share = Field(
+        default=0.25, description="decoded photos stay in memory up to this share of it, else on disk"
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        default="float32", description="mixed_bfloat16 computes in 16 bits and keeps the weights in 32; for GPUs"
+    )
+    xla: bool = Field(default=False, description="compile the step with XLA; slower on CPUs, worth a try on GPUs")
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker_mirrored"] = "auto"
     log_every: int = Field(default=20, ge=1, description="steps between two readings of the losses")
     picture_every: int = Field(default=500, ge=1, description="steps between two measurements and picture grids")

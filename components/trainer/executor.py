@@ -1,12 +1,15 @@
 """The Trainer's work inside a pipeline: hands TFX's artifacts to `training.train`."""
 
+import hashlib
+import os
+
 from absl import logging
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.trainer.config import TrainerConfig
-from components.trainer.input_pipeline import example_files
+from components.trainer.decoded_photos import example_files
 from components.trainer.training import train
 
 
@@ -19,15 +22,21 @@ class Executor(base_executor.BaseExecutor):
         Args:
             input_dict: `examples`, `verdict`.
             output_dict: `model` (SavedModel under Format-Serving), `model_run` (events, curves.png, training.json).
-            exec_properties: `trainer_config`, a TrainerConfig as JSON.
+            exec_properties: `trainer_config`, a TrainerConfig as JSON; `checkpoint_base`, a folder on this machine, in
+                which each config and Examples artifact has checkpoints of its own, or "".
         """
         config = TrainerConfig.model_validate_json(exec_properties["trainer_config"])
         examples_uri = artifact_utils.get_single_uri(input_dict["examples"])
+        checkpoint_folder = None
+        if base := exec_properties.get("checkpoint_base"):
+            run = hashlib.sha256(f"{config.model_dump_json()} {examples_uri}".encode()).hexdigest()[:16]
+            checkpoint_folder = os.path.join(base, f"{config.recipe}-{run}")
         summary = train(
             config,
             example_files(examples_uri, "train"),
             example_files(examples_uri, "eval"),
             model_folder=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
             run_folder=artifact_utils.get_single_uri(output_dict["model_run"]),
+            checkpoint_folder=checkpoint_folder,
         )
         logging.info("%s: %d steps in %.0f s (%s)", config.recipe, summary.steps, summary.seconds, summary.stopped)

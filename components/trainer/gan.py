@@ -1,5 +1,7 @@
 """The conditional GAN: two networks, two optimisers, one step of training, and the moving average that is kept."""
 
+from collections.abc import Iterator, Mapping
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -25,14 +27,21 @@ class ColorGan:
         self.strategy = tf.distribute.get_strategy()
         momentum = config.train.batch_norm_momentum
         self.range = NetworkRange(config.network)
-        self.generator = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
+        keras.config.set_dtype_policy(config.train.precision)
+        try:
+            self.generator = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
+            self.discriminator = build_discriminator(
+                config.network, size=config.size, batch_norm_momentum=momentum, seed=config.seed + 1
+            )
+        finally:
+            keras.config.set_dtype_policy("float32")
         if isinstance(config.network.generator, Vgg16Config):
             load_pretrained(self.generator, config.network.generator)
+        # Measured and exported in 32 bits, whatever the training computes in.
         self.averaged = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
         self.averaged.set_weights(self.generator.get_weights())
-        self.discriminator = build_discriminator(
-            config.network, size=config.size, batch_norm_momentum=momentum, seed=config.seed + 1
-        )
+        compiles = config.train.xla
+        self._step_on_replica = tf.function(self._replica_step, jit_compile=True) if compiles else self._replica_step
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         adam = config.train.optimizer
         self.generator_optimizer = keras.optimizers.Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2)
@@ -51,7 +60,7 @@ class ColorGan:
         return {name: total / tf.cast(count, tf.float32) for name, total in readings.items()}
 
     def _distributed_step(self, batch) -> dict[str, tf.Tensor]:
-        per_replica = self.strategy.run(self._replica_step, args=(batch,))
+        per_replica = self.strategy.run(self._step_on_replica, args=(batch,))
         readings = {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in per_replica.items()
@@ -74,11 +83,11 @@ class ColorGan:
             return tf.reduce_sum(per_photo) / global_batch
 
         with tf.GradientTape(persistent=True) as tape:
-            fake = self.generator(gray, training=True)
+            fake = tf.cast(self.generator(gray, training=True), tf.float32)
             reconstruction = mean(losses.reconstruction_loss(loss.reconstruction, real, fake))
             if loss.adversarial_weight > 0:
-                real_logits = self.discriminator([gray, real], training=True)
-                fake_logits = self.discriminator([gray, fake], training=True)
+                real_logits = tf.cast(self.discriminator([gray, real], training=True), tf.float32)
+                fake_logits = tf.cast(self.discriminator([gray, fake], training=True), tf.float32)
                 adversarial = mean(losses.adversarial_loss(loss.adversarial, fake_logits))
                 discriminator = loss.discriminator_weight * mean(
                     losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
@@ -122,6 +131,34 @@ class ColorGan:
 
         for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
             self.strategy.extended.update(average.value, move, args=(weight.value,))
+
+    def named_variables(self) -> Iterator[tuple[str, tf.Variable]]:
+        """All that changes while training, each under a name of its own, in an order that the config decides."""
+        parts = {
+            "generator": self.generator,
+            "averaged": self.averaged,
+            "discriminator": self.discriminator,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        yield "step", self.step
+        for part, owner in parts.items():
+            for number, variable in enumerate(owner.variables if owner else ()):
+                # Not the path: Keras numbers the names of what it named itself through the whole process.
+                yield f"{part}/{number:03d}/{variable.name}", variable.value
+
+    def assign_variables(self, values: Mapping[str, np.ndarray]) -> None:
+        """Take the values that `named_variables` gave before.
+
+        Raises:
+            KeyError, ValueError: a variable has no value or one of another shape; then nothing is taken.
+        """
+        taken = [(variable, values[name]) for name, variable in self.named_variables()]
+        for variable, value in taken:
+            if variable.shape != value.shape:
+                raise ValueError(f"a variable has the shape {variable.shape}, its saved value {value.shape}")
+        for variable, value in taken:
+            variable.assign(value)
 
     def scale_learning_rates(self, factor: float) -> None:
         """Set both learning rates to this share of what the recipe says."""

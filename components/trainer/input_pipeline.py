@@ -1,88 +1,73 @@
-"""Examples on disk -> batches of uint8 squares, the same in every run with the same seed."""
+"""Decoded squares -> endless batches, each a pure function of the seed and of the step it is for.
 
-import os
+A run that is resumed at some step therefore sees exactly what it would have seen, and nothing of the data's state has
+to be kept.
+"""
+
+import functools
 from collections.abc import Sequence
-from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from components.trainer.config import AugmentationConfig
-from serving.client.errors import TintypeError
 
-# Decoded squares are kept in memory while they take less than this share of it.
-CACHE_SHARE_OF_MEMORY = 0.25
-SHUFFLE_BUFFER = 4096
-
-
-def example_files(examples_uri: str, split: str) -> list[str]:
-    """The record files of one split of an Examples artifact, in a fixed order.
-
-    Raises:
-        TintypeError: the split has no files.
-    """
-    files = sorted(tf.io.gfile.glob(os.path.join(examples_uri, f"Split-{split}", "*.gz")))
-    if not files:
-        raise TintypeError(f"no examples of the split {split} under {examples_uri}")
-    return files
-
-
-def count_examples(files: Sequence[str]) -> int:
-    """How many photographs the files hold."""
-    return sum(1 for _ in tf.data.TFRecordDataset(list(files), compression_type="GZIP"))
-
-
-def decode_square(record: tf.Tensor, side: int) -> tf.Tensor:
-    """A serialised Example -> the photo's largest centred square as uint8 [side, side, 3]."""
-    encoded = tf.io.parse_single_example(record, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
-    photo = tf.io.decode_image(encoded["image/encoded"], channels=3, expand_animations=False)
-    photo.set_shape([None, None, 3])
-    height, width = tf.unstack(tf.shape(photo)[:2])
-    shorter = tf.minimum(height, width)
-    square = tf.image.crop_to_bounding_box(photo, (height - shorter) // 2, (width - shorter) // 2, shorter, shorter)
-    resized = tf.image.resize(square, [side, side], antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
+# Tell apart what the seed is used for.
+_ORDER, _AUGMENTATION = 0, 1
 
 
 def training_batches(
-    files: Sequence[str],
+    photos: NDArray[np.uint8],
     *,
-    photo_count: int,
     size: int,
     batch_size: int,
     augmentation: AugmentationConfig,
     seed: int,
+    first_step: int = 0,
+    shares: Sequence[tuple[int, int]] | None = None,
 ) -> tf.data.Dataset:
-    """Endless batches uint8 [batch_size, size, size, 3]: cached, shuffled, cropped and mirrored by the seed.
+    """Endless batches uint8 [n, size, size, 3]: shuffled anew in every epoch, cropped and mirrored by the seed.
 
-    `photo_count` is what `count_examples` says of the files; it decides whether they fit in memory.
+    Args:
+        photos: uint8 [photos, side, side, 3], the side at least `size`.
+        size: side of the crops, in pixels.
+        batch_size: photographs of one step, over all replicas.
+        augmentation: which photographs are mirrored.
+        seed: decides everything.
+        first_step: the step, counted from 0, that the first batch is for.
+        shares: the rows (first, end) of each step's batch that the consumers of this dataset get, one element for
+            each; all rows in one element without it.
     """
-    side = round(size * augmentation.enlarge)
-    photos = tf.data.TFRecordDataset(list(files), compression_type="GZIP")
-    photos = photos.map(lambda record: decode_square(record, side), num_parallel_calls=tf.data.AUTOTUNE)
-    if photo_count * side * side * 3 < CACHE_SHARE_OF_MEMORY * _memory_bytes():
-        photos = photos.cache()
-    photos = photos.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True).repeat()
+    shares = shares or [(0, batch_size)]
 
-    def augment(index: tf.Tensor, photo: tf.Tensor) -> tf.Tensor:
-        draw = tf.stack([tf.constant(seed, tf.int64), index])
-        photo = tf.image.stateless_random_crop(photo, [size, size, 3], seed=draw)
-        if augmentation.flip:
-            photo = tf.image.stateless_random_flip_left_right(photo, seed=draw + 1)
-        return photo
+    def load(index: np.int64) -> NDArray[np.uint8]:
+        step, share = divmod(int(index), len(shares))
+        first, end = shares[share]
+        rows = range(step * batch_size + first, step * batch_size + end)
+        return np.stack([_augmented(photos, row, size, augmentation, seed) for row in rows])
 
-    photos = photos.enumerate().map(augment, num_parallel_calls=tf.data.AUTOTUNE)
-    return photos.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    def batch(index: tf.Tensor) -> tf.Tensor:
+        squares = tf.numpy_function(load, [index], tf.uint8)
+        squares.set_shape([None, size, size, 3])
+        return squares
 
-
-def first_squares(files: Sequence[str], *, size: int, count: int) -> tf.Tensor:
-    """The first `count` photographs, not augmented: uint8 [at most count, size, size, 3]."""
-    photos = tf.data.TFRecordDataset(list(files), compression_type="GZIP").take(count)
-    return tf.stack(list(photos.map(lambda record: decode_square(record, size))))
+    indices = tf.data.Dataset.counter(first_step * len(shares))
+    return indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _memory_bytes() -> int:
-    limit = Path("/sys/fs/cgroup/memory.max")
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        return min(physical, int(text))
-    return physical
+def _augmented(
+    photos: NDArray[np.uint8], row: int, size: int, augmentation: AugmentationConfig, seed: int
+) -> NDArray[np.uint8]:
+    """The photograph of one row of the endless shuffled sequence, cropped and perhaps mirrored."""
+    epoch, place = divmod(row, len(photos))
+    photo = photos[_order(len(photos), seed, epoch)[place]]
+    draws = np.random.default_rng((seed, _AUGMENTATION, row))
+    top, left = draws.integers(0, photo.shape[0] - size + 1, 2)
+    crop = photo[top : top + size, left : left + size]
+    return crop[:, ::-1] if augmentation.flip and draws.random() < 0.5 else crop
+
+
+@functools.lru_cache(maxsize=4)  # a batch, and those fetched ahead, may lie across two epochs
+def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, _ORDER, epoch)).permutation(count)

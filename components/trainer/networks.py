@@ -29,6 +29,10 @@ _VGG16_MEANS = (103.939, 116.779, 123.68)
 class BatchNormalization(layers.BatchNormalization):
     """Keras' own, with moving statistics that replicas may update: each one's contribution is averaged.
 
+    Each replica normalises by its own share of the batch. Keras can synchronise them, but TensorFlow gives the
+    gradients of those reductions no fixed order, and replicas that differ in it end with an error or, worse, with wrong
+    gradients.
+
     Args:
         photo_statistics_at_inference: normalise each photo by itself when not training: what a network trained on
             batches of one photo has always seen, and independent of the other photos in a request.
@@ -51,7 +55,7 @@ class BatchNormalization(layers.BatchNormalization):
         mean, variance = keras.ops.moments(inputs, axes=(1, 2), keepdims=True)
         return (inputs - mean) * keras.ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
 
-    def get_config(self):
+    def get_config(self):  # noqa: D102
         return {**super().get_config(), "photo_statistics_at_inference": self.photo_statistics_at_inference}
 
 

@@ -18,12 +18,13 @@ def choose_strategy(requested: str = "auto") -> tuple[tf.distribute.Strategy, st
     Raises:
         TintypeError: `multi_worker_mirrored` without a TF_CONFIG that names the workers.
     """
-    gpus = tf.config.list_logical_devices("GPU")
     workers = _workers()
     if requested == "multi_worker_mirrored" or (requested == "auto" and workers > 1):
         if workers == 0:
             raise TintypeError("train.strategy multi_worker_mirrored needs TF_CONFIG to name the workers")
+        # Before anything asks for the devices: TensorFlow sets up the workers' connections at its very start.
         return tf.distribute.MultiWorkerMirroredStrategy(), f"TF_CONFIG names {workers} workers"
+    gpus = tf.config.list_logical_devices("GPU")
     if requested == "mirrored" or (requested == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
         strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
@@ -31,6 +32,24 @@ def choose_strategy(requested: str = "auto") -> tuple[tf.distribute.Strategy, st
     if gpus:
         return tf.distribute.OneDeviceStrategy("/GPU:0"), "one GPU"
     return tf.distribute.OneDeviceStrategy("/CPU:0"), "no GPU: the CPU"
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes what all workers share; the only one does."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
+
+
+def any_worker(strategy: tf.distribute.Strategy, *flags: bool) -> list[bool]:
+    """For each flag whether it is raised in any worker, the same answer in all of them; all have to ask."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return list(flags)
+    raised = tf.constant([float(flag) for flag in flags])
+    total = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: raised), axis=None)
+    return [bool(value > 0) for value in total.numpy()]
 
 
 def _workers() -> int:

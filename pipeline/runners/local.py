@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.config import RunConfig
 from serving.client.errors import TintypeError
 
 PACKAGES = Path(__file__).parents[2]
+CHECKPOINTS = "checkpoints"
 _NOISY = ("apache_beam", "tensorflow", "root", "py.warnings")
 
 
@@ -21,8 +23,9 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
     Args:
         config: the run.
         data: a folder, .zip or .tar of photographs.
-        out: the run's own folder: artifacts in `pipeline`, `metadata.sqlite`, and, unless the config says otherwise,
-            the serving base path `serving/<model name>`. A second run with the same folder reuses what has not changed.
+        out: the run's own folder: artifacts in `pipeline`, `metadata.sqlite`, `checkpoints` while it trains, and,
+            unless the config says otherwise, the serving base path `serving/<model name>`. A second run with the same
+            folder reuses what has not changed, and goes on with a training that was killed.
         verbose: show every line that TFX and Beam log.
         workers: processes that Beam may use; 1 stays in this process, 0 takes one for every core.
 
@@ -35,6 +38,7 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
     _check_writable(Path(out))
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
+    from components.image_example_gen.take_in import local_runner_options
     from pipeline.graph import create_pipeline, default_destination
     from pipeline.run_report import read_run_report
 
@@ -45,19 +49,15 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
         data=data if "://" in data else str(Path(data).resolve()),
         destination=destination,
         pipeline_root=str(out / "pipeline"),
+        checkpoint_base=str(out / CHECKPOINTS),
         metadata_path=str(out / "metadata.sqlite"),
-        beam_arguments=_beam_arguments(workers),
+        beam_arguments=local_runner_options(workers),
     )
     started = time.time()
     with _ComponentLines(verbose):
         LocalDagRunner().run(pipeline)
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # every artifact is published: nothing can be lost now
         return read_run_report(out / "metadata.sqlite", pipeline.pipeline_info.pipeline_name, since=started)
-
-
-def _beam_arguments(workers: int) -> list[str]:
-    if workers == 1:
-        return ["--direct_running_mode=in_memory"]
-    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
 
 
 def _check_writable(out: Path) -> None:

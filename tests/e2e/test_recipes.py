@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.trainer.input_pipeline import example_files
+from components.trainer.decoded_photos import example_files
 from components.trainer.training import train
 from pipeline.config import load_config
 from serving.client.colorizer import Colorizer

@@ -12,12 +12,18 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="The folder of saved_model.pb, as the Pusher or the Trainer leaves it.")],
     data: Annotated[str, typer.Option(help="Photographs in colour: a folder, a .zip or a .tar.")],
     out: Annotated[Path | None, typer.Option(help="A file for the metrics, in JSON.", show_default=False)] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=16, help="Measure at this side in pixels. [default: the model's own]", show_default=False),
+    ] = None,
 ) -> None:
     """Measure a model: each photograph is taken to gray, coloured by the model, and compared with itself.
 
     Every figure stands beside that of the photographs left gray. Example:
 
         tintype evaluate --model runs/demo/serving/colorizer/1 --data holiday.zip --out metrics.json
+
+    Figures of models of different sizes can be compared when they are measured at one --size.
     """
     import json
 
@@ -41,8 +47,12 @@ def evaluate(
             else:
                 yield Path(entry.name).parent.name, content
 
-    metrics = evaluate_saved_model(str(model), photographs())
-    table = Table(title=f"{metrics['n_images']} photographs of {data}", show_header=False, title_justify="left")
+    metrics = evaluate_saved_model(str(model), photographs(), size=size)
+    table = Table(
+        title=f"{metrics['n_images']} photographs of {data}, {metrics['size']} pixels",
+        show_header=False,
+        title_justify="left",
+    )
     for row in metric_rows(metrics):
         table.add_row(*row)
     Console().print(table)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluator.evaluation import evaluate_saved_model, square_photo
+from components.evaluator.evaluation import colored_row, evaluate_saved_model, square_photo
 from components.evaluator.metrics import METRICS
 from components.evaluator.saved_colorizer import SavedColorizer
 from serving.client.errors import TintypeError
@@ -51,6 +51,27 @@ def test_a_baseline_of_another_size_is_measured_at_the_candidates(photos, tmp_pa
     assert metrics["baseline"]["colorfulness_truth"] == metrics["colorfulness_truth"]
     same = evaluate_saved_model(str(model), photos, baseline_dir=str(model))
     assert same["baseline"]["ab_mae"] == same["ab_mae"]
+
+
+def test_models_of_different_sizes_are_measured_at_one(photos, tmp_path):
+    small = write_tiny_model(tmp_path / "small", size=16)
+    large = write_tiny_model(tmp_path / "large", size=64)
+    measured = [evaluate_saved_model(str(model), photos, size=48) for model in (small, large)]
+    assert [metrics["size"] for metrics in measured] == [48, 48]
+    assert measured[0]["grayscale"] == measured[1]["grayscale"]
+    assert measured[0]["psnr_db"] < measured[1]["psnr_db"]  # the colour of 16 pixels is coarser than that of 64
+    own = evaluate_saved_model(str(large), photos)
+    assert own["size"] == 64
+    assert own == evaluate_saved_model(str(large), photos, size=64)
+    with pytest.raises(ValueError, match="at least 7 pixels, got 6"):
+        evaluate_saved_model(str(small), photos, size=6)
+
+
+def test_a_coloured_row_is_drawn_at_the_size_that_is_asked_for(tmp_path):
+    model = SavedColorizer(str(write_tiny_model(tmp_path / "model", size=16)))
+    gray, colored, true = colored_row(model, tinted_photo(1), 40)
+    assert gray.shape == colored.shape == true.shape == (40, 40, 3)
+    assert np.abs(colored.astype(int) - true).mean() < 3 < np.abs(gray.astype(int) - true).mean()
 
 
 def test_no_readable_photo_is_an_error(tmp_path):

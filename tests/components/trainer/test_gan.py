@@ -55,3 +55,14 @@ def test_without_an_adversarial_weight_the_discriminator_stays_as_it_is():
     reading = gan.train_steps(batches, tf.constant(1))
     assert float(reading["discriminator_loss"]) == 0
     assert all(np.array_equal(a, b) for a, b in zip(before, kernels(gan.discriminator), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["train.precision=mixed_bfloat16", "train.xla=true"])
+def test_a_step_in_sixteen_bits_or_compiled_learns_the_same_within_their_precision(setting):
+    plain, batches = make("network.generator.dropout=0")
+    expected = plain.train_steps(batches, tf.constant(3))
+    other, batches = make("network.generator.dropout=0", setting)
+    readings = other.train_steps(batches, tf.constant(3))
+    assert float(readings["reconstruction_loss"]) == pytest.approx(float(expected["reconstruction_loss"]), rel=0.05)
+    assert {weight.dtype for weight in other.averaged.weights} == {"float32"}

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from components.trainer import decoded_photos
 from components.trainer.config import AugmentationConfig
-from components.trainer.input_pipeline import count_examples, example_files, first_squares, training_batches
+from components.trainer.decoded_photos import decode_photos, example_files, first_squares
+from components.trainer.input_pipeline import training_batches
 from serving.client.errors import TintypeError
 from tests.scene_examples import write_scene_examples
 
@@ -13,20 +17,18 @@ def files(tmp_path_factory):
     return example_files(str(folder), "train")
 
 
-def batches(files, seed, count=4, **augmentation):
-    dataset = training_batches(
-        files,
-        photo_count=count_examples(files),
-        size=32,
-        batch_size=4,
-        augmentation=AugmentationConfig(**augmentation),
-        seed=seed,
-    )
-    return [batch.numpy() for batch in dataset.take(count)]
+def decode(files, side=32, memory_share=0.25, disk_folder="unused"):
+    return decode_photos(files, side=side, memory_share=memory_share, disk_folder=str(disk_folder))
+
+
+def batches(files, seed, count=4, enlarge=1.12, flip=True, **where):
+    photos = decode(files, round(32 * enlarge))
+    augmentation = AugmentationConfig(enlarge=enlarge, flip=flip)
+    dataset = training_batches(photos, size=32, batch_size=4, augmentation=augmentation, seed=seed, **where)
+    return list(dataset.take(count).as_numpy_iterator())
 
 
 def test_batches_are_full_uint8_squares_and_never_end(files):
-    assert count_examples(files) == 10
     for batch in batches(files, seed=1, count=7):
         assert batch.shape == (4, 32, 32, 3)
         assert batch.dtype == np.uint8
@@ -36,6 +38,56 @@ def test_one_seed_decides_order_and_augmentation(files):
     first, again, other = batches(files, 1), batches(files, 1), batches(files, 2)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_dataset_that_begins_at_a_later_step_goes_on_as_if_it_had_run_from_the_start(files):
+    whole = batches(files, seed=1, count=8)
+    resumed = batches(files, seed=1, count=3, first_step=5)
+    assert all(np.array_equal(a, b) for a, b in zip(whole[5:], resumed, strict=True))
+
+
+def test_replicas_share_each_step_s_batch(files):
+    whole = batches(files, seed=1, count=3)
+    shared = batches(files, seed=1, count=6, shares=[(0, 2), (2, 4)])
+    for step in range(3):
+        assert np.array_equal(whole[step], np.concatenate(shared[2 * step : 2 * step + 2]))
+
+
+def test_every_epoch_shows_each_photo_once_in_another_order(files):
+    shown = [photo.tobytes() for batch in batches(files, seed=1, count=5, enlarge=1.0, flip=False) for photo in batch]
+    first, second = shown[:10], shown[10:]
+    assert len(set(first)) == 10
+    assert set(first) == set(second)
+    assert first != second
+
+
+def test_squares_that_do_not_fit_in_memory_lie_on_disk_and_are_used_again(files, tmp_path, monkeypatch):
+    in_memory = decode(files)
+    on_disk = decode(files, memory_share=0.0, disk_folder=tmp_path)
+    assert isinstance(on_disk, np.memmap)
+    assert np.array_equal(in_memory, on_disk)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
+    monkeypatch.setattr(decoded_photos, "_fill", None)  # decoding again would fail
+    assert np.array_equal(decode(files, memory_share=0.0, disk_folder=tmp_path), in_memory)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(files, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(decoded_photos.os, "posix_fallocate", full)
+    with pytest.raises(TintypeError, match=r"cannot be kept in .*No space left on device"):
+        decode(files, memory_share=0.0, disk_folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_examples_that_vanished_or_are_damaged_are_named(files, tmp_path):
+    with pytest.raises(TintypeError, match=r"examples cannot be read.*gone\.gz"):
+        decode([*files, str(tmp_path / "gone.gz")])
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(Path(files[0]).read_bytes()[:5000])
+    with pytest.raises(TintypeError, match="examples cannot be read"):
+        decode([str(cut)])
 
 
 def test_without_augmentation_a_batch_holds_the_photos_as_they_are(files):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.input_pipeline import example_files
+from components.trainer.decoded_photos import example_files
 from components.trainer.training import TrainingDivergedError, train
 from pipeline.config import load_config
 from tests.scene_examples import write_scene_examples
@@ -77,7 +77,7 @@ def test_colorize_bytes_gives_jpegs_of_the_photos_own_sizes(trained):
 def test_the_exported_model_colours_as_the_averaged_generator_did(trained, examples):
     """Folding spectral normalisation into the kernels must not change what was measured while training."""
     from components.trainer import color
-    from components.trainer.input_pipeline import first_squares
+    from components.trainer.decoded_photos import first_squares
 
     summary, model, _ = trained
     lab = color.rgb_to_lab(tf.cast(first_squares(example_files(examples, "eval"), size=32, count=8), tf.float32) / 255)

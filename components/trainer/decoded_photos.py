@@ -1,0 +1,146 @@
+"""Photographs decoded once into squares of one size, in memory or, where they do not fit, in a file on disk."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from serving.client.errors import TintypeError
+
+_BATCH = 64
+_FILES_AT_ONCE = 4
+
+
+def example_files(examples_uri: str, split: str) -> list[str]:
+    """The record files of one split of an Examples artifact, in a fixed order.
+
+    Raises:
+        TintypeError: the split has no files.
+    """
+    files = sorted(tf.io.gfile.glob(os.path.join(examples_uri, f"Split-{split}", "*.gz")))
+    if not files:
+        raise TintypeError(f"no examples of the split {split} under {examples_uri}")
+    return files
+
+
+def count_examples(files: Sequence[str]) -> int:
+    """How many photographs the files hold.
+
+    Raises:
+        TintypeError: a file is gone or damaged.
+    """
+    try:
+        return sum(1 for _ in tf.data.TFRecordDataset(list(files), compression_type="GZIP"))
+    except tf.errors.OpError as error:
+        raise TintypeError(f"the examples cannot be read: {error.message}") from None
+
+
+def decode_square(record: tf.Tensor, side: int) -> tf.Tensor:
+    """A serialised Example -> the photo's largest centred square as uint8 [side, side, 3]."""
+    encoded = tf.io.parse_single_example(record, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
+    photo = tf.io.decode_image(encoded["image/encoded"], channels=3, expand_animations=False)
+    photo.set_shape([None, None, 3])
+    height, width = tf.unstack(tf.shape(photo)[:2])
+    shorter = tf.minimum(height, width)
+    square = tf.image.crop_to_bounding_box(photo, (height - shorter) // 2, (width - shorter) // 2, shorter, shorter)
+    resized = tf.image.resize(square, [side, side], antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
+
+
+def first_squares(files: Sequence[str], *, size: int, count: int) -> tf.Tensor:
+    """The first `count` photographs, not augmented: uint8 [at most count, size, size, 3]."""
+    photos = tf.data.TFRecordDataset(list(files), compression_type="GZIP").take(count)
+    return tf.stack(list(photos.map(lambda record: decode_square(record, size))))
+
+
+def decode_photos(files: Sequence[str], *, side: int, memory_share: float, disk_folder: str) -> NDArray[np.uint8]:
+    """Decode all photographs, in the order of the files.
+
+    Args:
+        files: gzipped TFRecords of Examples.
+        side: of the squares, in pixels.
+        memory_share: the squares stay in memory while they take at most this share of the machine's (of the
+            container's, where it is limited).
+        disk_folder: where they lie otherwise, as one file that a later run on the same examples uses again.
+
+    Returns:
+        uint8 [photos, side, side, 3], mapped from the file when it is on disk.
+
+    Raises:
+        TintypeError: an example cannot be read, or the disk has no room.
+    """
+    count = count_examples(files)
+    shape = (count, side, side, 3)
+    needed = int(np.prod(shape))
+    if needed <= memory_share * memory_bytes():
+        return _fill(np.empty(shape, np.uint8), files, side)
+    path = Path(disk_folder) / f"decoded_{_digest(files, side)}.npy"
+    if not path.is_file():
+        logging.info("%d squares take %.1f GB, more than %g of the memory: %s", count, needed / 1e9, memory_share, path)
+        _decode_to_disk(path, shape, files, side)
+    return np.load(path, mmap_mode="r")
+
+
+def memory_bytes() -> int:
+    """The machine's memory, or the container's limit where that is lower."""
+    limit = Path("/sys/fs/cgroup/memory.max")
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        return min(physical, int(text))
+    return physical
+
+
+def _decode_to_disk(path: Path, shape: tuple[int, ...], files: Sequence[str], side: int) -> None:
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photos = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+        with open(part, "rb+") as file:
+            # Writing to a mapped file on a full disk kills the process: the room is taken before.
+            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+        _fill(photos, files, side)
+        photos.flush()
+        os.rename(part, path)
+    except OSError as error:
+        raise TintypeError(f"the decoded photographs cannot be kept in {path}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fill(photos: NDArray[np.uint8], files: Sequence[str], side: int) -> NDArray[np.uint8]:
+    records = tf.data.Dataset.from_tensor_slices(list(files)).interleave(
+        lambda file: tf.data.TFRecordDataset(file, compression_type="GZIP"),
+        cycle_length=_FILES_AT_ONCE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    squares = records.map(lambda record: decode_square(record, side), num_parallel_calls=tf.data.AUTOTUNE)
+    batches = squares.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+    console = Console(stderr=True)
+    done = 0
+    try:
+        for batch in track(
+            batches,
+            "decoding photographs",
+            total=-(-len(photos) // _BATCH),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ):
+            photos[done : done + len(batch)] = batch
+            done += len(batch)
+    except tf.errors.OpError as error:
+        raise TintypeError(f"an example cannot be decoded: {error.message}") from None
+    return photos
+
+
+def _digest(files: Sequence[str], side: int) -> str:
+    described = [[os.path.basename(file), tf.io.gfile.stat(file).length] for file in files]
+    return hashlib.sha256(repr((side, os.path.dirname(files[0]), described)).encode()).hexdigest()[:16]

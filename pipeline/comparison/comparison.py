@@ -1,0 +1,219 @@
+"""A comparison from the first photograph to the report: every entry trained and measured, one after another."""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.image_example_gen.photo_files import DataError, check_location, fingerprint
+from components.image_example_gen.source import read_source, source_of
+from components.image_example_gen.summary import check_trainable, read_summary
+from pipeline.comparison.entries import Budget, Entry
+from pipeline.comparison.records import RESULT_NAME, read_record
+from pipeline.comparison.report import write_report
+from pipeline.comparison.worker import JOB_NAME, WORKER, run_in_process
+from serving.client.errors import TintypeError
+
+LOCK_NAME = ".lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is compared, on what, and under which conditions.
+
+    Attributes:
+        title, question: for the head of the report; the question may be "".
+        data: photographs to train on; their split eval is measured unless there is `test_data`.
+        test_data: other photographs to measure on, or None.
+        size: side in pixels at which every entry is measured.
+        rows: photographs in the grid.
+    """
+
+    title: str
+    question: str
+    entries: tuple[Entry, ...]
+    budget: Budget
+    data: str
+    test_data: str | None = None
+    size: int = 128
+    rows: int = 6
+
+
+def run_comparison(
+    comparison: Comparison, out: Path, *, say: Callable[[str], None] = print, worker: str = WORKER
+) -> dict[str, Any]:
+    """Train and measure every entry, and write the report after each.
+
+    A second run with the same folder keeps what is done: photographs that were taken in, entries that were trained and
+    measured on the same photographs under the same budget. An entry that fails is reported and stops no other.
+
+    Args:
+        comparison: what to compare.
+        out: gets report.html, report.json, report.md, grid.png, curves.png, and a folder for each entry's SavedModel.
+        say: is told in a line what begins and what ended.
+        worker: the module that runs the processes.
+
+    Returns:
+        the content of report.json; an entry's `status` is `done`, `failed` or `waiting`.
+
+    Raises:
+        DataError: the photographs cannot be used.
+        TintypeError: `out` cannot be written, or another comparison is at work there.
+    """
+    with _claimed(out), _ended_like_by_keyboard():
+        check_location(comparison.data)
+        if comparison.test_data is not None:
+            check_location(comparison.test_data)
+        examples = _take_in(comparison, out, say, worker)
+        jobs = [_job(comparison, entry, examples) for entry in comparison.entries]
+        folders = [out / "entries" / _folder_name(entry.label) for entry in comparison.entries]
+        report = _report(comparison, examples)
+        for entry, row, job, folder in zip(comparison.entries, report["entries"], jobs, folders, strict=True):
+            _take_result(row, job, folder)
+            if row["status"] == "done":
+                say(f"{entry.label}: done before")
+        for number, (row, job, folder) in enumerate(zip(report["entries"], jobs, folders, strict=True), start=1):
+            if row["status"] == "done":
+                continue
+            write_report(report, out)
+            say(f"{row['label']} ({number} of {len(jobs)}): training for {comparison.budget}, then measuring")
+            if read_record(folder / JOB_NAME).get("training_fingerprint") != job["training_fingerprint"]:
+                shutil.rmtree(folder, ignore_errors=True)
+            error = run_in_process("trial", job, folder, worker=worker)
+            if error is None:
+                _take_result(row, job, folder)
+                error = None if row["status"] == "done" else "its process left no result"
+            if error is not None:
+                row.update(status="failed", error=error)
+            say(f"{row['label']}: {row['status']}" + (f": {error}" if error else ""))
+        write_report(report, out)
+    return report
+
+
+def _take_in(comparison: Comparison, out: Path, say: Callable[[str], None], worker: str) -> dict[str, Path]:
+    """Take the photographs in, once for all entries that want them alike; returns the Examples by entry's label."""
+    examples: dict[str, Path] = {}
+    for entry in comparison.entries:
+        source = source_of(comparison.data, entry.config.data)
+        folder = out / "examples" / _digest(source["config"])[:8]
+        examples[entry.label] = folder
+        if read_source(folder) == source:
+            continue
+        say(f"taking in {comparison.data}")
+        job = {"location": comparison.data, "folder": str(folder), "config": source["config"]}
+        error = run_in_process("take_in", job, out / "examples" / "work", worker=worker)
+        if error is not None:
+            raise DataError(error)
+    for folder in examples.values():
+        check_trainable(read_summary(str(folder)), comparison.data)
+    return examples
+
+
+def _job(comparison: Comparison, entry: Entry, examples: dict[str, Path]) -> dict[str, Any]:
+    """The arguments of `trial.run_trial`."""
+    trained_from = {
+        "config": entry.config.trainer_config().model_dump(mode="json"),
+        "source": read_source(examples[entry.label]),
+    }
+    # Splits are shares of the content's hash: whichever entry's examples are measured, no entry was trained on them.
+    measured = examples[comparison.entries[0].label]
+    measured_on = {
+        "data": fingerprint(comparison.test_data) if comparison.test_data is not None else measured.name,
+        "size": comparison.size,
+        "rows": comparison.rows,
+    }
+    return {
+        "trainer_config": trained_from["config"],
+        "examples": str(examples[entry.label]),
+        "measured_examples": str(measured),
+        "test_data": comparison.test_data,
+        "size": comparison.size,
+        "rows": comparison.rows,
+        "training_fingerprint": _digest(trained_from),
+        "fingerprint": _digest([trained_from, measured_on]),
+    }
+
+
+def _take_result(row: dict[str, Any], job: dict[str, Any], folder: Path) -> None:
+    result = read_record(folder / RESULT_NAME)
+    if result.get("fingerprint") == job["fingerprint"]:
+        row.update(result, status="done", error=None, folder=f"entries/{folder.name}")
+
+
+def _report(comparison: Comparison, examples: dict[str, Path]) -> dict[str, Any]:
+    summary = read_summary(str(examples[comparison.entries[0].label]))
+    return {
+        "title": comparison.title,
+        "question": comparison.question,
+        "budget": str(comparison.budget),
+        "data": Path(comparison.data).name,
+        "photographs": summary.model_dump(),
+        "test_data": Path(comparison.test_data).name if comparison.test_data is not None else None,
+        "size": comparison.size,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "entries": [
+            {
+                "label": entry.label,
+                "recipe": entry.config.recipe,
+                "settings": list(entry.settings),
+                "size": entry.config.data.size,
+                "batch_size": entry.config.train.batch_size,
+                "config": entry.config.model_dump(mode="json"),
+                "status": "waiting",
+                "error": None,
+            }
+            for entry in comparison.entries
+        ],
+    }
+
+
+def _folder_name(label: str) -> str:
+    """A name for files, another for every label."""
+    return f"{re.sub(r'[^A-Za-z0-9_]+', '-', label).strip('-')}-{_digest(label)[:6]}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Hold the folder for this comparison alone."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = open(out / LOCK_NAME, "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TintypeError(f"another comparison is at work in {out}") from None
+        yield
+
+
+@contextmanager
+def _ended_like_by_keyboard() -> Iterator[None]:
+    """Let SIGTERM end the comparison as Ctrl-C does: with its running entry, not beside it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,108 @@
+"""Trains one entry, measures it and colours the photographs of the grid; runs in a process of its own."""
+
+import dataclasses
+import hashlib
+import heapq
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
+
+from components.evaluator.evaluation import colored_row, evaluate_saved_model
+from components.evaluator.saved_colorizer import SavedColorizer
+from components.image_example_gen.photo_files import list_entries, read_photographs
+from components.trainer.config import TrainerConfig
+from components.trainer.decoded_photos import example_files
+from pipeline.comparison.records import RESULT_NAME, TRAINED_NAME, read_record, write_record
+from pipeline.plain_training import train_whole
+from serving.client.errors import PhotoError
+from serving.client.photo import decode_photo
+from serving.client.whole_file import write_whole
+
+PICTURES_NAME = "pictures"
+# Chooses the photographs of the grid, the same for every entry.
+_GRID_SEED = 0
+
+
+def run_trial(job: dict[str, Any], folder: Path) -> None:
+    """Train and measure one entry; a training that is done already is not repeated.
+
+    Args:
+        job: `trainer_config`; `examples`, the folder to train on; `measured_examples`, the folder whose split eval is
+            measured, or `test_data`, a location of photographs; `size`, the side they are measured at; `rows` of the
+            grid; `training_fingerprint` and `fingerprint`, which result.json repeats.
+        folder: gets `model`, `run`, `pictures`, trained.json when the training is done and result.json at the end.
+
+    Raises:
+        TintypeError: the training diverged, or there is nothing to measure.
+    """
+    config = TrainerConfig.model_validate(job["trainer_config"])
+    model = folder / "model"
+    trained = read_record(folder / TRAINED_NAME)
+    if trained.get("training_fingerprint") != job["training_fingerprint"] or not model.is_dir():
+        summary = train_whole(config, Path(job["examples"]), run_folder=folder / "run", model_folder=model)
+        trained = {
+            "training_fingerprint": job["training_fingerprint"],
+            "training": dataclasses.asdict(summary),
+        }
+        write_record(folder / TRAINED_NAME, trained)
+
+    metrics = evaluate_saved_model(str(model), _photographs(job), size=job["size"])
+    pictures = _color_pictures(job, model, folder / PICTURES_NAME)
+    result = {
+        **trained,
+        "fingerprint": job["fingerprint"],
+        "metrics": metrics,
+        "pictures": pictures,
+        "model_bytes": sum(path.stat().st_size for path in model.rglob("*") if path.is_file()),
+    }
+    write_record(folder / RESULT_NAME, result)
+
+
+def _photographs(job: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Label and encoded bytes of each photograph that is measured."""
+    if job["test_data"] is not None:
+        for entry, content in read_photographs(list_entries(job["test_data"])):
+            if not isinstance(content, PhotoError):
+                yield Path(entry.name).parent.name, content
+        return
+    files = example_files(job["measured_examples"], "eval")
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        label = features["image/label"].bytes_list.value
+        yield label[0].decode() if label else "", features["image/encoded"].bytes_list.value[0]
+
+
+def _color_pictures(job: dict[str, Any], model: Path, folder: Path) -> list[dict[str, str]]:
+    """Write the photographs of the grid gray, coloured and true. Returns the files of each row, below the entry."""
+    shutil.rmtree(folder, ignore_errors=True)
+    colorizer = SavedColorizer(str(model))
+    rows = []
+    for row, photo in enumerate(_grid_photos(job)):
+        files = {}
+        for name, picture in zip(("gray", "colored", "true"), colored_row(colorizer, photo, job["size"]), strict=True):
+            files[name] = f"{PICTURES_NAME}/{row}_{name}.png"
+            png = io.BytesIO()
+            Image.fromarray(picture).save(png, "PNG")
+            write_whole(folder.parent / files[name], png.getvalue())
+        rows.append(files)
+    return rows
+
+
+def _grid_photos(job: dict[str, Any]) -> list[NDArray]:
+    """Choose by a hash of the content: the same photographs for every entry, in whatever order they come."""
+    draws = ((hashlib.sha256(b"%d" % _GRID_SEED + encoded).digest(), encoded) for _, encoded in _photographs(job))
+    readable = ((draw, rgb) for draw, encoded in draws if (rgb := _decoded(encoded)) is not None)
+    return [rgb for _, rgb in heapq.nsmallest(job["rows"], readable, key=lambda drawn: drawn[0])]
+
+
+def _decoded(encoded: bytes) -> NDArray | None:
+    try:
+        return decode_photo(encoded).rgb
+    except PhotoError:
+        return None

@@ -1,0 +1,78 @@
+"""`tintype train`: training alone, without TFX around it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tintype.startup_noise import import_tensorflow_quietly
+
+
+def train(
+    data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
+    config: Annotated[str, typer.Option(help="A recipe's name or a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Gets examples, run and model, the SavedModel.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the config, as train.steps=500. May be repeated.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes for reading photographs; 0: all cores.")] = 1,
+) -> None:
+    """Train a recipe on photographs, without the pipeline around it: nothing is judged and nothing is pushed.
+
+    Photographs that were taken in before are not read again; a training that was stopped goes on when the same command
+    is given again. OUT/model appears when it is whole. Example:
+
+        tintype train --config sn_unet_lab_128 --data photographs/ --out build/trained --set train.max_minutes=30
+    """
+    from rich.console import Console
+
+    from pipeline.config import load_config
+
+    run_config = load_config(config, settings or [])
+    import_tensorflow_quietly()
+    from pipeline.plain_training import train_plainly
+
+    trained = train_plainly(run_config, data=data, out=out, workers=workers)
+    Console().print(_table(trained, data))
+    Console(stderr=True).print(
+        f"\nlosses and pictures:  tintype's own in {out / 'run'}/curves.png and {out / 'run'}/pictures/\n"
+        f"in TensorBoard:       tensorboard --logdir {out / 'run'}\n"
+        f"measure it:           tintype evaluate --model {out / 'model'} --data PHOTOGRAPHS\n"
+        f"serve it:             mkdir -p {out / 'serving'} && ln -sfn ../model {out / 'serving'}/1 && \\\n"
+        f"                      tintype serve --model_base_path={out / 'serving'} --port=8500",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _table(trained, data: str):
+    from rich.table import Table
+
+    photographs, training = trained.photographs, trained.training
+    table = Table(title="what happened", show_header=False, title_justify="left", min_width=60)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    splits = ", ".join(f"{count} {split}" for split, count in photographs.splits.items())
+    table.add_row("photographs", f"{photographs.read} read from {data}, {photographs.kept} kept: {splits}")
+    if photographs.left_out:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in photographs.left_out.items())
+        table.add_row("left out", f"{left_out}\nnamed in {trained.examples_folder / 'report.jsonl'}")
+    table.add_row(
+        "training",
+        f"{training.recipe}: {training.steps} steps in {training.seconds / 60:.1f} min, "
+        f"{training.images_per_second:.0f} images/s, {training.strategy}"
+        + ("" if training.stopped == "finished" else f", stopped: {training.stopped}"),
+    )
+    table.add_row(
+        "parameters",
+        f"generator {training.generator_parameters:,}, discriminator {training.discriminator_parameters:,}",
+    )
+    if training.history:
+        last = training.history[-1]
+        table.add_row(
+            "held out",
+            f"PSNR {last['psnr_gain_db']:+.2f} dB over gray, ab error {last['ab_mae_ratio']:.0%} of gray's",
+        )
+    table.add_row("SavedModel", str(trained.model_folder))
+    return table

@@ -1,6 +1,9 @@
 """The real pipeline under LocalDagRunner, on a few scenes: what it pushes, what stops it, what it reuses."""
 
 import logging
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -128,3 +131,21 @@ def test_the_table_tells_the_whole_run(first):
     text = console.export_text()
     for expected in ("48 read, 48 kept", "60 steps", "PSNR", "left gray", "blessed", first.pushed):
         assert expected in text
+
+
+def test_a_run_killed_while_it_trains_goes_on_from_its_checkpoint(photographs, tmp_path):
+    settings = (*SMALL, "train.steps=240", "train.checkpoint_every=20")
+    command = [sys.executable, "-m", "tintype.cli", "run", "--config", "demo", "--data", str(photographs)]
+    command += ["--out", str(tmp_path), *(f"--set={setting}" for setting in settings)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("checkpoints/*/step_*[0-9]")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    report = run(photographs, tmp_path, "train.steps=240", "train.checkpoint_every=20")
+    assert report.training["resumed_at"] >= 20
+    assert report.training["steps"] == 240
+    assert report.pushed
+    assert not (tmp_path / "checkpoints").exists()

@@ -18,7 +18,6 @@ from components.trainer.gan import ColorGan
 from components.trainer.training import TrainingStoppedError, train
 from pipeline.config import load_config
 from serving.client.errors import TintypeError
-from tests.scene_examples import write_scene_examples
 
 ROOT = Path(__file__).parents[3]
 STEPS = 24
@@ -132,20 +131,12 @@ def test_what_was_half_written_is_no_checkpoint(gan, saved):
     assert checkpoints.restore(gan).seconds == 30.0
 
 
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("examples")
-    write_scene_examples(folder, split="train", count=10, first_seed=0)
-    write_scene_examples(folder, split="eval", count=4, first_seed=100)
-    return folder
-
-
 def run(examples, out, *settings):
     """Train below `out`; returns the summary and the exported model's fingerprint."""
     summary = train(
         config(*settings),
-        example_files(str(examples), "train"),
-        example_files(str(examples), "eval"),
+        example_files(examples, "train"),
+        example_files(examples, "eval"),
         model_folder=str(out / "model"),
         run_folder=str(out / "run"),
         checkpoint_folder=str(out / "checkpoints"),
@@ -195,7 +186,7 @@ print(summary.resumed_at, fingerprint.decode())
 """
     out = tmp_path / "killed"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", script, str(examples), str(out)]
+    command = [sys.executable, "-c", script, examples, str(out)]
     moments = random.Random(0)
 
     def newest() -> int:

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.scene_examples import write_scene_examples
-
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
@@ -70,17 +68,9 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 """
 
 
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("examples")
-    write_scene_examples(folder, split="train", count=10, first_seed=0)
-    write_scene_examples(folder, split="eval", count=4, first_seed=100)
-    return folder
-
-
 def start(examples, out, *settings, before="", **environment):
     return subprocess.Popen(
-        [sys.executable, "-c", PREAMBLE + before + TRAIN, str(examples), str(out), *settings],
+        [sys.executable, "-c", PREAMBLE + before + TRAIN, examples, str(out), *settings],
         env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", **environment},
         cwd=out.parent,
         stdout=subprocess.PIPE,

@@ -11,17 +11,8 @@ import tensorflow as tf
 from components.trainer.decoded_photos import example_files
 from components.trainer.training import TrainingDivergedError, train
 from pipeline.config import load_config
-from tests.scene_examples import write_scene_examples
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("examples")
-    write_scene_examples(folder, split="train", count=24, first_seed=0)
-    write_scene_examples(folder, split="eval", count=8, first_seed=100)
-    return str(folder)
 
 
 def run(examples, out, *settings):

@@ -1,6 +1,6 @@
 """Measures the client: colour work of a 12-megapixel photograph, edge-aware upsampling, first colour of a cold start.
 
-    python benchmarks/client.py [--picture docs/images/upsampling.jpg] [--server HOST:PORT]
+    python -m benchmarks.client [--picture docs/images/upsampling.jpg] [--server HOST:PORT]
 
 Every ratio is of one run, its repetitions taken in turn. Colour work is measured on one core (the process is pinned to
 it, and OpenCV and BLAS get one thread) in processor time, which others on the machine disturb less. With --server (one
@@ -248,7 +248,7 @@ def _work_of_one(name: str) -> None:
 
 
 def _peak_megabytes(name: str) -> tuple[float, float]:
-    command = [sys.executable, __file__, "--only-once", name]
+    command = [sys.executable, "-m", "benchmarks.client", "--only-once", name]
     peak, before = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
     return float(peak), float(before)
 

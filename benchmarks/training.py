@@ -1,6 +1,6 @@
 """Images per second of a whole training beside the bare step, in one run.
 
-    python benchmarks/training.py --config sn_unet_lab_128 --data photographs.zip --steps 600 --set train.batch_size=16
+    python -m benchmarks.training --config sn_unet_lab_128 --data photographs.zip --steps 600 --set train.batch_size=16
 
 (a) the bare train step on one resident batch, before and after (b), which is `tintype train` with all that it does:
 reading, augmentation, readings, measuring, pictures, TensorBoard's events and checkpoints. (c) is the input pipeline

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from tintype.commands import colorize, demo, evaluate, run, serve
+from tintype.commands import colorize, compare, demo, evaluate, rollout, run, serve, train
 
 app = typer.Typer(
     name="tintype",
@@ -17,17 +17,27 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
+app.command("train")(train.train)
+app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
-app.command("serve")(serve.serve)
+app.command("serve", cls=serve.ModelServerCommand)(serve.serve)
 app.command("colorize")(colorize.colorize)
+app.add_typer(rollout.app, name="rollout")
 
 
 # Which extra brings what a command may miss after a plain install.
 _EXTRA_OF_MODULE = {
     "tensorflow": "server",
     "tensorflow_serving": "server",
+    "grpc_health": "server",
+    "h11": "server",
+    "orjson": "server",
+    "prometheus_client": "server",
+    "starlette": "server",
+    "uvicorn": "server",
     "tfx": "pipeline",
     "apache_beam": "pipeline",
+    "jinja2": "pipeline",
     "matplotlib": "pipeline",
     "pydantic": "pipeline",
     "skimage": "pipeline",

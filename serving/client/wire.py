@@ -7,10 +7,12 @@ of their own, so that TensorFlow may register its full versions in the same proc
 here pass through as unknown fields.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any as AnyType
 
 import numpy as np
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 
@@ -193,13 +195,16 @@ def _declare_field(
         field.oneof_index = 0
 
 
+_TENSORFLOW_FILE, _SERVING_FILE = "tintype/tensorflow.proto", "tintype/tensorflow_serving.proto"
+
+
 def _declare() -> descriptor_pool.DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
     for well_known in (any_pb2, wrappers_pb2):
         pool.AddSerializedFile(well_known.DESCRIPTOR.serialized_pb)
-    tensorflow = _file("tensorflow", "tintype/tensorflow.proto", _TENSORFLOW, [])
+    tensorflow = _file("tensorflow", _TENSORFLOW_FILE, _TENSORFLOW, [])
     needed = [tensorflow.name, any_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name]
-    serving = _file("tensorflow.serving", "tintype/tensorflow_serving.proto", _TENSORFLOW_SERVING, needed)
+    serving = _file("tensorflow.serving", _SERVING_FILE, _TENSORFLOW_SERVING, needed)
     for file in (tensorflow, serving):
         pool.AddSerializedFile(file.SerializeToString())
     return pool
@@ -211,6 +216,20 @@ _POOL = _declare()
 def _message_class(full_name: str) -> AnyType:
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(full_name))
 
+
+def _classes(descriptors: Iterable[Descriptor]) -> Iterator[AnyType]:
+    for descriptor in descriptors:
+        yield message_factory.GetMessageClass(descriptor)
+        yield from _classes(descriptor.nested_types)
+
+
+# protobuf makes the class of a message when it is first needed, and drops it when nobody holds it, also while a message
+# that contains one is in use. Held here, all of them live as long as this module.
+_HELD = [
+    message_class
+    for file in (_TENSORFLOW_FILE, _SERVING_FILE, any_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name)
+    for message_class in _classes(_POOL.FindFileByName(file).message_types_by_name.values())
+]
 
 TensorShapeProto = _message_class("tensorflow.TensorShapeProto")
 TensorProto = _message_class("tensorflow.TensorProto")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
+
 if TYPE_CHECKING:
     from serving.client.colorizer import Colorizer
 
@@ -40,7 +42,7 @@ class _Task:
 
 _PIPE = Path("-")
 
-_COLOUR, _CONNECTION, _VERSION = "Colour", "Connection", "Which version of the model"
+_COLOUR, _VERSION = "Colour", "Which version of the model"
 
 
 def colorize(
@@ -103,36 +105,19 @@ def colorize(
             metavar="HOST:PORT",
             envvar="TINTYPE_SERVER",
             help="The server's gRPC port; dns:///HOST:PORT takes all servers of that name in turn.",
-            rich_help_panel=_CONNECTION,
+            rich_help_panel=CONNECTION,
         ),
     ] = "localhost:8500",
     timeout: Annotated[
-        float, typer.Option(min=0.001, help="Seconds to wait for one answer.", rich_help_panel=_CONNECTION)
+        float, typer.Option(min=0.001, help="Seconds to wait for one answer.", rich_help_panel=CONNECTION)
     ] = 30.0,
-    tls: Annotated[
-        bool, typer.Option("--tls", help="Encrypt; the options below do so, too.", rich_help_panel=_CONNECTION)
-    ] = False,
-    ca_cert: Annotated[
-        Path | None,
-        typer.Option(metavar="PEM", help="Authority of the server's certificate.", rich_help_panel=_CONNECTION),
-    ] = None,
-    client_cert: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Certificate to show.", rich_help_panel=_CONNECTION)
-    ] = None,
-    client_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Its private key.", rich_help_panel=_CONNECTION)
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TINTYPE_TOKEN",
-            show_envvar=True,
-            help="Bearer token; best given by the environment.",
-            rich_help_panel=_CONNECTION,
-        ),
-    ] = None,
+    tls: WithTls = False,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+    token: Token = None,
     compression: Annotated[
-        Compression, typer.Option(help="Of what is sent, for a slow network.", rich_help_panel=_CONNECTION)
+        Compression, typer.Option(help="Of what is sent, for a slow network.", rich_help_panel=CONNECTION)
     ] = Compression.NONE,
 ) -> None:
     """Colour photographs: JPEG, PNG, WebP, TIFF or BMP, at their full size.

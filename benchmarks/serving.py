@@ -1,0 +1,270 @@
+"""Measures the embedded server against the bare model and against FastAPI with tensors as JSON.
+
+    python -m benchmarks.serving [--seconds 5] [--repetitions 3] [--model SAVED_MODEL]
+
+Every request is one square of 128x128 lightness for the network of sn_unet_lab_128 (untrained: the time is the same).
+Three ways to get its colour:
+
+    bare      the SavedModel's function in a loop, in a process of its own: what the machine can do
+    grpc      `tintype serve`, asked by 1, 4 and 16 clients at once, each with a connection of its own
+    batching  the same with --enable_batching
+    fastapi   the model in FastAPI, tensors as JSON, as it is usually done
+
+Every repetition measures all of them in turn, the bare function before each group, so that whatever else the machine
+does hurts all alike; ratios are of neighbours, and the median over the repetitions is printed. The clients run in this
+process and cost processor time, too, on the same cores.
+"""
+
+import argparse
+import http.client
+import json
+import math
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+
+from benchmarks.server_process import SIZE, ModelServer, Process, lightness, predict_request, write_model
+from serving.client import wire
+
+CLIENTS = (1, 4, 16)
+# A batch waits for nobody: while one runs, the next fills up.
+BATCHING = """
+max_batch_size { value: 8 }
+batch_timeout_micros { value: 0 }
+num_batch_threads { value: 1 }
+max_enqueued_batches { value: 100 }
+allowed_batch_sizes: [1, 2, 4, 8]
+"""
+# What is to be reached, as a share of the bare function's throughput.
+TARGETS = {("grpc", 1): 0.92, ("grpc", 16): 1.15, ("batching", 16): 2.0}
+LARGEST_P99_OVER_P50 = 2.0  # at 4 clients
+WARM_UP_SECONDS = 0.5
+_MODULE = "benchmarks.serving"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one way reached in one repetition.
+
+    Attributes:
+        rate: answers a second.
+        latencies: seconds of every answer.
+        processor_seconds: of the server, for one answer.
+    """
+
+    rate: float
+    latencies: list[float]
+    processor_seconds: float
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for one way in one repetition")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--model", type=Path, help="a SavedModel for 128 pixels; made anew if none is given")
+    parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part:  # a process of its own
+        PARTS[arguments.part](arguments.model)
+        return
+    with tempfile.TemporaryDirectory(prefix="tintype-benchmark-") as folder:
+        base_path = Path(folder) / "base"
+        base_path.mkdir()
+        if arguments.model is None:
+            model = Path(folder) / "model"
+            subprocess.run([sys.executable, "-m", _MODULE, "--part", "write", "--model", str(model)], check=True)
+        else:
+            model = arguments.model.resolve()
+        (base_path / "1").symlink_to(model)
+        batching_file = Path(folder) / "batching.config"
+        batching_file.write_text(BATCHING)
+        flags = f"--model_base_path={base_path}"
+        with (
+            Process("-m", _MODULE, "--part", "bare", "--model", str(model), ready="ready") as bare,
+            ModelServer(flags) as plain,
+            ModelServer(flags, "--enable_batching", f"--batching_parameters_file={batching_file}") as batched,
+            Process("-m", _MODULE, "--part", "fastapi", "--model", str(model), ready=r"ready on port (\d+)") as fastapi,
+        ):
+            measure(bare, plain, batched, fastapi, arguments.seconds, arguments.repetitions)
+
+
+def measure(
+    bare: Process, plain: ModelServer, batched: ModelServer, fastapi: Process, seconds: float, repetitions: int
+) -> None:
+    """Measure all ways in turn, and print the table."""
+    groups: dict[str, tuple[Process, Callable[[], Callable[[], None]]]] = {
+        "grpc": (plain, lambda: _grpc_client(plain.address)),
+        "batching": (batched, lambda: _grpc_client(batched.address)),
+        "fastapi": (fastapi, lambda: _json_client(int(fastapi.ready[1]))),
+    }
+    cells: dict[tuple[str, int], list[Cell]] = defaultdict(list)
+    ratios: dict[tuple[str, int], list[float]] = defaultdict(list)
+    memory = {name: [] for name in groups}
+    for _ in range(repetitions):
+        for name, (server, new_client) in groups.items():
+            base = _measure_bare(bare, seconds)
+            cells["bare", 1].append(base)
+            for clients in CLIENTS:
+                cell = _measure_clients(server, new_client, clients, seconds)
+                cells[name, clients].append(cell)
+                ratios[name, clients].append(cell.rate / base.rate)
+                print(f"{name}, {clients} clients: {cell.rate:.1f}/s, bare {base.rate:.1f}/s", file=sys.stderr)
+            memory[name].append(server.resident_megabytes())
+
+    print(f"one square of {SIZE} pixels a request; {repetitions} x {seconds:g} s each, in turn; medians")
+    print(f"{'':10}{'clients':>8}{'requests/s':>12}{'of bare':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms/request':>16}")
+    for (name, clients), measured in cells.items():
+        latencies = [1000 * latency for cell in measured for latency in cell.latencies] or [math.nan]
+        ratio = statistics.median(ratios[name, clients]) if name != "bare" else 1.0
+        print(
+            f"{name:10}{clients:8}{statistics.median(cell.rate for cell in measured):12.1f}{ratio:9.2f}"
+            f"{np.percentile(latencies, 50):9.1f}{np.percentile(latencies, 99):9.1f}"
+            f"{1000 * statistics.median(cell.processor_seconds for cell in measured):16.1f}"
+        )
+    for (name, clients), target in TARGETS.items():
+        reached = statistics.median(ratios[name, clients])
+        print(
+            f"{name}, {clients} clients: {reached:.2f} of bare; "
+            f"target at least {target:.2f}: {_said(reached >= target)}"
+        )
+    latencies = [latency for cell in cells["grpc", 4] for latency in cell.latencies] or [math.nan]
+    p50, p99 = np.percentile(latencies, [50, 99])
+    print(
+        f"grpc, 4 clients: p99 is {p99 / p50:.2f} of p50; target at most {LARGEST_P99_OVER_P50:g}: "
+        f"{_said(p99 <= LARGEST_P99_OVER_P50 * p50)}"
+    )
+    for name, megabytes in memory.items():
+        print(f"{name}: {megabytes[0]:.0f} MB after the first repetition, {megabytes[-1]:.0f} MB after the last")
+
+
+def _said(reached: bool) -> str:
+    return "reached" if reached else "missed"
+
+
+def _measure_bare(bare: Process, seconds: float) -> Cell:
+    return Cell(**json.loads(bare.ask(str(seconds))))
+
+
+def _measure_clients(
+    server: Process, new_client: Callable[[], Callable[[], None]], clients: int, seconds: float
+) -> Cell:
+    """Let so many clients ask at once, each one after its answer again, and count what is answered after a warm-up."""
+    latencies: list[list[float]] = [[] for _ in range(clients)]
+    failures: list[Exception] = []
+    start = time.perf_counter() + WARM_UP_SECONDS
+    end = start + seconds
+
+    def ask(own: list[float]) -> None:
+        try:
+            request = new_client()
+            while (asked := time.perf_counter()) < end:
+                request()
+                answered = time.perf_counter()
+                if start < answered < end:
+                    own.append(answered - asked)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask, args=(own,)) for own in latencies]
+    for thread in threads:
+        thread.start()
+    time.sleep(max(0.0, start - time.perf_counter()))
+    before = server.processor_seconds()
+    time.sleep(max(0.0, end - time.perf_counter()))
+    used = server.processor_seconds() - before
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    together = [latency for own in latencies for latency in own]
+    return Cell(len(together) / seconds, together, used / len(together) if together else math.nan)
+
+
+def _grpc_client(address: str) -> Callable[[], None]:
+    # Channels of one process would share a connection.
+    channel = grpc.insecure_channel(
+        address, options=[("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    )
+    call = channel.unary_unary(wire.PREDICT, response_deserializer=wire.PredictResponse.FromString)
+    request = predict_request()
+
+    def ask() -> None:
+        answer = wire.array_from_tensor(call(request, timeout=60).outputs["ab"])
+        assert answer.shape == (1, SIZE, SIZE, 2)
+
+    return ask
+
+
+def _json_client(port: int) -> Callable[[], None]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    body = json.dumps({"L": lightness().tolist()})
+
+    def ask() -> None:
+        connection.request("POST", "/predict", body, {"content-type": "application/json"})
+        answer = np.array(json.loads(connection.getresponse().read())["ab"], np.float32)
+        assert answer.shape == (1, SIZE, SIZE, 2)
+
+    return ask
+
+
+def _bare(model: Path) -> None:
+    """Answer every line, a number of seconds, with what the function reached in them."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(model))
+    function = loaded.signatures["serving_default"]
+    square = tf.constant(lightness())
+    function(L=square)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        start, used = time.perf_counter(), time.process_time()
+        end = start + float(line)
+        latencies = []
+        while (asked := time.perf_counter()) < end:
+            function(L=square)["ab"].numpy()
+            latencies.append(time.perf_counter() - asked)
+        took, used = time.perf_counter() - start, time.process_time() - used
+        cell = Cell(len(latencies) / took, latencies, used / len(latencies))
+        print(json.dumps(vars(cell)), flush=True)
+
+
+def _fastapi(model: Path) -> None:
+    """Serve the model as the tutorials do: tensors as nested lists in JSON, a plain function for a route."""
+    import fastapi
+    import pydantic
+    import tensorflow as tf
+    import uvicorn
+
+    loaded = tf.saved_model.load(str(model))
+    function = loaded.signatures["serving_default"]
+    function(L=tf.constant(lightness()))
+    app = fastapi.FastAPI()
+
+    class Request(pydantic.BaseModel):
+        L: list[list[list[list[float]]]]
+
+    @app.post("/predict")
+    def predict(request: Request) -> dict:
+        return {"ab": function(L=tf.constant(request.L, tf.float32))["ab"].numpy().tolist()}
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(f"ready on port {listener.getsockname()[1]}", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+
+
+PARTS: dict[str, Callable[[Path], None]] = {"write": write_model, "bare": _bare, "fastapi": _fastapi}
+
+if __name__ == "__main__":
+    main()

@@ -317,6 +317,7 @@ def photographs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, tmp_path):
     (entry,) = resolve_entries(["demo"], None, TINY, STEPS)
     taken_in = take_in(str(photographs), tmp_path / "examples", entry.config.data)

@@ -19,6 +19,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_without_the_pipeline(tmp_path, capsys):
     write_collection(tmp_path / "photographs", 24, side=40)
     out = tmp_path / "out"

@@ -99,10 +99,10 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
         for axes in (by_time, by_photos):
             axes.axhline(0, color="gray", linewidth=1)
 
-        panels = below.subplots(down, across, squeeze=False).flat
+        panels = list(below.subplots(down, across, squeeze=False).flat)
         for entry, axes in zip(entries, panels, strict=False):
             _draw_losses(axes, entry)
-        for axes in list(panels)[len(entries) :]:
+        for axes in panels[len(entries) :]:
             axes.set_axis_off()
         for axes in figure.axes:
             axes.grid(alpha=0.25)
@@ -122,7 +122,7 @@ def _draw_losses(axes, entry: Mapping[str, Any]) -> None:
         if all(value is not None for value in values) and any(value > 0 for value in values):
             axes.plot(steps, values, label=name, marker="." if len(values) < 40 else None)
     axes.set_yscale("log")
-    axes.set_title(entry["label"], fontsize=9)
+    axes.set_title(textwrap.fill(entry["label"], 40), fontsize=9)
     axes.set_xlabel("step", fontsize=8)
     axes.tick_params(labelsize=8)
     if axes.lines:

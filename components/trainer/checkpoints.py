@@ -70,6 +70,9 @@ class Checkpoints:
         self._folder = Path(folder)
         self._config = config.model_dump(mode="json")
         self._data_fingerprint = data_fingerprint
+        ends_matter = config.train.schedule.decay != "constant" or config.train.loss.adversarial_start > 0
+        # The rates of every step follow from the last one: another end is another run.
+        self._may_differ = _MAY_DIFFER - {"train.steps"} if ends_matter else _MAY_DIFFER
 
     def save(self, gan: ColorGan, progress: Progress) -> None:
         """Write a checkpoint of the current step and drop all but the last KEPT.
@@ -133,7 +136,7 @@ class Checkpoints:
         differences = [
             f"{name} was {before!r}, is {now!r}"
             for name, before, now in _differences(state["config"], self._config)
-            if name not in _MAY_DIFFER
+            if name not in self._may_differ
         ]
         if state["data_fingerprint"] != self._data_fingerprint:
             differences.append("the photographs are others")

@@ -117,6 +117,59 @@ class ValidUNetConfig(_Section):
         return False
 
 
+class ResidualUNetConfig(_Section):
+    """A U-Net with residual blocks, whose colour is made at a fraction of the side and enlarged bilinearly.
+
+    Every level down is a convolution 4x4 of stride 2 and its residual blocks; every level up a transposed convolution
+    4x4, the skip, and a convolution 3x3. All are batch normalised. Levels up that are missing make the fraction: eyes
+    see less detail in colour than in lightness, and the widest layers are the dearest.
+    """
+
+    kind: Literal["residual_unet"] = "residual_unet"
+    down_filters: tuple[Filters, ...] = Field(min_length=2)
+    residual_blocks: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="after each level down")
+    up_filters: tuple[Filters, ...] = Field(min_length=1)
+    dropout: Share = 0.0
+    dropout_levels: int = Field(default=0, ge=0, description="the first levels up that drop out")
+    dropout_at_inference: bool = Field(default=False, description="served with the dropout of a fixed seed")
+
+    @model_validator(mode="after")
+    def _levels_match(self):
+        if len(self.residual_blocks) != len(self.down_filters):
+            raise ValueError(
+                f"residual_blocks must have as many levels as down_filters ({len(self.down_filters)}), "
+                f"got {len(self.residual_blocks)}"
+            )
+        if len(self.up_filters) >= len(self.down_filters):
+            raise ValueError(
+                f"up_filters must have fewer levels than down_filters ({len(self.down_filters)}), "
+                f"got {len(self.up_filters)}"
+            )
+        if self.dropout_levels > len(self.up_filters):
+            raise ValueError(f"dropout_levels must be at most {len(self.up_filters)}, got {self.dropout_levels}")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """The number that an image's sides must be a multiple of."""
+        return 2 ** len(self.down_filters)
+
+    @property
+    def color_stride(self) -> int:
+        """How many times smaller than the photo's the sides are at which the colour is made."""
+        return 2 ** (len(self.down_filters) - len(self.up_filters))
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side that an image may have."""
+        return self.stride
+
+    @property
+    def varies(self) -> bool:
+        """Whether dropout can give several colourings of one photo."""
+        return self.dropout > 0 and self.dropout_levels > 0
+
+
 class Vgg16Config(_Section):
     """VGG-16 without its top on the gray photo, and a decoder of convolutions and twofold upsampling."""
 
@@ -152,7 +205,7 @@ class Vgg16Config(_Section):
         return False
 
 
-GeneratorConfig = UNetConfig | ValidUNetConfig | Vgg16Config
+GeneratorConfig = UNetConfig | ResidualUNetConfig | ValidUNetConfig | Vgg16Config
 
 
 class PatchDiscriminatorConfig(_Section):
@@ -162,6 +215,7 @@ class PatchDiscriminatorConfig(_Section):
     down_filters: tuple[Filters, ...] = Field(min_length=1)
     flat_filters: tuple[Filters, ...] = ()
     use_bias: bool = Field(default=False, description="of every level; the logits always have one")
+    batch_norm: bool = Field(default=True, description="in every level but the first")
     spectral_norm_iterations: int = Field(default=0, ge=0)
 
     @property
@@ -209,8 +263,14 @@ class LossConfig(_Section):
 
     adversarial: Literal["non_saturating", "least_squares", "hinge"] = "non_saturating"
     adversarial_weight: float = Field(default=1.0, ge=0, description="0 trains the generator alone")
+    adversarial_start: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the run in which the generator learns from reconstruction alone"
+    )
     discriminator_weight: float = Field(default=0.5, gt=0, description="0.5 averages real and generated photos")
-    reconstruction: Literal["l1", "l2", "cosine"] = "l1"
+    reconstruction: Literal["l1", "l2", "huber", "cosine"] = "l1"
+    huber_delta: float = Field(
+        default=15.0, gt=0, description="where huber turns from squared to absolute: CIE units of a*b*, or 8-bit steps"
+    )
     reconstruction_weight: float = Field(default=100.0, ge=0)
     color_repulsion_weight: float = Field(
         default=0.0, ge=0, description="against the same colours for every photo of a batch"
@@ -223,6 +283,8 @@ class LossConfig(_Section):
     def _something_is_minimised(self):
         if not self.adversarial_weight and not self.reconstruction_weight:
             raise ValueError("adversarial_weight and reconstruction_weight must not both be 0")
+        if self.adversarial_start and not self.reconstruction_weight:
+            raise ValueError("adversarial_start must be 0 without a reconstruction_weight: nothing would be learned")
         if self.label_smoothing and self.adversarial == "hinge":
             raise ValueError("label_smoothing must be 0 for the hinge loss, which has no targets")
         return self
@@ -234,6 +296,15 @@ class PlateauConfig(_Section):
     patience: int = Field(default=3, ge=1, description="measurements without a better one")
     factor: float = Field(default=0.1, gt=0, lt=1, description="what the rates are multiplied by")
     min_improvement: float = Field(default=0.01, ge=0, lt=1, description="share of the loss that counts as better")
+
+
+class ScheduleConfig(_Section):
+    """How both learning rates go over the run, which ends with train.steps or train.max_minutes."""
+
+    warm_up_steps: int = Field(default=0, ge=0, description="in which the rates rise from nothing")
+    decay: Literal["constant", "cosine"] = Field(
+        default="constant", description="cosine: half a wave down to nothing at the end of the run"
+    )
 
 
 class AdamConfig(_Section):
@@ -252,6 +323,7 @@ class TrainConfig(_Section):
     max_minutes: float | None = Field(default=None, gt=0, description="stop after this time even if steps are left")
     batch_size: int = Field(default=32, ge=1, description="over all replicas together")
     optimizer: AdamConfig = AdamConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")
     loss: LossConfig = LossConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -263,10 +335,11 @@ class TrainConfig(_Section):
     cache_memory_share: Share = Field(
         default=0.25, description="decoded photos stay in memory up to this share of it, else on disk"
     )
-    precision: Literal["float32", "mixed_bfloat16"] = Field(
-        default="float32", description="mixed_bfloat16 computes in 16 bits and keeps the weights in 32; for GPUs"
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
+        default="auto",
+        description="mixed_bfloat16 computes in 16 bits and keeps the weights in 32; auto does so where it is fast",
     )
-    xla: bool = Field(default=False, description="compile the step with XLA; slower on CPUs, worth a try on GPUs")
+    xla: bool = Field(default=False, description="compile the step with XLA; halves the speed of a CPU, for GPUs")
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker_mirrored"] = "auto"
     log_every: int = Field(default=20, ge=1, description="steps between two readings of the losses")
     picture_every: int = Field(default=500, ge=1, description="steps between two measurements and picture grids")
@@ -286,6 +359,13 @@ class NetworkConfig(_Section):
     )
     initializer_stddev: float | None = Field(
         default=0.02, gt=0, description="kernels start from N(0, this); null for Keras' own (Glorot uniform)"
+    )
+
+    saturation: float = Field(
+        default=1.0,
+        gt=0,
+        le=2,
+        description="factor on the predicted a*b* when photographs are coloured, not in training",
     )
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """The conditional GAN: two networks, two optimisers, one step of training, and the moving average that is kept."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import keras
@@ -10,6 +11,7 @@ from components.trainer import color, losses
 from components.trainer.config import TrainerConfig, Vgg16Config
 from components.trainer.network_range import NetworkRange
 from components.trainer.networks import build_discriminator, build_generator, load_pretrained
+from components.trainer.precision import choose_precision
 from components.trainer.variation import color_photos
 
 
@@ -20,6 +22,9 @@ class ColorGan:
         generator, discriminator: the networks that are trained; the discriminator is None in a recipe without one.
         averaged: a generator whose weights are the moving average of the trained one's. It is what is measured and
             exported, because the raw generator swings from step to step while the two networks compete.
+        step, last_step: steps taken, and the one that the run is expected to end with, by which the rates decay.
+        precision: Keras' dtype policy of the two trained networks.
+        rate_factor: what a plateau has left of both learning rates.
     """
 
     def __init__(self, config: TrainerConfig):
@@ -27,7 +32,8 @@ class ColorGan:
         self.strategy = tf.distribute.get_strategy()
         momentum = config.train.batch_norm_momentum
         self.range = NetworkRange(config.network)
-        keras.config.set_dtype_policy(config.train.precision)
+        self.precision, _ = choose_precision(config.train.precision)
+        keras.config.set_dtype_policy(self.precision)
         try:
             self.generator = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
             self.discriminator = build_discriminator(
@@ -43,6 +49,8 @@ class ColorGan:
         compiles = config.train.xla
         self._step_on_replica = tf.function(self._replica_step, jit_compile=True) if compiles else self._replica_step
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.last_step = tf.Variable(float(config.train.steps), trainable=False, name="last_step")
+        self.rate_factor = tf.Variable(1.0, trainable=False, name="rate_factor")
         adam = config.train.optimizer
         self.generator_optimizer = keras.optimizers.Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2)
         self.generator_optimizer.build(self.generator.trainable_variables)
@@ -51,16 +59,28 @@ class ColorGan:
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     @tf.function
-    def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Take `count` steps without returning to Python; the mean of each reading of `replica_step` over them."""
-        readings = self._distributed_step(next(batches))
+    def train_steps(
+        self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True
+    ) -> dict[str, tf.Tensor]:
+        """Take `count` steps without returning to Python; the mean of each reading of `replica_step` over them.
+
+        Args:
+            batches: an iterator of the strategy's batches.
+            count: int32, at least 1.
+            adversarial: False trains the generator alone, whatever the recipe's adversarial weight.
+        """
+        adversarial = adversarial and self.config.train.loss.adversarial_weight > 0
+        readings = self._distributed_step(next(batches), adversarial)
         for _ in tf.range(count - 1):
-            new = self._distributed_step(next(batches))
+            new = self._distributed_step(next(batches), adversarial)
             readings = {name: readings[name] + new[name] for name in readings}
         return {name: total / tf.cast(count, tf.float32) for name, total in readings.items()}
 
-    def _distributed_step(self, batch) -> dict[str, tf.Tensor]:
-        per_replica = self.strategy.run(self._step_on_replica, args=(batch,))
+    def _distributed_step(self, batch, adversarial: bool) -> dict[str, tf.Tensor]:
+        adam, share = self.config.train.optimizer, self._share_of_rates()
+        self.generator_optimizer.learning_rate.assign(share * adam.generator_learning_rate)
+        self.discriminator_optimizer.learning_rate.assign(share * adam.discriminator_learning_rate)
+        per_replica = self.strategy.run(self._step_on_replica, args=(batch, adversarial))
         readings = {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in per_replica.items()
@@ -68,7 +88,17 @@ class ColorGan:
         self._average_weights()
         return readings
 
-    def _replica_step(self, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _share_of_rates(self) -> tf.Tensor:
+        """What the schedule and the plateaus leave of both learning rates in this step."""
+        schedule, taken = self.config.train.schedule, tf.cast(self.step, tf.float32)
+        share = self.rate_factor.read_value()
+        if schedule.warm_up_steps:
+            share *= tf.minimum(1.0, (taken + 1.0) / schedule.warm_up_steps)
+        if schedule.decay == "cosine":
+            share *= (1.0 + tf.cos(math.pi * tf.minimum(1.0, taken / self.last_step))) / 2.0
+        return share
+
+    def _replica_step(self, rgb: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the batch, uint8 [n, S, S, 3].
 
         The generator runs once: both losses are read from the same output, and the discriminator sees real and
@@ -77,18 +107,20 @@ class ColorGan:
         loss = self.config.train.loss
         gray, real = self.range.split(tf.cast(rgb, tf.float32) / 255.0)
         global_batch = tf.cast(self.config.train.batch_size, tf.float32)
-        adversarial = discriminator = repulsion = real_score = fake_score = tf.constant(0.0)
+        adversary = discriminator = repulsion = real_score = fake_score = discriminator_norm = tf.constant(0.0)
 
         def mean(per_photo: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_photo) / global_batch
 
         with tf.GradientTape(persistent=True) as tape:
             fake = tf.cast(self.generator(gray, training=True), tf.float32)
-            reconstruction = mean(losses.reconstruction_loss(loss.reconstruction, real, fake))
-            if loss.adversarial_weight > 0:
+            reconstruction = mean(
+                losses.reconstruction_loss(loss.reconstruction, real, fake, self.range.from_steps(loss.huber_delta))
+            )
+            if adversarial:
                 real_logits = tf.cast(self.discriminator([gray, real], training=True), tf.float32)
                 fake_logits = tf.cast(self.discriminator([gray, fake], training=True), tf.float32)
-                adversarial = mean(losses.adversarial_loss(loss.adversarial, fake_logits))
+                adversary = mean(losses.adversarial_loss(loss.adversarial, fake_logits))
                 discriminator = loss.discriminator_weight * mean(
                     losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
                 )
@@ -98,13 +130,14 @@ class ColorGan:
                 repulsion = mean(losses.color_repulsion(self.range.chroma(fake)))
             generator = (
                 loss.reconstruction_weight * reconstruction
-                + loss.adversarial_weight * adversarial
+                + loss.adversarial_weight * adversary
                 + loss.color_repulsion_weight * repulsion
             )
 
         generator_gradients = tape.gradient(generator, self.generator.trainable_variables)
-        if loss.adversarial_weight > 0:
+        if adversarial:
             discriminator_gradients = tape.gradient(discriminator, self.discriminator.trainable_variables)
+            discriminator_norm = tf.linalg.global_norm(discriminator_gradients)
             self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator.trainable_variables)
         self.generator_optimizer.apply(generator_gradients, self.generator.trainable_variables)
 
@@ -112,12 +145,15 @@ class ColorGan:
         return {
             "generator_loss": generator,
             "reconstruction_loss": reconstruction,
-            "adversarial_loss": adversarial,
+            "adversarial_loss": adversary,
             "discriminator_loss": discriminator,
             "color_repulsion": repulsion,
             "real_called_real": real_score,
             "generated_called_real": fake_score,
+            "discriminator_accuracy": (real_score + 1.0 / replicas - fake_score) / 2.0,
             "generator_gradient_norm": tf.linalg.global_norm(generator_gradients) / replicas,
+            "discriminator_gradient_norm": discriminator_norm / replicas,
+            "color_diversity": losses.color_diversity(self.range.chroma(fake), self.range.chroma(real)) / replicas,
         }
 
     def _average_weights(self) -> None:
@@ -142,6 +178,7 @@ class ColorGan:
             "discriminator_optimizer": self.discriminator_optimizer,
         }
         yield "step", self.step
+        yield "rate_factor", self.rate_factor
         for part, owner in parts.items():
             for number, variable in enumerate(owner.variables if owner else ()):
                 # Not the path: Keras numbers the names of what it named itself through the whole process.
@@ -159,12 +196,6 @@ class ColorGan:
                 raise ValueError(f"a variable has the shape {variable.shape}, its saved value {value.shape}")
         for variable, value in taken:
             variable.assign(value)
-
-    def scale_learning_rates(self, factor: float) -> None:
-        """Set both learning rates to this share of what the recipe says."""
-        adam = self.config.train.optimizer
-        self.generator_optimizer.learning_rate = factor * adam.generator_learning_rate
-        self.discriminator_optimizer.learning_rate = factor * adam.discriminator_learning_rate
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
     def colorize(self, rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -1,4 +1,7 @@
-"""The losses of the conditional GAN as pure functions: each takes tensors and gives one value per photo, [N]."""
+"""The losses of the conditional GAN as pure functions: each takes tensors and gives one value per photo, [N].
+
+Beside them one reading of a whole batch, `color_diversity`.
+"""
 
 import tensorflow as tf
 
@@ -56,16 +59,23 @@ def called_real(kind: str, logits: tf.Tensor) -> tf.Tensor:
     return _per_photo(tf.cast(logits > threshold, tf.float32))
 
 
-def reconstruction_loss(kind: str, true: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+def reconstruction_loss(kind: str, true: tf.Tensor, predicted: tf.Tensor, huber_delta: float = 1.0) -> tf.Tensor:
     """Distance between true and predicted colour, both [N, H, W, C].
 
-    `l1`: mean absolute difference. `l2`: mean squared difference. `cosine`: 1 - the cosine of the angle between the
-    two photos as vectors, 0..2; it says nothing of their lengths.
+    `l1`: mean absolute difference. `l2`: mean squared difference. `huber` (Huber 1964, divided by delta): squared up to
+    `huber_delta`, beyond it absolute with l1's slope. `cosine`: 1 - the cosine of the angle between the two photos as
+    vectors, 0..2; it says nothing of their lengths.
     """
     if kind == "cosine":
         return 1.0 - tf.reduce_sum(_unit(true) * _unit(predicted), axis=1)
     difference = true - predicted
-    return _per_photo(tf.square(difference) if kind == "l2" else tf.abs(difference))
+    if kind == "l2":
+        return _per_photo(tf.square(difference))
+    distance = tf.abs(difference)
+    if kind == "l1":
+        return _per_photo(distance)
+    near = tf.square(difference) / (2.0 * huber_delta)
+    return _per_photo(tf.where(distance < huber_delta, near, distance - huber_delta / 2.0))
 
 
 def color_repulsion(chroma: tf.Tensor) -> tf.Tensor:
@@ -81,3 +91,19 @@ def color_repulsion(chroma: tf.Tensor) -> tf.Tensor:
     alike = tf.nn.relu(tf.matmul(vectors, vectors, transpose_b=True))
     others = tf.cast(tf.maximum(tf.shape(vectors)[0] - 1, 1), tf.float32)
     return (tf.reduce_sum(alike, axis=1) - tf.linalg.diag_part(alike)) / others
+
+
+def color_diversity(chroma: tf.Tensor, true_chroma: tf.Tensor) -> tf.Tensor:
+    """How much a batch's predicted colours differ from photo to photo, as a share of how much the true ones do.
+
+    The standard deviation over the photos at every pixel, averaged over the pixels: near 0 when the generator gives
+    every photo the same colours, and 0 for a batch of one.
+
+    Args:
+        chroma, true_chroma: float32 [N, H, W, C], zero where a pixel is gray.
+
+    Returns:
+        a scalar.
+    """
+    spread, true_spread = (tf.reduce_mean(tf.math.reduce_std(values, axis=0)) for values in (chroma, true_chroma))
+    return tf.math.divide_no_nan(spread, true_spread)

@@ -20,6 +20,7 @@ class NetworkRange:
     def __init__(self, network: NetworkConfig):
         self._is_lab = network.color_space == "lab"
         self._gray_channels = network.gray_channels
+        self._saturation = network.saturation
         self._signed = getattr(network.generator, "output_activation", "tanh") == "tanh"
 
     def split(self, rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -37,15 +38,19 @@ class NetworkRange:
             gray = self._from_unit(color.lab_to_rgb(neutral)[..., :1])
         return tf.repeat(gray, self._gray_channels, axis=-1)
 
+    def from_steps(self, difference: float) -> float:
+        """A difference in CIE units of a*b*, or in 8-bit steps of sRGB -> the same in the networks' numbers."""
+        return difference / 127.5 if self._is_lab or self._signed else difference / 255.0
+
     def ab(self, output: tf.Tensor) -> tf.Tensor:
-        """The generator's output [N, H, W, c] -> a*b* in CIE units, float32 [N, H, W, 2].
+        """The generator's output [N, H, W, c] -> a*b* in CIE units, float32 [N, H, W, 2], times the saturation.
 
         Of an sRGB output only the chroma is kept: the photo's own L* takes the place of the generated one.
         """
         if self._is_lab:
-            return output * 127.5
+            return output * (127.5 * self._saturation)
         unit = (output + 1.0) / 2.0 if self._signed else output
-        return color.rgb_to_lab(tf.clip_by_value(unit, 0.0, 1.0))[..., 1:]
+        return color.rgb_to_lab(tf.clip_by_value(unit, 0.0, 1.0))[..., 1:] * self._saturation
 
     def chroma(self, output: tf.Tensor) -> tf.Tensor:
         """The part of an output that is colour: all of a*b*; of sRGB what remains beside each pixel's mean."""

@@ -1,19 +1,22 @@
-"""The networks of the conditional GAN, built from the level lists of a recipe. No layer calls TensorFlow."""
+"""The networks of the conditional GAN, built from the level lists of a recipe."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 from absl import logging
 from keras import layers
 
+from components.trainer.batch_normalization import BatchNormalization
 from components.trainer.config import (
     Activation,
     ClassifierDiscriminatorConfig,
     ConvolutionConfig,
     NetworkConfig,
     PatchDiscriminatorConfig,
+    ResidualUNetConfig,
     UNetConfig,
     ValidUNetConfig,
     Vgg16Config,
@@ -24,39 +27,6 @@ from serving.client.errors import TintypeError
 _LEAK = 0.2
 # What Keras subtracts from 0..255 before VGG-16, blue, green, red: the means of ImageNet.
 _VGG16_MEANS = (103.939, 116.779, 123.68)
-
-
-class BatchNormalization(layers.BatchNormalization):
-    """Keras' own, with moving statistics that replicas may update: each one's contribution is averaged.
-
-    Each replica normalises by its own share of the batch. Keras can synchronise them, but TensorFlow gives the
-    gradients of those reductions no fixed order, and replicas that differ in it end with an error or, worse, with wrong
-    gradients.
-
-    Args:
-        photo_statistics_at_inference: normalise each photo by itself when not training: what a network trained on
-            batches of one photo has always seen, and independent of the other photos in a request.
-    """
-
-    def __init__(self, *, photo_statistics_at_inference: bool = False, **kwargs):
-        super().__init__(**kwargs)
-        self.photo_statistics_at_inference = photo_statistics_at_inference
-
-    def add_weight(self, *args, **kwargs):
-        """As in Keras, but a weight that is not trained gets the aggregation that tf.distribute asks for."""
-        if not kwargs.get("trainable", True):
-            kwargs["aggregation"] = "mean"
-        return super().add_weight(*args, **kwargs)
-
-    def call(self, inputs, training=None, mask=None):
-        """Normalise [N, H, W, C] over all but the channels."""
-        if training or not self.photo_statistics_at_inference:
-            return super().call(inputs, training=training, mask=mask)
-        mean, variance = keras.ops.moments(inputs, axes=(1, 2), keepdims=True)
-        return (inputs - mean) * keras.ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
-
-    def get_config(self):  # noqa: D102
-        return {**super().get_config(), "photo_statistics_at_inference": self.photo_statistics_at_inference}
 
 
 class UNet(keras.Model):
@@ -148,11 +118,94 @@ class UNet(keras.Model):
 
     def dropout_shapes(self, height, width) -> list[tuple]:
         """Shapes (height, width, channels) of the levels that drop out, for a photo of these sides."""
-        levels = len(self._settings.down_filters)
-        return [
-            (height // 2 ** (levels - level - 1), width // 2 ** (levels - level - 1), filters)
-            for level, filters in enumerate(self._settings.up_filters[: len(self.dropouts)])
-        ]
+        return _dropout_shapes(self._settings, height, width)
+
+
+class ResidualUNet(keras.Model):
+    """The U-Net of `ResidualUNetConfig`: gray [N, H, W, g] -> colour [N, H, W, c] in -1..1."""
+
+    def __init__(self, network: NetworkConfig, *, batch_norm_momentum: float, seed: int):
+        super().__init__(name="generator")
+        self._settings = config = network.generator
+        draws = _Draws(network, seed)
+
+        def convolution(filters: int, kernel_size: int, name: str, *, transposed: bool = False) -> layers.Layer:
+            return _convolution(
+                filters,
+                2 if kernel_size == 4 else 1,
+                0,
+                draws,
+                name=name,
+                kernel_size=kernel_size,
+                transposed=transposed,
+            )
+
+        def norm(name: str, gain: str = "ones") -> layers.Layer:
+            return BatchNormalization(momentum=batch_norm_momentum, gamma_initializer=gain, name=f"{name}_norm")
+
+        self.downs, self.down_norms = [], []
+        # Two convolutions and their norms for each residual block, by level. A block starts as the identity (Goyal et
+        # al. 2017): the gain of its last norm is 0.
+        self.blocks, self.block_norms = [], []
+        for level, (filters, count) in enumerate(zip(config.down_filters, config.residual_blocks, strict=True)):
+            self.downs.append(convolution(filters, 4, f"down_{level}"))
+            self.down_norms.append(norm(f"down_{level}"))
+            places = [(f"down_{level}_block_{block}_{place}", place) for block in range(count) for place in (0, 1)]
+            self.blocks.append([convolution(filters, 3, name) for name, _ in places])
+            self.block_norms.append([norm(name, "zeros" if place else "ones") for name, place in places])
+        self.ups, self.up_norms, self.dropouts, self.merges, self.merge_norms = [], [], [], [], []
+        for level, filters in enumerate(config.up_filters):
+            self.ups.append(convolution(filters, 4, f"up_{level}", transposed=True))
+            self.up_norms.append(norm(f"up_{level}"))
+            if level < config.dropout_levels:
+                self.dropouts.append(layers.Dropout(config.dropout, seed=draws.seed(), name=f"up_{level}_dropout"))
+            self.merges.append(convolution(filters, 3, f"up_{level}_merge"))
+            self.merge_norms.append(norm(f"up_{level}_merge"))
+        self.activation = _activation("leaky_relu", "relu")
+        self.join = layers.Concatenate(name="skip")
+        self.color = layers.Conv2D(
+            network.color_channels,
+            3,
+            padding="same",
+            activation="tanh",
+            kernel_initializer=draws.kernel(),
+            name="color",
+        )
+
+    def call(self, gray, masks: Sequence | None = None, training: bool = False):
+        """Colour a batch; arguments as of `UNet.call`."""
+        activation = self.activation
+        x, skips = gray, []
+        for down, down_norm, convolutions, norms in zip(
+            self.downs, self.down_norms, self.blocks, self.block_norms, strict=True
+        ):
+            x = activation(down_norm(down(x), training=training))
+            for place in range(0, len(convolutions), 2):
+                inner = activation(norms[place](convolutions[place](x), training=training))
+                x = activation(x + norms[place + 1](convolutions[place + 1](inner), training=training))
+            skips.append(x)
+        levels = zip(self.ups, self.up_norms, self.merges, self.merge_norms, strict=True)
+        for level, (up, up_norm, merge, merge_norm) in enumerate(levels):
+            x = up_norm(up(x), training=training)
+            if level < len(self.dropouts):
+                x = x * masks[level] if masks is not None else self.dropouts[level](x, training=training)
+            x = self.join([activation(x), skips[-2 - level]])
+            x = activation(merge_norm(merge(x), training=training))
+        color = self.color(x)
+        # Keras' UpSampling2D does not enlarge bilinearly what has no fixed size.
+        return tf.image.resize(color, tf.shape(color)[1:3] * self._settings.color_stride)
+
+    def dropout_shapes(self, height, width) -> list[tuple]:
+        """As `UNet.dropout_shapes`."""
+        return _dropout_shapes(self._settings, height, width)
+
+
+def _dropout_shapes(config: UNetConfig | ResidualUNetConfig, height, width) -> list[tuple]:
+    levels = len(config.down_filters)
+    return [
+        (height // 2 ** (levels - level - 1), width // 2 ** (levels - level - 1), filters)
+        for level, filters in enumerate(config.up_filters[: config.dropout_levels])
+    ]
 
 
 def build_generator(network: NetworkConfig, *, batch_norm_momentum: float, seed: int) -> keras.Model:
@@ -160,6 +213,11 @@ def build_generator(network: NetworkConfig, *, batch_norm_momentum: float, seed:
     match network.generator:
         case UNetConfig():
             generator = UNet(network, batch_norm_momentum=batch_norm_momentum, seed=seed)
+            side = network.generator.stride
+            generator(keras.ops.zeros((1, side, side, network.gray_channels)))
+            return generator
+        case ResidualUNetConfig():
+            generator = ResidualUNet(network, batch_norm_momentum=batch_norm_momentum, seed=seed)
             side = network.generator.stride
             generator(keras.ops.zeros((1, side, side, network.gray_channels)))
             return generator
@@ -291,7 +349,7 @@ def _patch_discriminator(
     iterations = config.spectral_norm_iterations
     for level, (filters, stride) in enumerate(levels):
         x = _convolution(filters, stride, iterations, draws, name=f"level_{level}", use_bias=config.use_bias)(x)
-        if level > 0:
+        if config.batch_norm and level > 0:
             x = BatchNormalization(momentum=batch_norm_momentum, name=f"level_{level}_norm")(x)
         x = _activation("leaky_relu", f"level_{level}_relu")(x)
     logits = _convolution(1, 1, iterations, draws, name="logits", use_bias=True)(x)

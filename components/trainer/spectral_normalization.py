@@ -17,6 +17,10 @@ class _SpectralNormalization:
         self.power_iterations = power_iterations
         self.seed = seed
 
+    def add_weight(self, *args, **kwargs):
+        """As in Keras, but in 32 bits whatever the layer computes in: 16 are too few for a power iteration."""
+        return super().add_weight(*args, **kwargs | {"autocast": False})
+
     def build(self, input_shape):
         super().build(input_shape)
         self.left_vector = self.add_weight(
@@ -40,7 +44,7 @@ class _SpectralNormalization:
         if training:
             self.left_vector.assign(left)
         sigma = ops.sum(ops.matmul(ops.transpose(right), matrix) * left)
-        return self.kernel / (sigma + 1e-12)
+        return ops.cast(self.kernel / (sigma + 1e-12), self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "power_iterations": self.power_iterations, "seed": self.seed}
@@ -56,7 +60,7 @@ class SpectralConv2D(_SpectralNormalization, keras.layers.Conv2D):
     def call(self, inputs, training=False):
         """Convolve [N, H, W, C] with the normalised kernel."""
         outputs = ops.conv(inputs, self.normalized_kernel(training), strides=self.strides, padding=self.padding)
-        return outputs + self.bias if self.use_bias else outputs
+        return outputs + ops.cast(self.bias, self.compute_dtype) if self.use_bias else outputs
 
 
 class SpectralConv2DTranspose(_SpectralNormalization, keras.layers.Conv2DTranspose):
@@ -67,4 +71,4 @@ class SpectralConv2DTranspose(_SpectralNormalization, keras.layers.Conv2DTranspo
         outputs = ops.conv_transpose(
             inputs, self.normalized_kernel(training), strides=self.strides, padding=self.padding
         )
-        return outputs + self.bias if self.use_bias else outputs
+        return outputs + ops.cast(self.bias, self.compute_dtype) if self.use_bias else outputs

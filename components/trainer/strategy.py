@@ -52,6 +52,14 @@ def any_worker(strategy: tf.distribute.Strategy, *flags: bool) -> list[bool]:
     return [bool(value > 0) for value in total.numpy()]
 
 
+def mean_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
+    """The mean of what each worker has, the same in all of them; all have to ask."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return value
+    mine = tf.constant(value)
+    return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(lambda: mine), axis=None))
+
+
 def _workers() -> int:
     cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     return len(cluster.get("worker", [])) + len(cluster.get("chief", []))

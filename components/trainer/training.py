@@ -14,6 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from components.trainer.checkpoints import Checkpoints, Progress
+from components.trainer.collapse import CollapseWatch
 from components.trainer.config import TrainerConfig
 from components.trainer.curves import write_curves
 from components.trainer.decoded_photos import decode_photos, first_squares
@@ -22,9 +23,10 @@ from components.trainer.gan import ColorGan
 from components.trainer.input_pipeline import training_batches
 from components.trainer.networks import count_parameters
 from components.trainer.plateau import count_plateaus
+from components.trainer.precision import choose_precision
 from components.trainer.progress import TrainingProgress
 from components.trainer.stop_signals import StopSignals
-from components.trainer.strategy import any_worker, choose_strategy, is_chief
+from components.trainer.strategy import any_worker, choose_strategy, is_chief, mean_over_workers
 from serving.client.errors import TintypeError
 
 # A call of several steps returns after about this long: a signal is heeded then.
@@ -55,12 +57,14 @@ class TrainingSummary:
         resumed_at: the step of the checkpoint that the run went on from; 0 for a run in one piece.
         seconds: of training, those before a resumption included, measurements not.
         images_per_second: of this process, from its second step on, with all that it did beside training.
-        stopped: `finished`, `time` (max_minutes were over) or `diverged` (the last good weights were kept).
+        stopped: `finished`, `time` (max_minutes were over), or `diverged` or `collapsed` (the last good weights were
+            kept).
         history: a row per measurement: step, seconds, every mean loss since the last, and the figures of `measure`.
     """
 
     recipe: str
     strategy: str
+    precision: str
     photos: int
     resumed_at: int = 0
     steps: int = 0
@@ -100,6 +104,7 @@ def train(
     """
     strategy, why = choose_strategy(config.train.strategy)
     logging.info("%s: %s", type(strategy).__name__, why)
+    logging.info("%s: %s", *choose_precision(config.train.precision))
     keras.utils.set_random_seed(config.seed)
     try:
         with strategy.scope():
@@ -114,6 +119,7 @@ def train(
         summary = TrainingSummary(
             recipe=config.recipe,
             strategy=f"{type(strategy).__name__} ({why})",
+            precision=gan.precision,
             photos=len(photos),
             generator_parameters=count_parameters(gan.generator),
             discriminator_parameters=count_parameters(gan.discriminator) if gan.discriminator else 0,
@@ -192,6 +198,8 @@ def _fit(
     seconds_not_training = 0.0
     last_good: list[np.ndarray] | None = None
     since_logged, since_measured = _Means(), _Means()
+    watch = CollapseWatch(summary.history)
+    adversarial = False
     progress = TrainingProgress(settings.steps, settings.batch_size, settings.max_minutes, visible=chief)
 
     with StopSignals() as signals, progress, writer.as_default():
@@ -201,18 +209,31 @@ def _fit(
         while step < settings.steps and not out_of_time:
             intervals = (settings.log_every, settings.picture_every, settings.checkpoint_every)
             boundary = min(settings.steps, *(step + every - step % every for every in intervals))
+            if settings.max_minutes is not None and summary.seconds > 0:
+                expected = step * settings.max_minutes * 60 / summary.seconds
+                gan.last_step.assign(min(settings.steps, mean_over_workers(gan.strategy, expected)))
+            adversarial_start = math.ceil(settings.loss.adversarial_start * float(gan.last_step.numpy()))
+            adversarial = adversarial or step >= adversarial_start
+            if not adversarial:
+                boundary = min(boundary, adversarial_start)
             if step == resumed_at:
                 count = 1  # tracing the graph must not count into the speed
             else:
                 seconds_per_step = (summary.seconds - seconds_before) / max(step - resumed_at - 1, 1)
                 count = min(boundary - step, max(1, int(CALL_SECONDS / max(seconds_per_step, 1e-3))))
-            readings = {name: float(value) for name, value in gan.train_steps(batches, tf.constant(count)).items()}
+            means = gan.train_steps(batches, tf.constant(count), adversarial=adversarial)
+            readings = {name: float(value) for name, value in means.items()}
             step += count
             if step == resumed_at + 1:
                 started = time.monotonic()
 
-            if not all(math.isfinite(value) for value in readings.values()):
-                _keep_last_good(gan, last_good, readings, step)
+            if wrong := ", ".join(f"{name}={value}" for name, value in readings.items() if not math.isfinite(value)):
+                if last_good is None:
+                    raise TrainingDivergedError(
+                        f"training diverged in its first {step} step(s) ({wrong}); lower train.optimizer's "
+                        "learning rates"
+                    )
+                _keep_last_good(gan, last_good, wrong, step)
                 summary.stopped = "diverged"
                 break
             since_logged.add(readings, count)
@@ -226,10 +247,16 @@ def _fit(
             paused = time.monotonic()
 
             if step % settings.log_every == 0 or step in (resumed_at + 1, settings.steps) or out_of_time:
-                last_good = [weight.numpy() for weight in gan.averaged.weights]
                 readings = since_logged.take()
                 for name, value in readings.items():
                     tf.summary.scalar(name, value, step=step)
+                wrong = watch.update(readings)
+                if not watch.suspicious:
+                    last_good = [weight.numpy() for weight in gan.averaged.weights]
+                if wrong and last_good is not None:
+                    _keep_last_good(gan, last_good, wrong, step)
+                    summary.stopped = "collapsed"
+                    break
             is_last = step == settings.steps or out_of_time
             if step % settings.picture_every == 0 or is_last:
                 summary.history.append({"step": step, "seconds": round(summary.seconds, 1), **since_measured.take()})
@@ -239,7 +266,7 @@ def _fit(
                     readings |= figures
             if settings.plateau is not None and step % settings.picture_every == 0:
                 plateaus = count_plateaus([row["generator_loss"] for row in summary.history], settings.plateau)
-                gan.scale_learning_rates(settings.plateau.factor**plateaus)
+                gan.rate_factor.assign(settings.plateau.factor**plateaus)
             if chief and checkpoints and (step % settings.checkpoint_every == 0 or told_to_stop or is_last):
                 checkpoints.save(gan, Progress(summary.seconds, summary.history))
             progress.update(step, summary.seconds, readings)
@@ -283,13 +310,8 @@ class _Means:
         return means
 
 
-def _keep_last_good(gan: ColorGan, last_good: list[np.ndarray] | None, readings: dict[str, float], step: int) -> None:
-    wrong = ", ".join(f"{name}={value}" for name, value in readings.items() if not math.isfinite(value))
-    if last_good is None:
-        raise TrainingDivergedError(
-            f"training diverged in its first {step} step(s) ({wrong}); lower train.optimizer's learning rates"
-        )
-    logging.error("training diverged by step %d (%s): stopped; the last good weights are kept", step, wrong)
+def _keep_last_good(gan: ColorGan, last_good: list[np.ndarray], wrong: str, step: int) -> None:
+    logging.error("training stopped at step %d, %s; the last good weights are kept", step, wrong)
     for weight, value in zip(gan.averaged.weights, last_good, strict=True):
         weight.assign(value)
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from components.trainer.config import GeneratorConfig, UNetConfig
+from components.trainer.config import GeneratorConfig, ResidualUNetConfig, UNetConfig
 
 # The colouring that a recipe which is served with dropout gives when nobody asks for a certain one.
 _SEED_OF_THE_ONE = 0
@@ -32,7 +32,11 @@ def color_photos(
 
 
 def dropout_masks(
-    generator: keras.Model, config: UNetConfig, height: tf.Tensor, width: tf.Tensor, seeds: tf.Tensor
+    generator: keras.Model,
+    config: UNetConfig | ResidualUNetConfig,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    seeds: tf.Tensor,
 ) -> list[tf.Tensor]:
     """For each level that drops out float32 [len(seeds), h, w, filters] of 0 and 1 / (1 - dropout)."""
 

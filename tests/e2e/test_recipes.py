@@ -20,6 +20,7 @@ RECIPES = {
     "vgg16_lab_224": ["data.size=32", "train.batch_size=2", "network.generator.weights=random"],
     "pix2pix_lab_256": ["train.batch_size=2"],
     "pix2pix_rgb_256": [],
+    "tintype_lab": ["data.size=32", "train.batch_size=2", "train.loss.adversarial_start=0.5"],
 }
 
 

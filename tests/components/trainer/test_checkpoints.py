@@ -105,6 +105,15 @@ def test_a_run_may_be_made_longer(gan, saved):
     assert Checkpoints(str(saved[1]), longer, "photos").restore(gan) is not None
 
 
+def test_a_run_whose_rates_follow_its_end_keeps_its_end(gan, tmp_path):
+    cosine = config("train.schedule.decay=cosine")
+    Checkpoints(str(tmp_path), cosine, "photos").save(gan, Progress(seconds=1.0, history=[]))
+    assert Checkpoints(str(tmp_path), cosine, "photos").restore(gan) is not None
+    longer = config("train.schedule.decay=cosine", "train.steps=1000")
+    with pytest.raises(CheckpointMismatchError, match=r"train\.steps was \d+, is 1000"):
+        Checkpoints(str(tmp_path), longer, "photos").restore(gan)
+
+
 def test_a_full_disk_is_said_and_leaves_the_checkpoints_before(gan, saved, monkeypatch):
     checkpoints, folder, _ = saved
 
@@ -154,11 +163,11 @@ def test_sigterm_leaves_a_checkpoint_and_the_run_goes_on_to_the_same_weights(exa
     steps = ColorGan.train_steps
     seen = []
 
-    def terminated(self, batches, count):
+    def terminated(self, batches, count, **kwargs):
         seen.append(int(self.step))
         if len(seen) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        return steps(self, batches, count)
+        return steps(self, batches, count, **kwargs)
 
     monkeypatch.setattr(ColorGan, "train_steps", terminated)
     out = tmp_path / "stopped"

@@ -37,6 +37,7 @@ plain = [
     "network.discriminator={kind: classifier, batch_norm: false, "
     "convolutions: [{filters: 8, kernel_size: 4, stride: 4}]}",
     "train.optimizer.generator_learning_rate=2.0e-4",
+    "train.precision=float32",
 ]
 config = load_config("demo", [*small, *plain, *settings]).trainer_config()
 made = []

@@ -8,7 +8,9 @@ from tintype.demo.scenes import render_scenes
 
 
 def make(*settings):
-    config = load_config("demo", ["data.size=32", "train.batch_size=4", *settings]).trainer_config()
+    config = load_config(
+        "demo", ["data.size=32", "train.batch_size=4", "train.precision=float32", *settings]
+    ).trainer_config()
     scenes = np.stack([scene for _, scene in render_scenes(4, 0, 32)])
     return ColorGan(config), iter(tf.data.Dataset.from_tensors(scenes).repeat())
 
@@ -38,6 +40,19 @@ def test_several_steps_in_one_call_are_the_same_as_one_by_one():
         assert float(mean[name]) == pytest.approx(np.mean([reading[name] for reading in readings]), rel=1e-4)
     for a, b in zip(kernels(one_by_one.generator), kernels(together.generator), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_rates_rise_and_fall_with_the_schedule():
+    gan, batches = make("train.steps=8", "train.schedule.warm_up_steps=2", "train.schedule.decay=cosine")
+    adam = gan.config.train.optimizer
+    taken = []
+    for _ in range(8):
+        gan.train_steps(batches, tf.constant(1))
+        taken.append(float(gan.generator_optimizer.learning_rate.numpy()) / adam.generator_learning_rate)
+        share = float(gan.discriminator_optimizer.learning_rate.numpy()) / adam.discriminator_learning_rate
+        assert share == pytest.approx(taken[-1], rel=1e-5)
+    rise = np.minimum(1, np.arange(1, 9) / 2)
+    np.testing.assert_allclose(taken, rise * (1 + np.cos(np.pi * np.arange(8) / 8)) / 2, rtol=1e-5)
 
 
 def test_both_networks_learn_from_a_step():

@@ -63,3 +63,18 @@ def test_color_repulsion_is_high_when_every_photo_of_a_batch_has_the_same_colour
     assert np.all(losses.color_repulsion(photos) < 0.3)
     assert np.allclose(losses.color_repulsion(photos[:1]), 0)
     assert np.allclose(losses.color_repulsion(np.zeros_like(photos)), 0)
+
+
+def test_color_diversity_is_the_share_of_the_true_one():
+    true = np.random.default_rng(0).normal(0, 1, (8, 4, 4, 2)).astype(np.float32)
+    assert float(losses.color_diversity(0.3 * true, true)) == pytest.approx(0.3, rel=1e-4)
+    alike = np.repeat(true[:1], 8, axis=0)
+    assert float(losses.color_diversity(alike, true)) == pytest.approx(0, abs=1e-6)
+    assert float(losses.color_diversity(true[:1], true[:1])) == 0
+
+
+def test_huber_is_squared_near_and_absolute_far_with_the_slope_of_l1():
+    true = np.zeros((2, 1, 1, 1), np.float32)
+    predicted = np.float32([0.05, 0.7]).reshape(2, 1, 1, 1)
+    loss = losses.reconstruction_loss("huber", true, predicted, huber_delta=0.1)
+    np.testing.assert_allclose(loss, [0.05**2 / 0.2, 0.7 - 0.05], rtol=1e-5)

@@ -41,3 +41,9 @@ def test_numbers_outside_of_srgb_are_brought_into_it():
 def test_the_chroma_of_gray_is_nothing():
     for recipe in ("fcn_rgb_120", "pix2pix_rgb_256"):
         assert np.allclose(NetworkRange(load_config(recipe).network).chroma(tf.fill([1, 2, 2, 3], 0.4)), 0)
+
+
+def test_saturation_multiplies_what_is_coloured_and_not_what_is_learned(photo):
+    plain, rich = (NetworkRange(load_config("tintype_lab", [f"network.saturation={s}"]).network) for s in (1.0, 1.3))
+    np.testing.assert_array_equal(plain.split(photo)[1], rich.split(photo)[1])
+    np.testing.assert_allclose(rich.ab(plain.split(photo)[1]), 1.3 * plain.ab(plain.split(photo)[1]), rtol=1e-5)

@@ -1,4 +1,5 @@
 import hashlib
+import re
 
 import keras
 import numpy as np
@@ -126,6 +127,61 @@ def test_spectral_normalisation_brings_every_kernel_to_norm_one(recipe):
         for _ in range(3):
             kernel = np.asarray(layer.normalized_kernel(training=True))
         assert np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2) == pytest.approx(1, abs=0.05)
+
+
+class TestResidualUNet:
+    @pytest.fixture(scope="class")
+    def network(self):
+        return load_config("tintype_lab").network
+
+    @pytest.fixture(scope="class")
+    def generator(self, network):
+        return build_generator(network, batch_norm_momentum=0.9, seed=0)
+
+    def test_it_colours_photographs_of_any_sides_that_its_stride_divides(self, generator, network):
+        side = network.generator.stride
+        assert generator(np.zeros((1, side, 3 * side, 1), np.float32)).shape == (1, side, 3 * side, 2)
+
+    def test_a_graph_need_not_know_the_sides(self, generator):
+        graph = tf.function(generator, input_signature=[tf.TensorSpec([None, None, None, 1])])
+        photo = np.random.default_rng(0).uniform(-1, 1, (2, 32, 48, 1)).astype(np.float32)
+        np.testing.assert_allclose(graph(photo), generator(photo), atol=1e-5)
+
+    def test_it_is_small(self, generator):
+        assert count_parameters(generator) <= 12_000_000
+
+    def test_every_residual_block_starts_as_the_identity(self, generator):
+        gains = {layer.name: layer.gamma.numpy() for layer in generator.layers if layer.name.endswith("_1_norm")}
+        gains = {name: gain for name, gain in gains.items() if "_block_" in name}
+        assert gains
+        assert all((gain == 0).all() for gain in gains.values())
+
+    def test_masks_take_the_place_of_dropout(self, generator):
+        photo = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 1)).astype(np.float32)
+        shapes = generator.dropout_shapes(32, 32)
+        assert len(shapes) == 1
+        kept = [np.ones((1, *shape), np.float32) for shape in shapes]
+        np.testing.assert_allclose(generator(photo, masks=kept), generator(photo), atol=1e-6)
+        dropped = [np.zeros((1, *shape), np.float32) for shape in shapes]
+        assert np.abs(generator(photo, masks=dropped) - generator(photo)).max() > 1e-4
+
+    @pytest.mark.parametrize(
+        ("settings", "words"),
+        [
+            (["residual_blocks=[1]"], "residual_blocks must have as many levels as down_filters (4), got 1"),
+            (["up_filters=[8,8,8,8]"], "up_filters must have fewer levels than down_filters (4), got 4"),
+            (["dropout_levels=4"], "dropout_levels must be at most 3, got 4"),
+        ],
+    )
+    def test_levels_that_do_not_match_are_refused(self, settings, words):
+        with pytest.raises(TintypeError, match=re.escape(words)):
+            load_config("tintype_lab", [f"network.generator.{setting}" for setting in settings])
+
+
+def test_a_patch_discriminator_can_do_without_batch_normalisation():
+    network = load_config("tintype_lab").network
+    judge = build_discriminator(network, size=64, batch_norm_momentum=0.9, seed=0)
+    assert not any("norm" in layer.name for layer in judge.layers)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():

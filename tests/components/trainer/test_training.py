@@ -91,16 +91,41 @@ def test_divergence_stops_training_and_keeps_the_last_good_weights(examples, tmp
 
     steps = gan.ColorGan.train_steps
 
-    def diverge_after_ten(self, batches, count):
+    def diverge_after_ten(self, batches, count, **kwargs):
         if int(self.step) >= 10:
             self.generator.weights[0].assign(self.generator.weights[0] * float("nan"))
-        return steps(self, batches, count)
+        return steps(self, batches, count, **kwargs)
 
     monkeypatch.setattr(gan.ColorGan, "train_steps", diverge_after_ten)
     summary, model = run(examples, tmp_path, "train.steps=40", "train.picture_every=5")
     assert summary.stopped == "diverged"
     assert 10 <= summary.steps < 20
     assert np.isfinite(model.signatures["serving_default"](L=tf.fill([1, 32, 32, 1], 50.0))["ab"]).all()
+
+
+def test_a_collapse_stops_training_and_keeps_the_last_good_weights(examples, tmp_path, monkeypatch):
+    from components.trainer import gan
+
+    steps = gan.ColorGan.train_steps
+
+    def collapse_after_twenty(self, batches, count, **kwargs):
+        if int(self.step) >= 20:
+            for network in (self.generator, self.averaged):
+                network.get_layer("color").kernel.assign(tf.zeros_like(network.get_layer("color").kernel))
+        return steps(self, batches, count, **kwargs)
+
+    monkeypatch.setattr(gan.ColorGan, "train_steps", collapse_after_twenty)
+    settings = ["train.steps=60", "train.log_every=1", "train.picture_every=5"]
+    summary, model = run(examples, tmp_path, *settings)
+    assert summary.stopped == "collapsed"
+    assert summary.steps == 25
+    lightness = tf.random.uniform([2, 32, 32, 1], 20, 80, seed=1)
+    assert float(tf.math.reduce_std(model.signatures["serving_default"](L=lightness)["ab"])) > 0
+
+
+def test_the_generator_can_learn_alone_before_its_adversary_joins(examples, tmp_path):
+    summary, _ = run(examples, tmp_path, "train.steps=8", "train.picture_every=2", "train.loss.adversarial_start=0.5")
+    assert [row["discriminator_loss"] > 0 for row in summary.history] == [False, False, True, True]
 
 
 def test_divergence_in_the_first_step_is_an_error(examples, tmp_path):

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from tintype.commands import colorize, compare, demo, evaluate, rollout, run, serve, train
+from tintype.commands import batch, colorize, compare, demo, evaluate, rollout, run, serve, train, web
 
 app = typer.Typer(
     name="tintype",
@@ -22,11 +22,15 @@ app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("serve", cls=serve.ModelServerCommand)(serve.serve)
 app.command("colorize")(colorize.colorize)
+app.command("batch", context_settings=batch.CONTEXT)(batch.batch)
+app.command("web")(web.web)
 app.add_typer(rollout.app, name="rollout")
 
 
 # Which extra brings what a command may miss after a plain install.
 _EXTRA_OF_MODULE = {
+    "fastapi": "web",
+    "python_multipart": "web",
     "tensorflow": "server",
     "tensorflow_serving": "server",
     "grpc_health": "server",
@@ -36,7 +40,8 @@ _EXTRA_OF_MODULE = {
     "starlette": "server",
     "uvicorn": "server",
     "tfx": "pipeline",
-    "apache_beam": "pipeline",
+    "apache_beam": "batch",
+    "pyarrow": "batch",
     "jinja2": "pipeline",
     "matplotlib": "pipeline",
     "pydantic": "pipeline",

@@ -21,7 +21,9 @@ from apache_beam.pvalue import TaggedOutput
 
 from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.photo_example import photo_example, split_of
-from components.image_example_gen.photo_files import (
+from components.image_example_gen.source import read_source, source_of, write_source
+from components.image_example_gen.summary import SUMMARY_NAME, Summary, read_summary
+from serving.batch.photo_files import (
     DataError,
     Entry,
     EntryReader,
@@ -30,8 +32,6 @@ from components.image_example_gen.photo_files import (
     read_blocks,
     read_member,
 )
-from components.image_example_gen.source import read_source, source_of, write_source
-from components.image_example_gen.summary import SUMMARY_NAME, Summary, read_summary
 from serving.client.errors import PhotoError
 
 SPLITS = tuple(Splits.model_fields)

@@ -1,15 +1,15 @@
 """Batch normalisation by TensorFlow's fused kernel, with statistics that replicas may update."""
 
 import keras
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 
 class BatchNormalization(layers.BatchNormalization):
     """Keras' own layer, computed by TensorFlow's fused kernel, which Keras 3 no longer calls.
 
     On a CPU that takes a sixth off a training step in 32 bits and a quarter in 16, and when serving TensorFlow melts
-    the kernel into the convolution before it. Weights, moving statistics and results are Keras'.
+    the kernel into the convolution before it. Weights, moving statistics and results are Keras', and so is the
+    computation on another backend.
 
     Each replica normalises by its own share of the batch. Keras can synchronise them, but TensorFlow gives the
     gradients of those reductions no fixed order, and replicas that differ in it end with an error or, worse, with wrong
@@ -32,17 +32,19 @@ class BatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalise [N, H, W, C] over all but the channels."""
+        if self.photo_statistics_at_inference and not training:
+            mean, variance = ops.moments(inputs, axes=(1, 2), keepdims=True)
+            return (inputs - mean) * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
+        if keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
         if training and self.trainable:
             return self._normalize_by_batch(inputs)
-        if self.photo_statistics_at_inference:
-            mean, variance = keras.ops.moments(inputs, axes=(1, 2), keepdims=True)
-            return (inputs - mean) * keras.ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
         return self._fused(inputs, mean=self.moving_mean.value, variance=self.moving_variance.value)[0]
 
     def _normalize_by_batch(self, inputs):
         outputs, mean, variance = self._fused(inputs)
         # The kernel estimates the variance of the population, n / (n - 1) times the batch's; Keras keeps the batch's.
-        count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
+        count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, variance * (count - 1.0) / count)
         return outputs
@@ -51,6 +53,8 @@ class BatchNormalization(layers.BatchNormalization):
         average.assign(average * self.momentum + value * (1.0 - self.momentum))
 
     def _fused(self, inputs, **statistics):
+        import tensorflow as tf
+
         return tf.compat.v1.nn.fused_batch_norm(
             inputs,
             self.gamma.value,

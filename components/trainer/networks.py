@@ -1,11 +1,13 @@
-"""The networks of the conditional GAN, built from the level lists of a recipe."""
+"""The networks of the conditional GAN, built from the level lists of a recipe.
+
+Keras alone, so that they can be trained on another backend, but for two fast paths of TensorFlow.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 from absl import logging
 from keras import layers
 
@@ -191,13 +193,20 @@ class ResidualUNet(keras.Model):
                 x = x * masks[level] if masks is not None else self.dropouts[level](x, training=training)
             x = self.join([activation(x), skips[-2 - level]])
             x = activation(merge_norm(merge(x), training=training))
-        color = self.color(x)
-        # Keras' UpSampling2D does not enlarge bilinearly what has no fixed size.
-        return tf.image.resize(color, tf.shape(color)[1:3] * self._settings.color_stride)
+        return _enlarge(self.color(x), self._settings.color_stride)
 
     def dropout_shapes(self, height, width) -> list[tuple]:
         """As `UNet.dropout_shapes`."""
         return _dropout_shapes(self._settings, height, width)
+
+
+def _enlarge(photo, factor: int):
+    """Enlarge [N, H, W, C] bilinearly by a whole factor; in TensorFlow the sides may be unknown."""
+    if keras.backend.backend() != "tensorflow":
+        return keras.ops.image.resize(photo, [side * factor for side in photo.shape[1:3]])
+    import tensorflow as tf
+
+    return tf.image.resize(photo, tf.shape(photo)[1:3] * factor)
 
 
 def _dropout_shapes(config: UNetConfig | ResidualUNetConfig, height, width) -> list[tuple]:

@@ -61,9 +61,22 @@ class AsyncColorizer(ClientCore):
         """Colour one photograph, as `Colorizer.colorize` does."""
         return await self._run(self._coloring(photo, strength, format, quality))
 
-    async def variants(self, photo: Any, count: int, *, seed: int = 0, strength: float = 1.0) -> list[Any]:
+    async def variants(
+        self,
+        photo: Any,
+        count: int,
+        *,
+        seed: int = 0,
+        strength: float = 1.0,
+        format: str | None = None,
+        quality: int = 92,
+    ) -> list[Any]:
         """Colour one photograph in several plausible ways, as `Colorizer.variants` does."""
-        return await self._run(self._varying(photo, count, seed, strength))
+        return await self._run(self._varying(photo, count, seed, strength, format, quality))
+
+    async def chroma(self, photo: Any, count: int | None = None, *, seed: int = 0) -> NDArray:
+        """Find the colour of one photograph for `apply_chroma`, as `Colorizer.chroma` does."""
+        return await self._run(self._finding_chroma(photo, count, seed))
 
     async def colorize_file(
         self,

@@ -114,7 +114,16 @@ class Colorizer(ClientCore):
         """
         return self._run(self._coloring(photo, strength, format, quality))
 
-    def variants(self, photo: Any, count: int, *, seed: int = 0, strength: float = 1.0) -> list[Any]:
+    def variants(
+        self,
+        photo: Any,
+        count: int,
+        *,
+        seed: int = 0,
+        strength: float = 1.0,
+        format: str | None = None,
+        quality: int = 92,
+    ) -> list[Any]:
         """Colour one photograph in several plausible ways, with one request.
 
         Args:
@@ -122,6 +131,8 @@ class Colorizer(ClientCore):
             count: how many, 1..64.
             seed: the first comes of this seed, each further one of the next; the same seed gives the same colours.
             strength: as for `colorize`.
+            format: as for `colorize`.
+            quality: as for `colorize`.
 
         Returns:
             `count` colourings, each of the photograph's kind, as `colorize` returns it.
@@ -129,7 +140,23 @@ class Colorizer(ClientCore):
         Raises:
             TintypeError: as `colorize`; ServerRefused also when the model gives one colouring only.
         """
-        return self._run(self._varying(photo, count, seed, strength))
+        return self._run(self._varying(photo, count, seed, strength, format, quality))
+
+    def chroma(self, photo: Any, count: int | None = None, *, seed: int = 0) -> NDArray:
+        """Find the colour of one photograph, small, for `apply_chroma`: that one tries strengths without asking again.
+
+        Args:
+            photo: as for `colorize`.
+            count: how many variants, 1..64; None asks for the one usual colouring.
+            seed: as for `variants`.
+
+        Returns:
+            a*b* for the photograph's square in CIE units, float32 [N, S, S, 2]; N is 1 without a count.
+
+        Raises:
+            TintypeError: as `variants`.
+        """
+        return self._run(self._finding_chroma(photo, count, seed))
 
     def colorize_file(
         self,

@@ -215,15 +215,26 @@ class ClientCore:
         prepared, colors = yield from self._asking_for_color(rgb, None)
         return (yield Work(lambda: in_kind(finish(prepared, colors[0], strength))))
 
-    def _varying(self, photo: Any, count: int, seed: int, strength: float) -> Flow[list[Any]]:
+    def _varying(
+        self, photo: Any, count: int, seed: int, strength: float, format: str | None, quality: int
+    ) -> Flow[list[Any]]:
         _check_strength(strength)
+        _check_format(format)
         seeds = _seeds(count, seed)
-        rgb, in_kind = yield Work(partial(open_photo, photo, max_pixels=self.max_pixels))
+        rgb, in_kind = yield Work(
+            partial(open_photo, photo, max_pixels=self.max_pixels, format=format, quality=quality)
+        )
         prepared, colors = yield from self._asking_for_color(rgb, seeds)
         variants = []
         for ab in colors:
             variants.append((yield Work(lambda ab=ab: in_kind(finish(prepared, ab, strength)))))  # type: ignore[misc]
         return variants
+
+    def _finding_chroma(self, photo: Any, count: int | None, seed: int) -> Flow[NDArray[np.float32]]:
+        seeds = None if count is None else _seeds(count, seed)
+        rgb, _ = yield Work(partial(open_photo, photo, max_pixels=self.max_pixels))
+        _, colors = yield from self._asking_for_color(rgb, seeds)
+        return colors
 
     def _coloring_file(
         self,

@@ -115,6 +115,32 @@ def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         raise PhotoError("unreadable", f"the {name} file cannot be decoded: {words}") from error
 
 
+def photo_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[str, int, int]:
+    """Return format, width and height as the header says them, before the picture is turned upright.
+
+    Nothing is decoded, so this is cheap and safe for a file from anywhere.
+
+    Raises:
+        PhotoError: as `decode_photo`, for what the header shows.
+    """
+    if not data:
+        raise PhotoError("empty", "the file is empty (0 bytes)")
+    name, reader = _recognise(data)
+    try:
+        _check_pixels(*_claimed_size(data, name), max_pixels)
+        width, height = reader(io.BytesIO(data)).size
+        _check_pixels(width, height, max_pixels)
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError("too_many_pixels", f"the {name} file claims too much: {error}") from error
+    except Exception as error:  # readers meet hostile bytes with any exception whatever
+        reason = "truncated" if _ends_early(data, name) else "unreadable"
+        words = "breaks off in its header" if reason == "truncated" else f"cannot be read: {error or type(error)}"
+        raise PhotoError(reason, f"the {name} file {words}") from error
+    return name, width, height
+
+
 def recognise_format(data: bytes) -> str:
     """Return the format whose signature the first bytes bear; raises PhotoError (`not_an_image`) when there is none."""
     return _recognise(data)[0]

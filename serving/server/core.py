@@ -316,6 +316,8 @@ class ServerCore:
             try:
                 model = self._load(folder)
                 status = "success"
+                if model.warmup_seconds is not None:
+                    self.metrics.observe_warmup(str(folder), model.warmup_seconds, "OK")
                 return model
             finally:
                 self.metrics.observe_load(str(folder), time.monotonic() - started, status)

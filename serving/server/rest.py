@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 import grpc
-import h11
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
@@ -30,8 +29,8 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from serving.impatient_http import ImpatientProtocol
 from serving.server import monitoring, rest_json
 from serving.server.errors import RequestError, ServeError
 from serving.server.saved_model import DEFAULT_SIGNATURE
@@ -136,7 +135,7 @@ class RestServer:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="rest")
         config = uvicorn.Config(
             self._answer,
-            http=partial(_ImpatientProtocol, patience=self._patience),
+            http=partial(ImpatientProtocol, patience=self._patience),
             ws="none",
             interface="asgi3",
             proxy_headers=False,
@@ -353,50 +352,6 @@ class _Refused(Exception):  # noqa: N818
     def __init__(self, status: int, message: str):
         super().__init__(message)
         self.status = status
-
-
-class _ImpatientProtocol(H11Protocol):
-    """HTTP/1.1 that gives up a client who does not end the head of its request, or does not read the answer."""
-
-    def __init__(self, *args: Any, patience: float, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self._patience = patience
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._keep_head_timer(True)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._keep_head_timer(False)
-        self._keep_write_timer(False)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._keep_head_timer(self.conn.their_state is h11.IDLE and not self.transport.is_closing())
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._keep_write_timer(True)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._keep_write_timer(False)
-
-    def _keep_head_timer(self, wanted: bool) -> None:
-        self._head_timer = self._kept(self._head_timer, wanted)
-
-    def _keep_write_timer(self, wanted: bool) -> None:
-        self._write_timer = self._kept(self._write_timer, wanted)
-
-    def _kept(self, timer: asyncio.TimerHandle | None, wanted: bool) -> asyncio.TimerHandle | None:
-        if wanted:
-            return timer or self.loop.call_later(self._patience, self.transport.abort)
-        if timer is not None:
-            timer.cancel()
-        return None
 
 
 async def _disconnection(request: Request) -> None:

@@ -38,6 +38,7 @@ class ServedModel:
 
     Attributes:
         signature_defs: the signatures as they stand in the file, by name.
+        warmup_seconds: what replaying the warm-up requests took; None where there were none.
 
     Args:
         folder: holds `saved_model.pb`; its MetaGraph tagged `serve` is loaded.
@@ -63,6 +64,7 @@ class ServedModel:
         for name, function in self._loaded.signatures.items():
             run = partial(_call, function)
             self._run[name] = run if batching is None else self._batched(name, run, batching)
+        self.warmup_seconds: float | None = None
         if warmup:
             self._replay(folder / WARMUP_REQUESTS)
 
@@ -122,7 +124,8 @@ class ServedModel:
                 raise ValueError(f"{path}: record {count}: {error}") from error
             except RequestError as error:
                 raise ValueError(f"{path}: request {count} failed: {error.code.name}: {error.message}") from error
-        log.info("warmed up with %d requests in %.1f s", count, time.monotonic() - started)
+        self.warmup_seconds = time.monotonic() - started
+        log.info("warmed up with %d requests in %.1f s", count, self.warmup_seconds)
 
     def _replay_one(self, prediction: PredictionLog) -> None:
         # Not at the top: classification stands on this module.

@@ -26,7 +26,10 @@ def test_a_field_is_set_from_the_command_line_and_later_settings_win():
             "train.loss.adversarial: .*'non_saturating', 'least_squares' or 'hinge', got 'loud'",
         ),
         ("train.loss.reconstruction=l3", "train.loss.reconstruction: .*'l1', 'l2', 'huber' or 'cosine', got 'l3'"),
-        ("network.generator.kind=fcn", "network.generator: kind must be one of 'unet', 'valid_unet', 'vgg16', got"),
+        (
+            "network.generator.kind=fcn",
+            "network.generator: kind must be one of 'unet', 'residual_unet', 'valid_unet', 'vgg16', got",
+        ),
         ("network.generator.filters=3", "network.generator.filters: no such field; there are kind, kernel_size,"),
         ("network.discriminator.patch=3", "network.discriminator.patch: no such field; there are kind, down_filters"),
         ("network.discriminator={down_filters: [8]}", "network.discriminator: kind is missing; .* patch, classifier"),

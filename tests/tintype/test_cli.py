@@ -14,7 +14,7 @@ def tintype(*arguments, **options):
 def test_help_lists_every_command():
     answer = tintype("--help")
     assert answer.returncode == 0
-    for command in ("demo", "run", "train", "compare", "serve", "colorize", "rollout"):
+    for command in ("demo", "run", "train", "compare", "serve", "colorize", "batch", "web", "rollout"):
         assert command in answer.stdout
 
 

@@ -20,7 +20,9 @@ def compare(
     ] = None,
     question: Annotated[
         str | None,
-        typer.Option(help="rgb_or_lab, spectral_norm, l1_l2_cosine, vgg16, or a YAML file.", show_default=False),
+        typer.Option(
+            help="rgb_or_lab, spectral_norm, l1_l2_cosine, vgg16, tintype_lab, or a YAML file.", show_default=False
+        ),
     ] = None,
     test_data: Annotated[
         str | None,

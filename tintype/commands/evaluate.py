@@ -33,7 +33,7 @@ def evaluate(
 
     import_tensorflow_quietly()
     from components.evaluator.evaluation import evaluate_saved_model, metric_rows
-    from components.image_example_gen.photo_files import list_entries, read_photographs
+    from serving.batch.photo_files import list_entries, read_photographs
     from serving.client.errors import PhotoError
     from serving.client.whole_file import write_whole
 

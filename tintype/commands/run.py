@@ -11,7 +11,7 @@ from tintype.startup_noise import import_tensorflow_quietly
 
 def run(
     data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
-    config: Annotated[str, typer.Option(help="A recipe's name or a YAML file.")] = "sn_unet_lab_128",
+    config: Annotated[str, typer.Option(help="A recipe's name or a YAML file.")] = "tintype_lab",
     out: Annotated[
         Path | None, typer.Option(help="The run's folder. [default: runs/<recipe>]", show_default=False)
     ] = None,

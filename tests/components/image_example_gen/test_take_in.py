@@ -5,10 +5,10 @@ import pytest
 
 from components.image_example_gen import take_in as take_in_module
 from components.image_example_gen.config import DataConfig, Splits
-from components.image_example_gen.photo_files import DataError
 from components.image_example_gen.summary import read_summary
 from components.image_example_gen.take_in import take_in
 from components.trainer.decoded_photos import count_examples, example_files
+from serving.batch.photo_files import DataError
 from tests.components.image_example_gen.photographs import write_good, write_good_and_bad
 
 

@@ -20,11 +20,12 @@ def recipe():
     ("name", "generator", "discriminator"),
     [
         ("sn_unet_lab_128", 15_049_474, 695_553),
+        ("tintype_lab", 4_727_714, 964_369),
         ("fcn_rgb_120", 1_406_403, 1_907_905),
         ("pix2pix_rgb_256", 54_429_315, 6_968_257),
     ],
 )
-def test_the_networks_have_the_parameters_of_their_reports(name, generator, discriminator):
+def test_the_networks_have_the_parameters_that_the_documents_say(name, generator, discriminator):
     config = load_config(name)
     judge = build_discriminator(config.network, size=config.data.size, batch_norm_momentum=0.9, seed=0)
     assert count_parameters(build_generator(config.network, batch_norm_momentum=0.9, seed=0)) == generator
@@ -146,9 +147,6 @@ class TestResidualUNet:
         graph = tf.function(generator, input_signature=[tf.TensorSpec([None, None, None, 1])])
         photo = np.random.default_rng(0).uniform(-1, 1, (2, 32, 48, 1)).astype(np.float32)
         np.testing.assert_allclose(graph(photo), generator(photo), atol=1e-5)
-
-    def test_it_is_small(self, generator):
-        assert count_parameters(generator) <= 12_000_000
 
     def test_every_residual_block_starts_as_the_identity(self, generator):
         gains = {layer.name: layer.gamma.numpy() for layer in generator.layers if layer.name.endswith("_1_norm")}

@@ -224,6 +224,9 @@ def test_warmup_requests_are_replayed_before_a_version_is_available(serve, publi
     server = serve()
     server.wait_until_available(20)
     assert calls(Client(server.port)) == 4
+    latency = ':tensorflow:serving:model_warmup_latency_count{model_path="'
+    (line,) = (line for line in server._core.metrics.exposition().decode().splitlines() if line.startswith(latency))
+    assert line.endswith('/1",status="OK"} 1')
 
 
 def test_warmup_can_be_turned_off(serve, publish, tmp_path):

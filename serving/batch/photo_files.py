@@ -250,7 +250,7 @@ class EntryReader:
 
     def _open(self, entry: Entry, stack: contextlib.ExitStack) -> IO[bytes]:
         if entry.kind == "file":
-            return stack.enter_context(_open(entry.location))
+            return stack.enter_context(open_file(entry.location))
         if entry.kind == "zip":
             directory = self._directory(entry)
             member = directory.infolist()[entry.position]
@@ -271,13 +271,18 @@ class EntryReader:
         if entry.path not in self._archives:
             if len(self._archives) >= _OPEN_ARCHIVES:
                 self._close(next(iter(self._archives)))
-            stream = _open(entry.location)
-            if not is_local(entry.location):
-                with stream as remote:
-                    stream = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _close
-                    shutil.copyfileobj(remote, stream, _BLOCK_BYTES)
-            self._archives[entry.path] = stream
+            self._archives[entry.path] = self._open_archive(entry)
         return self._archives[entry.path]
+
+    def _open_archive(self, entry: Entry) -> IO[bytes]:
+        """Return a seekable stream of the archive."""
+        stream = open_file(entry.location)
+        if is_local(entry.location):
+            return stream
+        with stream as remote:
+            copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _close
+            shutil.copyfileobj(remote, copy, _BLOCK_BYTES)
+        return copy
 
     def _close(self, path: bytes) -> None:
         self._directories.pop(path, None)
@@ -363,7 +368,8 @@ def _is_special(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def _open(location: str) -> IO[bytes]:
+def open_file(location: str) -> IO[bytes]:
+    """Open a file of this machine or of a Beam filesystem for reading, as it is: nothing is decompressed."""
     if is_local(location):
         return open(location, "rb")
     return FileSystems.open(location, compression_type=CompressionTypes.UNCOMPRESSED)

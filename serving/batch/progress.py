@@ -1,0 +1,225 @@
+"""Live progress of a job: workers of this machine count into small files, the driver adds them up and shows them."""
+
+import contextlib
+import fcntl
+import mmap
+import os
+import shutil
+import struct
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from serving.batch.outcomes import DONE, FAILED, SKIPPED, Outcome
+
+METRICS_NAMESPACE = "tintype_batch"
+_FOUND = "found"
+_KINDS = (_FOUND, DONE, SKIPPED, FAILED)
+_COUNTS = struct.Struct(f"<{len(_KINDS)}q")
+_LIVING = "living"  # the driver holds a lock on this file as long as it lives
+_PLAIN_SECONDS = 10.0
+
+
+class Counts(NamedTuple):
+    """How far a job is.
+
+    Attributes:
+        found: photographs found so far, or all of them once any is finished.
+        done: coloured.
+        skipped: that an earlier run had coloured.
+        failed: left out.
+    """
+
+    found: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Photographs that nothing more will happen to."""
+        return self.done + self.skipped + self.failed
+
+
+class CountFound(beam.DoFn):
+    """Passes on what was found, and counts it."""
+
+    def __init__(self, folder: str):
+        self._folder = folder
+
+    def setup(self) -> None:
+        """Open this worker's counter."""
+        self._counter = _Counter(self._folder)
+
+    def process(self, found: Any) -> Iterator[Any]:
+        """Count one."""
+        self._counter.add(_FOUND)
+        yield found
+
+
+class CountOutcomes(beam.DoFn):
+    """Passes outcomes on, and counts them by their status."""
+
+    def __init__(self, folder: str):
+        self._folder = folder
+
+    def setup(self) -> None:
+        """Open this worker's counter."""
+        self._counter = _Counter(self._folder)
+
+    def process(self, outcome: Outcome) -> Iterator[Outcome]:
+        """Count one."""
+        self._counter.add(outcome.status)
+        yield outcome
+
+
+class ProgressFolder:
+    """Where workers of this machine count; workers elsewhere do not see it, and count in Beam's metrics alone.
+
+    A context manager of the driver. Workers end themselves when the driver is gone, because nobody would stop them:
+    each waits for a lock that the driver holds.
+    """
+
+    def __enter__(self) -> "ProgressFolder":
+        """Make the folder."""
+        self.path = tempfile.mkdtemp(prefix="tintype-batch-")
+        self._living = open(Path(self.path) / _LIVING, "w")
+        fcntl.flock(self._living, fcntl.LOCK_EX)
+        self._living.write(str(os.getpid()))
+        self._living.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove it, and end the workers that still run."""
+        self._living.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def counts(self) -> Counts:
+        """Add up what the workers have counted."""
+        total = [0] * len(_KINDS)
+        for file in Path(self.path).glob("*.count"):
+            with contextlib.suppress(OSError, struct.error):  # one that is only being made
+                for index, count in enumerate(_COUNTS.unpack(file.read_bytes())):
+                    total[index] += count
+        return Counts(*total)
+
+
+class _Counter:
+    """The counts of one step in one worker: in a file that the driver reads, and as Beam's metrics."""
+
+    def __init__(self, folder: str):
+        self._metrics = {kind: Metrics.counter(METRICS_NAMESPACE, kind) for kind in _KINDS}
+        self._counts = [0] * len(_KINDS)
+        self._memory: mmap.mmap | None = None
+        if os.path.isdir(folder):
+            with contextlib.suppress(OSError):
+                file, _ = tempfile.mkstemp(".count", dir=folder)
+                os.ftruncate(file, _COUNTS.size)
+                self._memory = mmap.mmap(file, _COUNTS.size)
+                os.close(file)
+            _end_with_the_driver(folder)
+
+    def add(self, kind: str) -> None:
+        self._metrics[kind].inc()
+        self._counts[_KINDS.index(kind)] += 1
+        if self._memory is not None:
+            _COUNTS.pack_into(self._memory, 0, *self._counts)
+
+
+_WATCHED: set[str] = set()
+
+
+def _end_with_the_driver(folder: str) -> None:
+    """Let a thread end this process when the one that made the folder is gone."""
+    if folder in _WATCHED:
+        return
+    _WATCHED.add(folder)
+    try:
+        living = open(os.path.join(folder, _LIVING))  # noqa: SIM115 - held until the end
+    except OSError:
+        return
+    if living.read() == str(os.getpid()):  # a worker inside the driver
+        living.close()
+        return
+
+    def wait() -> None:
+        fcntl.flock(living, fcntl.LOCK_SH)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-the-driver", daemon=True).start()
+
+
+@contextmanager
+def shown(counts: Callable[[], Counts], *, terminal: bool | None = None) -> Iterator[None]:
+    """Show the progress while the block runs: a bar on a terminal, elsewhere a line from time to time."""
+    stop = threading.Event()
+    show = _show_bar if (sys.stderr.isatty() if terminal is None else terminal) else _show_lines
+    thread = threading.Thread(target=show, args=(counts, stop), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _show_lines(counts: Callable[[], Counts], stop: threading.Event) -> None:
+    started: tuple[float, int] | None = None
+    last = Counts()
+    while not stop.wait(_PLAIN_SECONDS):
+        now = counts()
+        if now == last:
+            continue
+        last = now
+        started = started or (time.monotonic(), now.finished)
+        seconds = time.monotonic() - started[0]
+        rate = (now.finished - started[1]) / seconds if seconds > 0 else 0.0
+        left = f", {_clock((now.found - now.finished) / rate)} left" if rate > 0 else ""
+        print(
+            f"{now.finished} of {now.found} photographs, {rate:.1f}/s{left}, {now.failed} failed",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _show_bar(counts: Callable[[], Counts], stop: threading.Event) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failures]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None, rate="", failures="")
+        while not stop.wait(0.25):
+            now = counts()
+            if not now.found:
+                continue
+            speed = bar.tasks[0].speed
+            bar.update(
+                task,
+                completed=now.finished,
+                total=now.found,
+                description="colouring" if now.finished else "finding",
+                rate=f"{speed:.1f}/s" if speed else "",
+                failures=f"[yellow]{now.failed} failed" if now.failed else "",
+            )
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

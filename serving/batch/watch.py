@@ -1,0 +1,115 @@
+"""Colours what arrives in folders of this machine, until it is told to stop."""
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from serving.batch.inputs import find_photos
+from serving.batch.job import (
+    MANIFEST_NAME,
+    MANIFEST_SCHEMA,
+    REPORT_NAME,
+    BatchJob,
+    Summary,
+    local_options,
+    manifest_row,
+    run_batch,
+)
+from serving.batch.outcomes import Outcome
+from serving.batch.outputs import OWN_FOLDER, size_of
+from serving.batch.photo_files import Entry
+from serving.batch.transforms import read_records
+from serving.client.errors import TintypeError
+from serving.client.whole_file import write_whole
+
+# A file that did not change between two looks has arrived.
+_LOOK_SECONDS = 2.0
+
+_Seen = dict[bytes, tuple[int, int]]
+
+
+def watch(
+    job: BatchJob,
+    stop: threading.Event,
+    *,
+    workers: int = 0,
+    look_seconds: float = _LOOK_SECONDS,
+    tell: Callable[[Summary], None] = lambda summary: None,
+) -> None:
+    """Colour what is in the job's folders and what comes, or changes, later; returns when `stop` is set.
+
+    The first round is an ordinary job on `workers` processes. Later ones run in this process, whose model stays loaded.
+    Failures are added to the report; the manifest is written anew when it stops.
+
+    Args:
+        job: its inputs are folders of this machine, and so is its output.
+        stop: ends the watch, when the round that runs is done.
+        workers: of the first round, as for `local_options`.
+        look_seconds: between two looks for arrivals.
+        tell: is given the summary of every round.
+
+    Raises:
+        TintypeError: an input is no folder; or as `run_batch`.
+    """
+    for folder in job.inputs:
+        if not os.path.isdir(folder):
+            raise TintypeError(f"only folders of this machine can be watched, and {folder} is none")
+    before = {folder: _look(folder, job.output) for folder in job.inputs}
+    tell(run_batch(job, local_options(workers)))
+    colored = {folder: dict(seen) for folder, seen in before.items()}
+    books = str(Path(job.output) / OWN_FOLDER / "round")
+    while not stop.wait(look_seconds):
+        for folder in job.inputs:
+            now = _look(folder, job.output)
+            arrived = [
+                path
+                for path, state in now.items()
+                if before[folder].get(path) == state and colored[folder].get(path) != state
+            ]
+            before[folder] = now
+            if arrived:
+                colored[folder] |= {path: now[path] for path in arrived}
+                inputs = [path.decode("utf-8", "surrogateescape") for path in arrived]
+                round_of_it = replace(job, inputs=inputs, root=job.root or folder, books=books, sample=0)
+                tell(run_batch(round_of_it, local_options(1), show_progress=False))
+                _add_to_report(Path(books) / REPORT_NAME, Path(job.output) / REPORT_NAME)
+    write_manifest_of_records(job.output)
+
+
+def write_manifest_of_records(output: str) -> None:
+    """Write the manifest from what all runs have recorded: of each output that is there, the last record."""
+    newest: dict[str, Outcome] = {}
+    for record in read_records(output):
+        if record.output not in newest or record.finished > newest[record.output].finished:
+            newest[record.output] = record
+    rows = [
+        manifest_row(record)
+        for name, record in sorted(newest.items())
+        if size_of(os.path.join(output, name)) == record.output_bytes
+    ]
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, MANIFEST_SCHEMA), sink)
+    write_whole(Path(output) / MANIFEST_NAME, sink.getvalue().to_pybytes())
+
+
+def _look(folder: str, output: str) -> _Seen:
+    """Return the files that hold photographs, with size and time of change."""
+    seen: _Seen = {}
+    for found in find_photos(folder, output=output):
+        if isinstance(found, Entry):
+            with suppress(OSError):  # it has gone again
+                status = os.stat(found.path)
+                seen[found.path] = (status.st_size, status.st_mtime_ns)
+    return seen
+
+
+def _add_to_report(lines: Path, report: Path) -> None:
+    added = lines.read_bytes()
+    if added:
+        write_whole(report, (report.read_bytes() if report.exists() else b"") + added)

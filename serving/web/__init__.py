@@ -1,0 +1,1 @@
+"""The web page and its HTTP API: a gateway between browsers and a model server, asynchronous, without TensorFlow."""

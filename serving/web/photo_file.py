@@ -1,0 +1,128 @@
+"""Files without a name: a photograph on disk that no path leads to, and that is gone when the process is."""
+
+import os
+import tempfile
+import threading
+
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.web.problems import Kind, Problem
+
+# What is written in one go. Smaller pieces would cost a change of threads each.
+_PIECE_BYTES = 1 << 20
+
+
+class Quota:
+    """Bytes that all files together may take; it belongs to one event loop."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self.held = 0
+
+    def take(self, count: int) -> None:
+        """Reserve so many bytes; raises Problem (`busy`) when there are not so many left."""
+        if self.held + count > self.most:
+            raise Problem(Kind.BUSY, "There is no room for another photo just now")
+        self.held += count
+
+    def give_back(self, count: int) -> None:
+        """Release them."""
+        self.held -= count
+
+
+class PhotoFile:
+    """A photograph, and later its colours, in a file without a name in the folder for temporary files (TMPDIR).
+
+    The operating system deletes it with its last descriptor, also when the process is killed. What is written and
+    read crosses a thread of anyio's.
+
+        file = PhotoFile(quota)
+        await file.append(chunk)
+        await file.finish()
+        data = await file.read()
+        file.close()
+    """
+
+    def __init__(self, quota: Quota):
+        self.size = 0
+        self._quota = quota
+        self._taken = 0
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+        self._colors_shape: tuple[int, ...] | None = None
+        # Descriptors are numbers that are used again: nobody may read from one that was closed in the meantime.
+        self._lock = threading.Lock()
+
+    async def append(self, data: bytes) -> None:
+        """Add to the photograph's bytes; raises Problem (`busy`) when the quota is used up."""
+        self._reserve(len(data))
+        self.size += len(data)
+        self._pending.append(bytes(data))
+        self._pending_bytes += len(data)
+        if self._pending_bytes >= _PIECE_BYTES:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Write what is still in memory."""
+        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        if pieces:
+            await anyio.to_thread.run_sync(self._write, b"".join(pieces), self.size - sum(map(len, pieces)))
+
+    async def read(self) -> bytes:
+        """Return the photograph."""
+        return await anyio.to_thread.run_sync(self.read_now)
+
+    def read_now(self, start: int = 0, count: int | None = None) -> bytes:
+        """Return the photograph, or a part of it, from a thread; raises Problem (`not-found`) once it is closed."""
+        return self._read(start, self.size - start if count is None else min(count, self.size - start))
+
+    async def write_colors(self, ab: NDArray[np.float32]) -> None:
+        """Keep the colourings of the photograph, [N, S, S, 2], behind its bytes."""
+        self._reserve(ab.nbytes)
+        await anyio.to_thread.run_sync(self._write, ab.astype("<f4").tobytes(), self.size)
+        self._colors_shape = ab.shape
+
+    def read_color_now(self, variant: int) -> NDArray[np.float32]:
+        """Return one colouring, [S, S, 2], from a thread; IndexError where there is none such."""
+        if self._colors_shape is None or not 0 <= variant < self._colors_shape[0]:
+            raise IndexError(variant)
+        shape = self._colors_shape[1:]
+        count = 4 * int(np.prod(shape))
+        return np.frombuffer(self._read(self.size + variant * count, count), "<f4").reshape(shape)
+
+    def close(self) -> None:
+        """Delete it."""
+        with self._lock:
+            self._file.close()
+        self._pending.clear()
+        self._quota.give_back(self._taken)
+        self._taken = 0
+
+    def _reserve(self, count: int) -> None:
+        self._quota.take(count)
+        self._taken += count
+
+    def _write(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
+        with self._lock:
+            if self._file.closed:
+                return
+            while view:
+                written = os.pwrite(self._file.fileno(), view, offset)
+                offset, view = offset + written, view[written:]
+
+    def _read(self, offset: int, count: int) -> bytes:
+        pieces = []
+        with self._lock:
+            if self._file.closed:
+                raise Problem(Kind.NOT_FOUND, "The photo has been deleted")
+            while count > 0:
+                piece = os.pread(self._file.fileno(), count, offset)
+                if not piece:
+                    raise OSError(f"a temporary file ends {count} bytes early")
+                pieces.append(piece)
+                offset, count = offset + len(piece), count - len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -1,0 +1,130 @@
+"""Results on their way out: one picture, or many as a ZIP that is made while it is sent."""
+
+import io
+import re
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+from urllib.parse import quote
+
+import anyio.to_thread
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from serving.web.photo_file import PhotoFile, Quota
+
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "TIFF": "image/tiff",
+    "BMP": "image/bmp",
+}
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
+
+# Larger results wait on disk for a client that reads slowly.
+_MEMORY_BYTES = 4 << 20
+_PIECE_BYTES = 512 << 10
+
+
+class Result(NamedTuple):
+    """A coloured file and its name."""
+
+    name: str
+    data: bytes
+
+
+def result_name(name: str, format: str, variant: int | None = None) -> str:
+    """Return the name of a result: `grandmother-coloured.jpg`, of one of several `grandmother-coloured-2.jpg`."""
+    number = "" if variant is None else f"-{variant + 1}"
+    return f"{PurePosixPath(name).stem or 'photo'}-coloured{number}{_SUFFIXES[format]}"
+
+
+def attachment(name: str) -> str:
+    """Return a Content-Disposition that makes a browser save under this name (RFC 6266, RFC 8187)."""
+    plain = re.sub(r"[^\w.() -]", "_", name, flags=re.ASCII)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
+
+
+class PictureResponse(Response):
+    """A picture; a large one is sent from a file without a name.
+
+    Args:
+        data: the encoded picture.
+        format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
+        quota: of the files.
+        name: to save it under; None shows it.
+        when_sent: called when all of it was sent.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        format: str,
+        quota: Quota,
+        *,
+        name: str | None = None,
+        when_sent: Callable[[], None] = lambda: None,
+    ):
+        headers = {"Content-Length": str(len(data))}
+        if name is not None:
+            headers["Content-Disposition"] = attachment(name)
+        super().__init__(None, 200, headers, MEDIA_TYPES[format])
+        self._data = data
+        self._quota = quota
+        self._when_sent = when_sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        if len(self._data) <= _MEMORY_BYTES:
+            await send(start)
+            await send({"type": "http.response.body", "body": self._data})
+            self._when_sent()
+            return
+        file = PhotoFile(self._quota)
+        try:
+            await file.append(self._data)
+            self._data = b""
+            await send(start)
+            for offset in range(0, file.size, _PIECE_BYTES):
+                piece = await anyio.to_thread.run_sync(file.read_now, offset, _PIECE_BYTES)
+                is_last = offset + len(piece) == file.size
+                await send({"type": "http.response.body", "body": piece, "more_body": not is_last})
+        finally:
+            file.close()
+        self._when_sent()
+
+
+async def zipped(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:
+    """Yield the bytes of a ZIP with the results, one held at a time; names that come twice get a number."""
+    out = _Outlet()
+    taken: set[str] = set()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+        async for name, data in results:
+            path, number = PurePosixPath(name), 2
+            while name.casefold() in taken:
+                name, number = f"{path.stem}-{number}{path.suffix}", number + 1
+            taken.add(name.casefold())
+            await anyio.to_thread.run_sync(archive.writestr, name, data)
+            yield out.taken()
+    yield out.taken()
+
+
+class _Outlet(io.RawIOBase):
+    """What a ZIP is written into; it cannot go back, and so the ZIP is made without that."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:  # type: ignore[no-untyped-def, override]
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)

@@ -1,0 +1,96 @@
+"""Runs the gateway: one port, one event loop, connections that stand still are closed."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Callable
+from functools import partial
+
+import uvicorn
+
+from serving.client.errors import TintypeError
+from serving.impatient_http import ImpatientProtocol
+from serving.web.app import create_app
+from serving.web.settings import WebSettings
+from serving.web.studio import Studio
+
+STOP_GRACE_SECONDS = 20  # whole seconds, of uvicorn
+
+# Ready to be accepted; beyond, the operating system lets clients wait or refuses them.
+_BACKLOG = 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one. Raises TintypeError where the address cannot be bound."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol must be named: only then asyncio sends small answers at once instead of after 40 ms (TCP_NODELAY).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise TintypeError(f"cannot serve the page on {host}:{port}: {reason}") from error
+    return listener
+
+
+class WebServer:
+    """The gateway on a socket.
+
+    Args:
+        settings: of the gateway.
+        connect: makes the studio, within the event loop.
+        listener: a listening socket.
+    """
+
+    def __init__(self, settings: WebSettings, connect: Callable[[], Studio], listener: socket.socket):
+        self._settings = settings
+        self._connect = connect
+        self._listener = listener
+        self._server: uvicorn.Server | None = None
+        self._is_stopping = False
+
+    def run(self) -> None:
+        """Serve until `stop` is called, or SIGINT or SIGTERM comes (in the main thread); then end what runs."""
+        asyncio.run(self._serve())
+
+    def stop(self) -> None:
+        """Let `run` end; from any thread."""
+        self._is_stopping = True
+        if self._server is not None:
+            self._server.should_exit = True
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether requests are answered."""
+        return self._server is not None and self._server.started
+
+    async def _serve(self) -> None:
+        _allow_many_files()
+        proxies = self._settings.trusted_proxies
+        config = uvicorn.Config(
+            create_app(self._settings, self._connect()),
+            http=partial(ImpatientProtocol, patience=self._settings.limits.stall_seconds),  # type: ignore[arg-type]
+            ws="none",
+            interface="asgi3",
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_GRACE_SECONDS,
+        )
+        self._server = uvicorn.Server(config)
+        self._server.should_exit = self._is_stopping
+        await self._server.serve(sockets=[self._listener])
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files: every kept photograph and every connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

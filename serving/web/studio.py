@@ -1,0 +1,207 @@
+"""Colours photographs through the model server with bounded threads and memory, so that the event loop stays free."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.client.async_colorizer import AsyncColorizer
+from serving.client.chroma import apply_chroma
+from serving.client.core import ModelDescription
+from serving.client.errors import ServerRefused, ServerUnavailable, TintypeError
+from serving.web.photo_file import PhotoFile
+from serving.web.problems import Kind, Problem, problem_from
+from serving.web.settings import Limits
+from serving.web.uploads import check_photo
+
+# How long it is believed without asking again that the server is there, or away, and how long it may take to say so.
+_SEEN_SECONDS, _AWAY_SECONDS = 5.0, 2.0
+_ASKING_SECONDS = 2.0
+
+# Codes of a server whose model lacks a signature.
+_LACKS_SIGNATURE = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
+
+T = TypeVar("T")
+
+
+class Studio:
+    """What colours: a client of the model server, threads for the work on pixels, and a bound on what they hold.
+
+    Belongs to one event loop, whose default executor becomes its threads: the client works in that one.
+
+    Args:
+        colorizer: the client; it is closed with the studio.
+        watcher: a client of the same server that gives up after a moment, for the question whether it is there.
+        limits: threads, photographs at once, pixels.
+    """
+
+    def __init__(self, colorizer: AsyncColorizer, watcher: AsyncColorizer, limits: Limits):
+        self._colorizer = colorizer
+        self._watcher = watcher
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="pixels")
+        self._places = asyncio.Semaphore(limits.photos_at_once)
+        # Two of the largest, or many small ones.
+        self._pixels_left = 2 * limits.pixels
+        self._pixels_returned = asyncio.Event()
+        self._model: ModelDescription | None = None  # None: away
+        self._believed_until = 0.0
+        self._asking = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Take over the running event loop's executor."""
+        asyncio.get_running_loop().set_default_executor(self._threads)
+
+    async def close(self) -> None:
+        """End the requests that run, and the threads once their work is done."""
+        await self._colorizer.close()
+        await self._watcher.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def model(self) -> ModelDescription:
+        """Return what the model says of itself, as of a moment ago; raises Problem (`server-away`)."""
+        async with self._asking:
+            if asyncio.get_running_loop().time() > self._believed_until:
+                try:
+                    self._saw(await self._watcher.describe())
+                except TintypeError:  # also a server that is loading, or has another model
+                    self._saw(None)
+        if self._model is None:
+            raise Problem(Kind.SERVER_AWAY)
+        return self._model
+
+    async def check(self, file: PhotoFile) -> tuple[str, int, int]:
+        """Return format, width and height of a photograph by its header; raises Problem where it is none."""
+        return await self._in_thread(lambda: check_photo(file.read_now(), self._limits.pixels))
+
+    async def colorize(
+        self, file: PhotoFile, *, variants: int, strength: float, format: str | None
+    ) -> tuple[list[bytes], str]:
+        """Colour a photograph at its full size.
+
+        Returns:
+            The colourings, and their format.
+
+        Raises:
+            Problem: when it cannot be coloured.
+        """
+        found, width, height = await self.check(file)
+        async with self._place(width * height):
+            data = await file.read()
+            if variants == 1:
+                colored = [await self._colorizer.colorize(data, strength=strength, format=format)]
+            else:
+                try:
+                    colored = await self._colorizer.variants(data, variants, strength=strength, format=format)
+                except ServerRefused as refused:
+                    if refused.code in _LACKS_SIGNATURE:
+                        raise Problem(Kind.ONE_COLOURING) from refused
+                    raise
+        return colored, format or found
+
+    async def find_colors(
+        self, file: PhotoFile, variants: int, at_work: Callable[[str, int, int], None]
+    ) -> NDArray[np.float32]:
+        """Ask for the colour of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
+
+        Args:
+            file: the photograph.
+            variants: how many are wanted.
+            at_work: called with format, width and height when it is the photograph's turn.
+
+        Raises:
+            Problem: when it cannot be coloured.
+        """
+        found = await self.check(file)
+        async with self._place(found[1] * found[2]):
+            at_work(*found)
+            data = await file.read()
+            if variants > 1:
+                try:
+                    return await self._colorizer.chroma(data, variants)
+                except ServerRefused as refused:
+                    if refused.code not in _LACKS_SIGNATURE:
+                        raise
+            return await self._colorizer.chroma(data)
+
+    async def paint(
+        self,
+        file: PhotoFile,
+        variant: int,
+        *,
+        pixels: int,
+        strength: float,
+        format: str | None,
+        longest_side: int | None,
+    ) -> bytes:
+        """Join a photograph of so many pixels with one of its colours; raises IndexError where it has none such."""
+
+        def work() -> bytes:
+            return apply_chroma(
+                file.read_now(),
+                file.read_color_now(variant),
+                strength=strength,
+                format=format,
+                longest_side=longest_side,
+                max_pixels=self._limits.pixels,
+            )
+
+        async with self._room(pixels):
+            try:
+                return await self._in_thread(work)
+            except TintypeError as error:
+                raise problem_from(error) from error
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    @asynccontextmanager
+    async def _room(self, pixels: int) -> AsyncIterator[None]:
+        """Hold room for so many pixels in memory."""
+        while self._pixels_left < pixels:
+            self._pixels_returned.clear()
+            await self._pixels_returned.wait()
+        self._pixels_left -= pixels
+        try:
+            yield
+        finally:
+            self._pixels_left += pixels
+            self._pixels_returned.set()
+
+    @asynccontextmanager
+    async def _place(self, pixels: int) -> AsyncIterator[None]:
+        """Hold a place and room for so many pixels while the server is asked, and note whether it was there."""
+        async with self._places, self._room(pixels):
+            try:
+                yield
+                self._saw(self._model)
+            except ServerUnavailable as error:
+                self._saw(None)
+                raise problem_from(error) from error
+            except TintypeError as error:
+                raise problem_from(error) from error
+
+    def _saw(self, model: ModelDescription | None) -> None:
+        self._model = model
+        believed = _AWAY_SECONDS if model is None else _SEEN_SECONDS
+        self._believed_until = asyncio.get_running_loop().time() + believed
+
+
+def connect(server: str, limits: Limits, **settings: Any) -> Studio:
+    """Return a studio for a model server.
+
+    Args:
+        server: HOST:PORT and whatever else `AsyncColorizer` takes.
+        limits: of the gateway.
+        settings: further arguments of `AsyncColorizer`.
+
+    Raises:
+        ValueError, TintypeError: as `AsyncColorizer`.
+    """
+    client = partial(AsyncColorizer, server, max_pixels=limits.pixels, **settings)
+    return Studio(client(timeout=limits.photo_seconds), client(timeout=_ASKING_SECONDS), limits)

@@ -1,0 +1,258 @@
+"""The page in a real browser, desktop and phone: from picking photos to the downloaded bytes."""
+
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from serving.client import Colorizer, apply_chroma, decode_photo, encode_photo
+from serving.web.settings import Limits, WebSettings
+from tests.serving.client.conftest import WireServer, running
+from tests.serving.web.conftest import serving
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None and os.environ.get("CI") != "true",
+        reason="Chromium is not installed: the page is NOT tested here (scripts/web_tools.sh installs it)",
+    ),
+]
+
+DESKTOP = {"viewport": {"width": 1280, "height": 860}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM is not None, "CI=true, but Chromium is not installed"
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def model_server() -> Iterator[WireServer]:
+    with running(WireServer(has_variants=True)) as server:
+        yield server
+
+
+@pytest.fixture
+def open_page(browser, model_server) -> Iterator:
+    """Open the page of a gateway with these settings; what the browser complains of fails the test."""
+    with ExitStack() as stack:
+
+        def start(look: dict = DESKTOP, settings: WebSettings = WebSettings()) -> Page:  # noqa: B008 - frozen
+            address = stack.enter_context(serving(settings, model_server.address))
+            context = browser.new_context(base_url=address, reduced_motion="reduce", **look)
+            stack.callback(context.close)
+            context.set_default_timeout(20_000)
+            page = context.new_page()
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)
+            page.goto("/")
+            return page
+
+        complaints: list[str] = []
+        yield start
+        assert not complaints
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory) -> list[Path]:
+    """Two gray photographs of real places and things."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("album")
+    for name, pixels in (("cat.jpg", data.chelsea()), ("coffee.png", data.coffee())):
+        gray = np.repeat(pixels.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+        (folder / name).write_bytes(encode_photo(gray, "JPEG" if name.endswith("jpg") else "PNG"))
+    return sorted(folder.iterdir())
+
+
+def colour_all(page: Page, count: int) -> None:
+    page.locator("#colour").click()
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(count)
+    expect(page.locator("#compare")).to_be_visible()
+
+
+@pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_photos_are_picked_coloured_compared_adjusted_and_saved(open_page, model_server, album, look, tmp_path):
+    page = open_page(look)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("see it in")
+    page.locator("#picker").set_input_files(album)
+    expect(page.locator("#before")).to_be_visible()
+    assert page.locator("#before").evaluate("image => image.decode().then(() => image.naturalWidth)") == 451
+    expect(page.locator("#photo-facts")).to_contain_text("451 × 300")
+    expect(page.locator("#colour")).to_have_text("Colour 2 photos")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    model_server.released.clear()
+    page.locator("#colour").click()
+    expect(page.locator("#stage-text")).to_have_text("Finding colours …")
+    expect(page.locator("#compare")).to_be_hidden()
+    model_server.released.set()
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(2)
+    expect(page.locator("#announcer")).to_have_text("2 of 2 in colour.")
+
+    # The coloured photo lies over the gray one, and the slider uncovers it.
+    expect(page.locator("#after")).to_be_visible()
+    page.locator("#compare").fill("20")
+    assert page.locator("#after").evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 0px 0px 20%)"
+    assert page.locator("#compare").get_attribute("aria-valuetext") == "80 percent in colour"
+
+    with page.expect_response(lambda answer: "variant=2" in answer.url and "side=1600" in answer.url):
+        page.get_by_label("Colouring 3 of 4").check(force=True)
+    with page.expect_response(lambda answer: "strength=0.5" in answer.url):
+        page.locator("#strength").fill("50")
+    expect(page.locator("#strength-value")).to_have_text("50%")
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert download.value.suggested_filename == "cat-coloured.jpg"
+    download.value.save_as(tmp_path / "saved.jpg")
+    with Colorizer(model_server.address) as colorizer:
+        chroma = [colorizer.chroma(photo, 4) for photo in album]
+    expected = apply_chroma(album[0].read_bytes(), chroma[0][2], strength=0.5)
+    assert (tmp_path / "saved.jpg").read_bytes() == expected
+
+    with page.expect_download() as download:
+        page.locator("#download-all").click()
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.namelist() == ["cat-coloured.jpg", "coffee-coloured.png"]
+        assert archive.read("cat-coloured.jpg") == expected
+        assert archive.read("coffee-coloured.png") == apply_chroma(album[1].read_bytes(), chroma[1][0])
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):
+    page = open_page()
+
+    def press_until_focused(selector: str, key: str = "Tab") -> None:
+        for _ in range(30):
+            if page.locator(selector).evaluate("element => element === document.activeElement"):
+                return
+            page.keyboard.press(key)
+        raise AssertionError(f"the keyboard does not lead to {selector}")
+
+    press_until_focused("#picker")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(album)
+    expect(page.locator("#colour")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#compare")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator("#compare")).to_have_attribute("aria-valuetext", "100 percent in colour")
+    press_until_focused("[name=variant]:checked")
+    with page.expect_response(lambda answer: "variant=1" in answer.url and "side=1600" in answer.url):
+        page.keyboard.press("ArrowRight")
+    press_until_focused("#strength")
+    with page.expect_response(lambda answer: "strength=0.95" in answer.url):
+        page.keyboard.press("ArrowLeft")
+    press_until_focused("#download")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "cat-coloured.jpg"
+    press_until_focused("li:nth-child(2) .thumb")
+    page.keyboard.press("Enter")
+    expect(page.locator("#photo-name")).to_have_text("coffee.png")
+    press_until_focused("#remove", "Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("li:nth-child(1) .thumb")).to_be_focused()
+    press_until_focused("#start-over")
+    page.keyboard.press("Enter")
+    expect(page.locator("#picker")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(open_page, album, tmp_path, scheme):
+    page = open_page(PHONE | {"color_scheme": scheme})
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"nothing")
+
+    def serious() -> list[str]:
+        found = Axe().run(page).response["violations"]
+        return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
+
+    assert not serious()
+    page.locator("#picker").set_input_files([*album, broken])
+    expect(page.locator("#before")).to_be_visible()
+    assert not serious()
+    colour_all(page, 2)
+    assert not serious()
+    page.locator("li:nth-child(3) .thumb").click()
+    expect(page.locator("#photo-problem")).to_be_visible()
+    assert not serious()
+    page.goto("/docs")
+    page.locator("summary").first.click()
+    assert not serious()
+
+
+def test_a_server_that_is_away_is_said_and_tried_again(open_page, model_server, album):
+    model_server.failures.extend([(grpc.StatusCode.UNAVAILABLE, "down")] * 10_000)
+    page = open_page(settings=WebSettings(Limits(photo_seconds=0.5)))
+    expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
+    page.locator("#picker").set_input_files(album)
+    page.locator("#colour").click()
+    expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
+    model_server.failures.clear()
+    page.wait_for_timeout(2500)  # for so long the gateway believes it
+    page.locator("#notice-retry").click()
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(2)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_photos_deleted_on_the_server_are_sent_again_on_demand(open_page, album):
+    page = open_page()
+    page.locator("#picker").set_input_files(album[:1])
+    with page.expect_response("**/api/jobs?*") as created:
+        colour_all(page, 1)
+    page.request.delete(created.value.headers["location"])
+    page.locator("#download").click()
+    expect(page.get_by_role("alert")).to_contain_text("deleted from the server")
+    page.locator("#notice-retry").click()
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(1)
+
+
+def test_one_broken_file_stops_no_other_and_tiff_needs_no_preview(open_page, album, tmp_path):
+    broken, drawing = tmp_path / "broken.jpg", tmp_path / "drawing.svg"
+    broken.write_bytes(album[0].read_bytes()[:3000])
+    drawing.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    tiff = tmp_path / "scan.tif"
+    tiff.write_bytes(encode_photo(decode_photo(album[0].read_bytes()).rgb, "TIFF"))
+    page = open_page()
+    page.locator("#picker").set_input_files([tiff, broken, drawing])
+    expect(page.locator("#no-preview")).to_be_visible()
+    page.locator("#colour").click()
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(1)
+    expect(page.locator(".thumb[data-state=failed]")).to_have_count(2)
+    expect(page.locator("#before")).to_be_visible()  # the gateway's picture
+    for number, words in ((2, "cannot be read"), (3, "This is not a photo")):
+        page.locator(f"li:nth-child({number}) .thumb").click()
+        expect(page.locator("#photo-problem")).to_contain_text(words)
+
+
+def test_the_access_token_is_asked_for_once(open_page, album):
+    token = "correct horse battery staple"
+    page = open_page(settings=WebSettings(access_token=token))
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.locator("#token").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#token-problem")).to_contain_text("not the right one")
+    page.locator("#token").fill(token)
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    page.locator("#picker").set_input_files(album[:1])
+    colour_all(page, 1)
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert decode_photo(Path(download.value.path()).read_bytes()).rgb.shape == (300, 451, 3)

@@ -1,0 +1,53 @@
+import json
+import threading
+import time
+
+import pyarrow.parquet
+import pytest
+
+from serving.batch.job import BatchJob
+from serving.batch.watch import watch
+from serving.client.errors import TintypeError
+from tests.serving.batch.conftest import files, write_photo
+
+
+def test_what_arrives_is_coloured_until_it_is_stopped(handler, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write_photo(folder / "first.jpg", 1)
+    stop, summaries = threading.Event(), []
+    job = BatchJob([str(folder)], str(out), handler, sample=0)
+
+    def run() -> None:
+        watch(job, stop, workers=1, look_seconds=0.05, tell=summaries.append)
+
+    watching = threading.Thread(target=run)
+    watching.start()
+    try:
+        _wait_until(lambda: summaries)
+        write_photo(folder / "box" / "second.jpg", 2)
+        (folder / "bad.jpg").write_text("no photograph")
+        _wait_until(lambda: sum(summary.done + summary.bad for summary in summaries) == 3)
+        write_photo(folder / "first.jpg", 3)
+        _wait_until(lambda: sum(summary.done for summary in summaries) == 3)
+    finally:
+        stop.set()
+        watching.join()
+    assert files(out) == ["box/second.jpg", "first.jpg"]
+    (failure,) = map(json.loads, (out / "report.jsonl").read_text().splitlines())
+    assert failure["path"] == str(folder / "bad.jpg")
+    rows = pyarrow.parquet.read_table(out / "manifest.parquet").to_pylist()
+    assert [row["output"] for row in rows] == ["box/second.jpg", "first.jpg"]
+    assert rows[1]["output_bytes"] == (out / "first.jpg").stat().st_size
+
+
+def test_only_folders_of_this_machine_can_be_watched(handler, tmp_path):
+    job = BatchJob([str(tmp_path / "*.jpg")], str(tmp_path / "out"), handler)
+    with pytest.raises(TintypeError, match="only folders of this machine"):
+        watch(job, threading.Event())
+
+
+def _wait_until(condition) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,155 @@
+import io
+import json
+import zipfile
+
+import grpc
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.client import Colorizer, apply_chroma, decode_photo, encode_photo
+from serving.client.color import rgb_to_lab
+
+
+def test_a_photo_comes_back_as_the_client_would_colour_it(gateway, jpeg):
+    answer = gateway.client.post("/api/colorize", content=jpeg, headers={"X-File-Name": "gro%C3%9Fmutter.jpg"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert "filename*=UTF-8''gro%C3%9Fmutter-coloured.jpg" in answer.headers["content-disposition"]
+    with Colorizer(gateway.model_server.address) as colorizer:
+        assert answer.content == colorizer.colorize(jpeg)
+
+
+def test_form_strength_and_format_are_heeded(gateway, gray, jpeg):
+    answer = gateway.client.post(
+        "/api/colorize?strength=0&format=png", files={"photo": ("a.jpg", jpeg, "application/x-nonsense")}
+    )
+    assert answer.headers["content-type"] == "image/png"
+    assert 'filename="a-coloured.png"' in answer.headers["content-disposition"]
+    a_and_b = rgb_to_lab(decode_photo(answer.content).rgb)[..., 1:]
+    assert np.abs(a_and_b).max() < 1
+
+
+def test_several_variants_come_as_a_zip(gateway, jpeg):
+    answer = gateway.client.post("/api/colorize?variants=3", files={"photo": ("a.jpg", jpeg)})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive, Colorizer(gateway.model_server.address) as colorizer:
+        assert archive.namelist() == [f"a-coloured-{number}.jpg" for number in (1, 2, 3)]
+        assert [archive.read(name) for name in archive.namelist()] == colorizer.variants(jpeg, 3)
+
+
+def test_variants_of_a_model_that_gives_one_are_refused_alone_and_left_out_in_a_job(gateway, jpeg):
+    gateway.model_server.has_variants = False
+    answer = gateway.client.post("/api/colorize?variants=2", content=jpeg)
+    assert (answer.status_code, answer.json()["title"]) == (422, "This model gives one colouring only")
+    job = gateway.client.post("/api/jobs?variants=4", content=jpeg).json()
+    [photo] = gateway.job_when_done(job["id"])["photos"]
+    assert (photo["state"], photo["variants"]) == ("done", 1)
+
+
+def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg):
+    png = encode_photo(gray[:90], "PNG")
+    answer = gateway.client.post("/api/jobs?variants=3", files=[("photo", ("a.jpg", jpeg)), ("photo", ("a.jpg", jpeg))])
+    assert answer.status_code == 202
+    address = answer.headers["location"]
+    assert gateway.client.post(f"{address}/photos", content=png, headers={"X-File-Name": "b.png"}).status_code == 202
+    with gateway.client.stream("GET", f"{address}/events") as events:
+        assert events.headers["content-type"].startswith("text/event-stream")
+        documents = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
+    last = documents[-1]
+    assert last["state"] == "done"
+    assert [(photo["name"], photo["state"], photo["variants"]) for photo in last["photos"]] == [
+        ("a.jpg", "done", 3), ("a.jpg", "done", 3), ("b.png", "done", 3)
+    ]  # fmt: skip
+    assert (last["photos"][2]["width"], last["photos"][2]["height"]) == (256, 90)
+
+    with Colorizer(gateway.model_server.address) as colorizer:
+        chroma = colorizer.chroma(jpeg, 3)
+    chosen = gateway.client.patch(f"{address}/photos/0", json={"variant": 2, "strength": 0.5})
+    assert (chosen.json()["variant"], chosen.json()["strength"]) == (2, 0.5)
+    expected = apply_chroma(jpeg, chroma[2], strength=0.5)
+    assert gateway.client.get(f"{address}/photos/0/image").content == expected
+    small = gateway.client.get(f"{address}/photos/0/image?side=64&variant=0&strength=1&format=webp")
+    assert Image.open(io.BytesIO(small.content)).size == (64, 64)
+
+    with zipfile.ZipFile(io.BytesIO(gateway.client.get(f"{address}/photos.zip").content)) as archive:
+        assert archive.namelist() == ["a-coloured.jpg", "a-coloured-2.jpg", "b-coloured.png"]
+        assert archive.testzip() is None
+        assert archive.read("a-coloured.jpg") == expected
+
+
+def test_a_photo_that_cannot_be_used_never_stops_the_others(gateway, jpeg):
+    files = [("photo", ("broken.jpg", jpeg[:700])), ("photo", ("good.jpg", jpeg)), ("photo", ("page.svg", b"<svg/>"))]
+    job = gateway.client.post("/api/jobs", files=files).json()
+    broken, good, page = gateway.job_when_done(job["id"])["photos"]
+    assert good["state"] == "done"
+    assert (broken["problem"]["status"], page["problem"]["status"]) == (422, 415)
+    answer = gateway.client.get(f"/api/jobs/{job['id']}/photos/2/image")
+    assert (answer.status_code, answer.headers["content-type"]) == (415, "application/problem+json")
+    with zipfile.ZipFile(io.BytesIO(gateway.client.get(f"/api/jobs/{job['id']}/photos.zip").content)) as archive:
+        assert archive.namelist() == ["good-coloured.jpg", "left-out.txt"]
+        assert b"page.svg: " in archive.read("left-out.txt")
+
+
+def test_a_result_too_large_for_memory_comes_from_disk_whole(gateway, gray):
+    large = encode_photo(np.tile(gray, (6, 6, 1)), "TIFF")
+    assert len(large) > 6e6
+    answer = gateway.client.post("/api/colorize", content=large)
+    with Colorizer(gateway.model_server.address) as colorizer:
+        assert answer.content == colorizer.colorize(large)
+    assert "tintype_web_held_bytes 0.0" in gateway.client.get("/metrics").text
+
+
+def test_a_server_that_is_away_is_503_before_the_upload_and_found_again(start_gateway, jpeg, free_port):
+    import httpx
+
+    from serving.web.settings import WebSettings
+    from tests.serving.web.conftest import serving
+
+    with serving(WebSettings(), f"localhost:{free_port}") as address, httpx.Client(base_url=address) as client:
+        assert client.get("/healthz").status_code == 200
+        for answer in (client.get("/readyz"), client.post("/api/colorize", content=jpeg)):
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) >= 1
+            assert answer.json()["retryable"] is True
+        assert client.get("/api/about").json()["model"] is None
+
+
+def test_what_failed_because_the_server_went_away_is_tried_again_without_a_new_upload(gateway, jpeg):
+    gateway.client.get("/readyz")
+    gateway.model_server.failures.extend([(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")] * 2)
+    job = gateway.client.post("/api/jobs", content=jpeg).json()
+    [photo] = gateway.job_when_done(job["id"])["photos"]
+    assert (photo["state"], photo["problem"]["retryable"]) == ("failed", True)
+    gateway.model_server.failures.clear()
+    assert gateway.client.post(f"/api/jobs/{job['id']}/retry").status_code == 202
+    assert gateway.job_when_done(job["id"])["photos"][0]["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/api/jobs/aaaaaaaaaaaaaaaaaaaaaaaa", 404),
+        ("GET", "/api/jobs/..%2f..%2fetc%2fpasswd", 404),
+        ("GET", "/static/..%2fapi.py", 404),
+        ("PUT", "/api/colorize", 405),
+        ("POST", "/api/colorize?strength=nan", 422),
+        ("POST", "/api/colorize?variants=99", 422),
+        ("POST", "/api/colorize?format=exe", 422),
+    ],
+)
+def test_wrong_requests_are_problems_in_json(gateway, method, path, status):
+    answer = gateway.client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert answer.json()["detail"]
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]

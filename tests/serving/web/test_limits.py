@@ -1,0 +1,201 @@
+import io
+import socket
+import struct
+import threading
+import time
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from serving.client import encode_photo
+from serving.web.settings import Limits
+
+
+def _archive() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.class", "x")
+    return out.getvalue()
+
+
+def _png_bomb(side: int) -> bytes:
+    """A PNG whose header claims side x side pixels, all zero: small to send, large to decode."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes(1 << 20))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (lambda jpeg: b"", 422),
+        (lambda jpeg: jpeg[: len(jpeg) // 2], 422),
+        (lambda jpeg: jpeg[:20], 422),
+        (lambda jpeg: _png_bomb(60_000), 422),
+        (lambda jpeg: b"RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x10\x00\x00\x00" + b"\xff" * 6, 422),
+        (lambda jpeg: b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 415),
+        (lambda jpeg: b"<!doctype html><html></html>", 415),
+        (lambda jpeg: b"GIF89a" + bytes(100), 415),
+        (lambda jpeg: b"\x7fELF" + bytes(1000), 415),
+        (lambda jpeg: jpeg + _archive(), 415),
+        (lambda jpeg: jpeg + b"<html><script>alert(document.domain)</script>", 415),
+        (lambda jpeg: jpeg[:2] + b"\xff\xfe\x00\x30<!DOCTYPE html><script >alert('x')//" + bytes(12) + jpeg[2:], 415),
+        (lambda jpeg: jpeg[:2] + b"\xff\xfe\x00\x0c%PDF-1.7\n\n" + jpeg[2:], 415),
+    ],
+    ids=[
+        "empty",
+        "truncated",
+        "beginning",
+        "png-bomb",
+        "webp-bomb",
+        "svg",
+        "html",
+        "gif",
+        "elf",
+        "jpeg+zip",
+        "jpeg+html",
+        "html-in-jpeg",
+        "jpeg+pdf",
+    ],
+)
+def test_what_is_no_photo_is_refused_with_what_to_do(gateway, jpeg, body, status):
+    answer = gateway.client.post("/api/colorize", content=body(jpeg), headers={"Content-Type": "image/jpeg"})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["detail"].endswith(".")
+    assert gateway.client.post("/api/colorize", content=jpeg).status_code == 200
+
+
+def test_photos_with_a_video_or_a_preview_behind_them_are_photos(gateway, jpeg):
+    """Phones append such things."""
+    noise = np.random.default_rng(0).bytes(3_000_000)
+    assert gateway.client.post("/api/colorize", content=jpeg + b"\0\0\0\x18ftypmp42" + noise).status_code == 200
+    assert gateway.client.post("/api/colorize", content=jpeg + jpeg).status_code == 200
+
+
+def test_bytes_pixels_and_photos_over_the_limits_are_refused(start_gateway, gray, jpeg):
+    gateway = start_gateway(Limits(photo_bytes=len(jpeg), pixels=gray.shape[0] * gray.shape[1], photos=2))
+    assert gateway.client.post("/api/colorize", content=jpeg).status_code == 200
+    too_large = gateway.client.post("/api/colorize", content=jpeg + b"\0")
+    assert (too_large.status_code, too_large.headers["connection"]) == (413, "close")
+    chunks = gateway.client.post("/api/colorize", content=(jpeg[:1000] for _ in range(100)))
+    assert chunks.status_code == 413
+    wide = encode_photo(np.zeros((1, gray.shape[0] * gray.shape[1] + 1, 3), np.uint8), "PNG")
+    assert gateway.client.post("/api/colorize", content=wide).status_code == 422
+    files = [("photo", ("a.png", encode_photo(gray[:8, :8], "PNG")))] * 3
+    assert gateway.client.post("/api/jobs", files=files).status_code == 422
+    job = gateway.client.post("/api/jobs", files=[files[0], ("photo", ("b.jpg", jpeg + b"\0"))]).json()
+    assert [photo["state"] for photo in gateway.job_when_done(job["id"])["photos"]] == ["done", "failed"]
+    assert gateway.client.post(f"/api/jobs/{job['id']}/photos", content=jpeg).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--x\r\nContent-Disposition: form-data; name=photo; filename=a\r\n\r\nabc",
+        b"--y\r\n\r\n",
+        b"--x--\r\n",
+        b"--x\r\nContent-Disposition: form-data; name=strength\r\n\r\n1\r\n--x--\r\n",
+        b"--x\r\n" + b"A: " + b"b" * 100_000,
+    ],
+)
+def test_malformed_forms_are_the_senders_fault(gateway, body):
+    answer = gateway.client.post("/api/jobs", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status_code in (400, 422)
+    assert "tintype_web_held_bytes 0.0" in gateway.client.get("/metrics").text
+
+
+def test_a_full_disk_quota_is_busy_and_gives_back(start_gateway, jpeg):
+    gateway = start_gateway(Limits(held_bytes=2 * len(jpeg)))
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    gateway.job_when_done(job)
+    refused = gateway.client.post("/api/jobs", files=[("photo", ("a.jpg", jpeg))] * 2)
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    gateway.client.delete(f"/api/jobs/{job}")
+    assert gateway.client.post("/api/jobs", content=jpeg).status_code == 202
+
+
+def test_an_upload_that_never_ends_is_ended(start_gateway):
+    gateway = start_gateway(Limits(stall_seconds=0.3, upload_seconds=1.0))
+    host, port = gateway.address.removeprefix("http://").split(":")
+    head = b"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with socket.create_connection((host, int(port))) as still:
+        still.sendall(head + b"\xff\xd8\xff")
+        assert b" 408 " in still.recv(4096)
+    with socket.create_connection((host, int(port))) as dripping:
+        dripping.sendall(head)
+        started, answer = time.monotonic(), b""
+        dripping.settimeout(0.1)
+        while not answer and time.monotonic() < started + 10:
+            dripping.sendall(b"\0")
+            try:
+                answer = dripping.recv(4096)
+            except TimeoutError:
+                continue
+        assert b" 408 " in answer
+    with socket.create_connection((host, int(port))) as headless:
+        headless.sendall(b"POST /api/colorize HTTP/1.1\r\n")
+        headless.settimeout(10)
+        assert headless.recv(4096) == b""
+
+
+def test_requests_beyond_the_limits_of_one_client_and_of_all_wait_for_nobody(start_gateway, jpeg):
+    gateway = start_gateway(Limits(requests=3, requests_per_client=2), trusted_proxies=("127.0.0.1",))
+    gateway.client.post("/api/colorize", content=jpeg)
+    gateway.model_server.released.clear()
+
+    def ask(address: str) -> None:
+        gateway.client.post("/api/colorize", content=jpeg, headers={"X-Forwarded-For": address})
+
+    threads = [threading.Thread(target=ask, args=(client,)) for client in ("10.0.0.1", "10.0.0.1", "10.0.0.2")]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while gateway.model_server.at_once < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert gateway.model_server.at_once == 3
+    own = gateway.client.post("/api/colorize", content=jpeg, headers={"X-Forwarded-For": "10.0.0.1"})
+    others = gateway.client.post("/api/colorize", content=jpeg, headers={"X-Forwarded-For": "10.0.0.3"})
+    assert (own.status_code, others.status_code) == (429, 503)
+    assert {"retry-after"} <= set(own.headers) & set(others.headers)
+    assert gateway.client.get("/healthz").status_code == 200
+    gateway.model_server.released.set()
+    for thread in threads:
+        thread.join()
+    assert gateway.client.post("/api/colorize", content=jpeg).status_code == 200
+
+
+def test_a_thousand_uploads_at_once_are_answered_all_and_health_goes_on(start_gateway, jpeg):
+    import asyncio
+
+    gateway = start_gateway(Limits(requests=8, requests_per_client=8))
+    host, port = gateway.address.removeprefix("http://").split(":")
+    head = (
+        f"POST /api/colorize HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+    )
+
+    async def upload() -> int:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head + jpeg)
+        answer = await reader.read()
+        writer.close()
+        return int(answer.split(b" ", 2)[1])
+
+    async def flood() -> tuple[list[int], list[int]]:
+        uploads = asyncio.gather(*(upload() for _ in range(1000)))
+        healthy = []
+        while not uploads.done():
+            healthy.append(int((await asyncio.to_thread(gateway.client.get, "/healthz")).status_code))
+            await asyncio.sleep(0.02)
+        return await uploads, healthy
+
+    statuses, healthy = asyncio.run(flood())
+    assert set(statuses) == {200, 429}
+    assert set(healthy) == {200}
+    assert gateway.client.post("/api/colorize", content=jpeg).status_code == 200
+    assert "tintype_web_held_bytes 0.0" in gateway.client.get("/metrics").text

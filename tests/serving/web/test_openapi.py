@@ -1,0 +1,49 @@
+"""The API keeps what its own OpenAPI document says, whatever is sent."""
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.generation.modes import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from serving.web.settings import Limits
+
+EXAMPLES = 30  # of each operation and mode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=str)
+def test_whatever_is_sent_is_answered_as_described(start_gateway, jpeg, mode):
+    gateway = start_gateway(Limits(requests_per_client=64, photos=5000))
+    api = schemathesis.openapi.from_url(f"{gateway.address}/openapi.json")
+    job = gateway.client.post("/api/jobs?variants=2", content=jpeg).json()["id"]
+    gateway.job_when_done(job)
+
+    def check(operation: schemathesis.APIOperation) -> None:
+        @hypothesis.settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode), is_real=st.booleans())
+        def answers_as_described(case: schemathesis.Case, is_real: bool) -> None:
+            # Made-up ids lead nowhere: half of the time they are those of a job that is there.
+            if is_real and mode.is_positive and "job_id" in case.path_parameters and case.method != "DELETE":
+                case.path_parameters["job_id"] = job
+                if "number" in case.path_parameters:
+                    case.path_parameters["number"] = 0
+            # The document cannot say that bytes must be a photograph, and so not all that fits it is accepted.
+            case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+        answers_as_described()
+
+    checked = 0
+    for result in api.get_all_operations():
+        operation = result.ok()
+        if mode.is_positive or operation.body or operation.query or operation.path_parameters:
+            check(operation)
+            checked += 1
+    assert checked >= (14 if mode.is_positive else 10)

@@ -1,0 +1,109 @@
+import logging
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from serving.web.settings import WebSettings
+
+
+def test_a_job_is_deleted_when_its_time_is_over_and_its_bytes_with_it(start_gateway, jpeg):
+    gateway = start_gateway(keep_seconds=0.3)
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    deadline = time.monotonic() + 20
+    while "tintype_web_jobs 0.0" not in gateway.client.get("/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert gateway.client.get(f"/api/jobs/{job}").status_code == 404
+    assert "tintype_web_held_bytes 0.0" in gateway.client.get("/metrics").text
+
+
+def test_a_job_is_deleted_sooner_once_all_was_downloaded(start_gateway, jpeg):
+    gateway = start_gateway(keep_after_download_seconds=0)
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    gateway.job_when_done(job)
+    gateway.client.get(f"/api/jobs/{job}/photos/0/image?side=64")  # shown, not downloaded
+    assert gateway.client.get(f"/api/jobs/{job}").json()["expires_in"] > 1000
+    gateway.client.get(f"/api/jobs/{job}/photos/0/image?download=true")
+    deadline = time.monotonic() + 20
+    while "tintype_web_jobs 0.0" not in gateway.client.get("/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_deleting_is_at_once_and_releases_every_byte(gateway, jpeg):
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    gateway.job_when_done(job)
+    assert "tintype_web_held_bytes 0.0" not in gateway.client.get("/metrics").text
+    assert gateway.client.delete(f"/api/jobs/{job}").status_code == 204
+    assert gateway.client.get(f"/api/jobs/{job}/photos/0/image").status_code == 404
+    assert "tintype_web_held_bytes 0.0" in gateway.client.get("/metrics").text
+
+
+def test_photos_have_no_name_on_disk_and_stand_in_no_log(gateway, jpeg, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    answer = gateway.client.post("/api/jobs", files={"photo": ("../../secret grandmother.jpg", jpeg)})
+    job = answer.json()["id"]
+    [photo] = gateway.job_when_done(job)["photos"]
+    assert photo["name"] == "secret grandmother.jpg"
+    gateway.client.get(f"/api/jobs/{job}/photos/0/image")
+    held = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert any(target.startswith(str(tmp_path)) and target.endswith("(deleted)") for target in held)
+    assert not list(tmp_path.iterdir())
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("serving")]
+    assert any("/api/jobs/{job_id}" in line for line in own)
+    assert not any(job in line or "grandmother" in line for line in own)
+
+
+def test_job_ids_are_long_random_and_never_the_same(gateway, jpeg):
+    ids = {gateway.client.post("/api/jobs", content=jpeg).json()["id"] for _ in range(10)}
+    assert len(ids) == 10
+    assert all(re.fullmatch(r"[\w-]{32}", job_id) for job_id in ids)
+
+
+def test_the_headers_let_nothing_in_from_elsewhere(gateway):
+    page = gateway.client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    crossing = gateway.client.get("/api/about", headers={"Origin": "https://elsewhere.example"})
+    assert not [name for name in crossing.headers if name.startswith("access-control")]
+    assert "sandbox" in crossing.headers["content-security-policy"]
+    for path in ("/", "/docs", "/static/page.js", "/static/page.css", "/static/docs.js"):
+        assert not re.search(r"""(src|href|from|url)\s*[=(]?\s*["']?https?://""", gateway.client.get(path).text)
+
+
+def test_a_page_of_another_site_cannot_make_a_browser_send_photos(gateway, jpeg):
+    answer = gateway.client.post("/api/colorize", content=jpeg, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+
+
+def test_an_access_token_is_asked_for_and_can_be_traded_for_a_cookie(start_gateway, jpeg):
+    token = "correct horse battery staple"
+    gateway = start_gateway(access_token=token)
+    assert gateway.client.get("/").status_code == gateway.client.get("/healthz").status_code == 200
+    for answer in (
+        gateway.client.post("/api/colorize", content=jpeg),
+        gateway.client.get("/metrics"),
+        gateway.client.get("/api/about", headers={"Authorization": "Bearer wrong"}),
+        gateway.client.get("/api/about", headers={"Cookie": f"tintype_access={token}"}),
+    ):
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    authorized = {"Authorization": f"Bearer {token}"}
+    assert gateway.client.post("/api/colorize", content=jpeg, headers=authorized).status_code == 200
+    session = gateway.client.post("/api/session", headers=authorized)
+    assert all(word in session.headers["set-cookie"].lower() for word in ("httponly", "samesite=strict"))
+    assert token not in session.headers["set-cookie"]
+    assert gateway.client.get("/api/about").status_code == 200  # by the cookie
+    gateway.client.cookies.clear()
+
+
+def test_a_weak_access_token_is_refused():
+    with pytest.raises(ValueError, match="at least 16 characters, received 4"):
+        WebSettings(access_token="1234")

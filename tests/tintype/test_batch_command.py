@@ -1,0 +1,95 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from serving.client.errors import TintypeError
+from tests.serving.batch.conftest import BOOKS, TINTYPE, files, write_photo
+from tests.serving.client.conftest import wire_server  # noqa: F401 - a fixture
+from tintype.cli import app
+
+
+def batch(*arguments, **options) -> subprocess.CompletedProcess:
+    command = [*TINTYPE, "batch", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
+
+
+def test_help_imports_no_beam():
+    code = (
+        "import sys; sys.argv[1:] = ['batch', '--help']\n"
+        "from tintype.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'apache_beam', 'tensorflow', 'pyarrow', 'numpy'} & set(sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 0, answer.stderr
+    assert "--max-bad-share" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "m", "--server", "localhost:1"], "one of --model"),
+        (["--server", "localhost:1", "--qualty", "90"], "no such option: --qualty"),
+        (["--server", "localhost:1", "two.jpg"], "Quote globs"),
+        (["--server", "nonsense"], "expected the server as HOST:PORT"),
+        (["--server", "localhost:1", "--watch", "--streaming"], "without Beam's options"),
+    ],
+)
+def test_wrong_usage_is_told(arguments, message):
+    done = CliRunner().invoke(app, ["batch", "--input", "in", "--output", "out", *arguments], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+@pytest.mark.slow
+def test_a_run_says_what_it_did_and_a_second_one_does_nothing(wire_server, tmp_path):  # noqa: F811
+    for number in range(6):
+        write_photo(tmp_path / "scans" / "box" / f"{number}.png", number)
+    (tmp_path / "scans/bad.jpg").write_text("no photograph")
+    arguments = ["--input", "scans/**/*", "--output", "out/", "--server", wire_server.address, "--workers", "1"]
+    done = batch(*arguments, "--max-bad-share", "0.2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("coloured 6 photographs into out, 1 failed (1 not_an_image; see out/report.jsonl): ")
+    assert files(tmp_path / "out") == [f"box/{number}.png" for number in range(6)]
+    assert all((tmp_path / "out" / book).exists() for book in BOOKS)
+    again = batch(*arguments, cwd=tmp_path)
+    assert again.returncode == 1
+    assert "coloured 0 photographs into out, 6 done before" in again.stdout
+    assert "error: 1 of 7 photographs failed" in again.stderr
+    assert "Traceback" not in done.stderr + again.stderr
+
+
+def test_no_server_and_no_model_are_clear(tmp_path):
+    common = ["batch", "--input", "in", "--output", str(tmp_path / "out"), "--workers", "1"]
+    done = CliRunner().invoke(app, [*common, "--server", "localhost:9", "--timeout", "0.3"])
+    assert isinstance(done.exception, TintypeError)
+    assert str(done.exception) == "localhost:9 did not answer within 0.3 s"
+    done = CliRunner().invoke(app, [*common, "--model", str(tmp_path)])
+    assert str(done.exception) == f"no saved_model.pb in {tmp_path}, nor in a folder of a version below it"
+
+
+@pytest.mark.slow
+def test_a_watch_goes_on_until_it_is_told_to_stop(wire_server, tmp_path):  # noqa: F811
+    write_photo(tmp_path / "in" / "1.jpg", 1)
+    command = [*TINTYPE, "batch", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    command += ["--server", wire_server.address, "--workers", "1", "--watch"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for number in (1, 2):
+        write_photo(tmp_path / "in" / f"{number}.jpg", number)
+        _wait_for(tmp_path / "out" / f"{number}.jpg", process)
+    process.terminate()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert errors.endswith("stopped\n")
+
+
+def _wait_for(path: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 180
+    while not path.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)

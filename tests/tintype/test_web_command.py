@@ -1,0 +1,78 @@
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from serving.client import encode_photo
+from tintype.cli import app
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "expected --server HOST:PORT or --model DIR"),
+        (["--server", "localhost:1", "--model", "."], "expected --server HOST:PORT or --model DIR"),
+        (["--server", "nonsense"], "expected the server as HOST:PORT"),
+        (["--server", "localhost:1", "--access-token", "short"], "at least 16 characters, received 5"),
+        (["--model", "/nowhere"], "no such folder: /nowhere"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_is_bound(arguments, words, monkeypatch):
+    monkeypatch.delenv("TINTYPE_SERVER", raising=False)
+    result = CliRunner().invoke(app, ["web", *arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert words in re.sub(r"\s+", " ", result.output.replace("│", " "))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order_and_the_model_server_with_it(tmp_path, number):
+    (tmp_path / "model" / "1").mkdir(parents=True)  # no model yet: it starts, and waits for one
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tintype.cli", "web", "--model", str(tmp_path / "model"), "--port", "0"],
+        stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while "the page is at" not in process.stdout.readline():
+        assert process.poll() is None
+    [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(number)
+    assert process.wait(60) == 0
+    assert not Path(f"/proc/{child}").exists()
+    process.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_model_alone_is_enough_and_both_servers_end_together(tmp_path):
+    """`tintype web --model DIR`: the embedded server beside the page, found by nobody else, ended with it."""
+    import numpy as np
+
+    from tests.tiny_models import write_tiny_model
+
+    model = write_tiny_model(tmp_path / "model")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tintype.cli", "web", "--model", str(model), "--port", "0"],
+        stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = next(found[0] for line in process.stdout if (found := re.search(r"http://[\d.:]+", line)))
+        photo = encode_photo(np.full((60, 80, 3), 150, np.uint8), "PNG")
+        with httpx.Client(base_url=address, timeout=60) as client:
+            assert client.get("/healthz").status_code == 200  # while the model still loads
+            deadline = time.monotonic() + 200
+            while client.get("/readyz").status_code != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+            answer = client.post("/api/colorize", content=photo)
+            assert (answer.status_code, answer.content != photo) == (200, True)
+    finally:
+        process.terminate()
+        rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert "stopped" in rest  # the embedded server's last word

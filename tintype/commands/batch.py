@@ -1,0 +1,217 @@
+"""`tintype batch`: colours whole archives with Beam, on this machine or a cluster; what is done is not done again."""
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
+
+if TYPE_CHECKING:
+    from serving.batch.job import BatchJob, Summary
+    from serving.batch.models import ColorHandler
+
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # Beam's options are its own business
+
+_OUTPUT, _MODEL, _RUN = "Output", "Model", "Run"
+
+
+def batch(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input",
+            metavar="PHOTOS",
+            help="A folder, a glob such as 'scans/**/*.jpg', a .zip or .tar, or a list of them in a .txt; "
+            "may be repeated.",
+        ),
+    ],
+    output: Annotated[
+        str, typer.Option(metavar="DIR", help="Gets the colourings in the inputs' folders; the job's own place.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(metavar="DIR", help="A SavedModel, or its base path.", rich_help_panel=_MODEL)
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Or a server's gRPC port, which all workers share.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    model_name: Annotated[
+        str, typer.Option(help="The name the server serves the model under.", rich_help_panel=_MODEL)
+    ] = "colorizer",
+    label: Annotated[str | None, typer.Option(help="Ask the version with this label.", rich_help_panel=_MODEL)] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=1024, help="Photographs the network sees at once.", rich_help_panel=_MODEL)
+    ] = 8,
+    format: Annotated[
+        str | None,
+        typer.Option(help="jpg, png, webp, tiff or bmp. [default: each photograph's]", rich_help_panel=_OUTPUT),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Pattern of names: {stem}, {folder}, {suffix}.", rich_help_panel=_OUTPUT)
+    ] = "{stem}{suffix}",
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP.", rich_help_panel=_OUTPUT)
+    ] = 92,
+    strength: Annotated[
+        float, typer.Option(min=0.0, max=4.0, help="Factor on the colour: 0 gray, 1.3 vivid.", rich_help_panel=_OUTPUT)
+    ] = 1.0,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Mirror the folders below this one. [default: each input]", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=0, max=1000, help="Photographs on the contact sheet.", rich_help_panel=_OUTPUT)
+    ] = 48,
+    manifest_shards: Annotated[
+        int, typer.Option(min=1, help="Files the manifest is split into.", rich_help_panel=_OUTPUT)
+    ] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes on this machine; 0: one a core.", rich_help_panel=_RUN)
+    ] = 0,
+    max_bad_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Fail when a larger share cannot be coloured.", rich_help_panel=_RUN),
+    ] = 0.1,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with what arrives, until stopped.", rich_help_panel=_RUN)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show all that Beam logs.", rich_help_panel=_RUN)] = False,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, help="Requests a worker may have open.", rich_help_panel=CONNECTION)
+    ] = 2,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0.001, help="Seconds a server may be away before the job ends.", rich_help_panel=CONNECTION),
+    ] = 300.0,
+    tls: WithTls = False,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+    token: Token = None,
+) -> None:
+    """Colour archives of photographs with Apache Beam: on all cores of this machine, on Flink, Dataflow or Spark.
+
+    The same command again goes on where a run was stopped, and passes over what is done. On this machine:
+
+        tintype batch --input 'scans/**/*.jpg' --output out/ --model serving/colorizer
+
+    On a cluster, with a TensorFlow Serving that all workers share; options that are not listed here are Beam's:
+
+        tintype batch --input 'gs://scans/**/*.tif' --output gs://coloured --server tfserving:8500 \\
+            --runner FlinkRunner --flink_master host:8081 --setup_file ./setup.py
+
+    Writes report.jsonl (what failed, and why), manifest.parquet, contact_sheet.html and summary.json beside the
+    photographs. The exit code is 1 when more than --max-bad-share failed.
+    """
+    if (model is None) == (server is None):
+        raise typer.BadParameter("give one of --model and --server", param_hint="'--model' / '--server'")
+    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
+    # Workers take these from their environment, and TensorFlow from its own.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if token:
+        os.environ["TINTYPE_TOKEN"] = token.strip()
+    options = _runner_options(context.args, workers)
+    if watch and context.args:
+        raise typer.BadParameter("a watch runs on this machine, without Beam's options", param_hint="'--watch'")
+
+    from serving.batch.job import BatchJob, check_summary, run_batch
+    from serving.batch.models import SavedModelHandler, server_handler
+    from serving.batch.outputs import OutputSettings
+    from serving.client.settings import Tls
+
+    try:
+        settings = OutputSettings(format, name, quality, strength)
+        handler: ColorHandler
+        if model is not None:
+            handler = SavedModelHandler(model, batch_size=batch_size)
+        else:
+            handler = server_handler(
+                str(server),
+                model_name=model_name,
+                version_label=label,
+                timeout=timeout,
+                tls=Tls(ca_cert, client_cert, client_key) if tls or ca_cert or client_cert or client_key else None,
+                batch_size=batch_size,
+                concurrency=concurrency,
+            )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    job = BatchJob(
+        inputs,
+        output.rstrip("/") or "/",
+        handler,
+        settings,
+        root=root,
+        max_bad_share=max_bad_share,
+        sample=sample,
+        manifest_shards=manifest_shards,
+    )
+    try:
+        if watch:
+            _watch(job, workers)
+            return
+        summary = run_batch(job, options)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command goes on with what {output} holds", err=True)
+        raise typer.Exit(130) from None
+    _print_summary(summary, job)
+    check_summary(summary, job)
+
+
+def _runner_options(arguments: list[str], workers: int) -> list[str]:
+    """Return Beam's options: those given, or this machine's where no runner is named.
+
+    Raises:
+        typer.BadParameter: for an option that is not Beam's either.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+    from serving.batch.job import local_options
+
+    options = PipelineOptions(arguments)
+    known = options.get_all_options(drop_default=False)
+    for argument in arguments:
+        if argument.startswith("-") and argument.lstrip("-").partition("=")[0].replace("-", "_") not in known:
+            raise typer.BadParameter(f"no such option: {argument.partition('=')[0]}")
+        if not argument.startswith("-") and argument == arguments[0]:
+            raise typer.BadParameter(f"what is {argument}? Quote globs, and give each input its own --input")
+    if options.view_as(StandardOptions).runner is not None:
+        return arguments
+    return [*local_options(workers), *arguments]
+
+
+def _watch(job: "BatchJob", workers: int) -> None:
+    import signal
+    import threading
+
+    from serving.batch.watch import watch
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    typer.echo(f"watching {', '.join(job.inputs)}; Ctrl-C stops", err=True)
+    watch(job, stop, workers=workers, tell=lambda summary: _print_summary(summary, job))
+    typer.echo("stopped", err=True)
+
+
+def _print_summary(summary: "Summary", job: "BatchJob") -> None:
+    failed = ""
+    if summary.bad:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.failed.items()))
+        failed = f", {summary.bad} failed ({reasons}; see {job.book('report.jsonl')})"
+    skipped = f", {summary.skipped} done before" if summary.skipped else ""
+    typer.echo(
+        f"coloured {summary.done} photograph{'s' if summary.done != 1 else ''} into {job.output}{skipped}{failed}: "
+        f"{summary.seconds:.1f} s, {summary.photos_per_second:.1f}/s"
+    )
+    sys.stdout.flush()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what the Flink test and benchmark run on: Beam's Flink job server (Maven) and the Flink distribution (pip).
+# Fetches what the Flink test and benchmark run on: Beam's Flink job server, and Flink itself, as parts by Maven.
 #
 #   scripts/flink.sh          # into build/flink; safe to run again
 #
@@ -8,40 +8,49 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-FLINK_VERSION=1.20 # of those that the job server of this Beam is published for: 1.19, 1.20, 2.0, 2.1, 2.2
+# The newest pair that the registry has in full. The job server speaks the protocol of every later Beam for Python.
+FLINK_VERSION=1.19 BEAM_VERSION=2.62.0
 FOLDER=$PWD/build/flink
 
 say() { printf '[flink] %s\n' "$*" >&2; }
-miss() { say "$*"; mkdir -p "$FOLDER"; printf '%s\n' "$*" >"$FOLDER/missing"; exit 3; }
+miss() { say "$*"; printf '%s\n' "$*" >"$FOLDER/missing"; exit 3; }
 
 mkdir -p "$FOLDER"
 rm -f "$FOLDER/missing"
-if [ -f "$FOLDER/job-server.jar" ] && [ -f "$FOLDER/lib/flink-dist.jar" ]; then exit 0; fi
+if [ -f "$FOLDER/job-server.jar" ]; then exit 0; fi
 
 command -v java >/dev/null || miss "no Java on this machine (apt-get install default-jre-headless)"
 command -v mvn >/dev/null || miss "no Maven on this machine (apt-get install maven)"
 
-if [ ! -f "$FOLDER/job-server.jar" ]; then
-  beam=$(.venv/bin/python -c 'import importlib.metadata as m; print(m.version("apache-beam"))')
-  artifact=org.apache.beam:beam-runners-flink-$FLINK_VERSION-job-server:$beam
-  say "fetching $artifact"
-  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact="$artifact" \
-    -DoutputDirectory="$FOLDER/jar" >"$FOLDER/maven.log" 2>&1 ||
-    miss "Maven has no $artifact, or could not be reached (build/flink/maven.log)"
-  mv "$FOLDER"/jar/*.jar "$FOLDER/job-server.jar"
-  rm -rf "$FOLDER/jar"
-fi
+say "fetching Beam $BEAM_VERSION's job server and Flink $FLINK_VERSION (150 MB)"
+cat >"$FOLDER/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>tintype</groupId><artifactId>flink</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.beam</groupId><artifactId>beam-runners-flink-$FLINK_VERSION</artifactId>
+      <version>$BEAM_VERSION</version>
+    </dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.30</version></dependency>
+  </dependencies>
+</project>
+POM
+rm -rf "$FOLDER/lib"
+mvn -q -B -f "$FOLDER/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+  -DincludeScope=runtime -DoutputDirectory="$FOLDER/lib" >"$FOLDER/maven.log" 2>&1 ||
+  miss "Maven could not fetch the job server (build/flink/maven.log)"
+# An archive that only names the others, because the runner starts its job server by `java -jar`.
+.venv/bin/python - "$FOLDER" <<'PYTHON'
+import pathlib, sys, textwrap, zipfile
 
-if [ ! -f "$FOLDER/lib/flink-dist.jar" ]; then
-  say "fetching Flink $FLINK_VERSION (apache-flink-libraries)"
-  rm -rf "$FOLDER/pip" "$FOLDER/lib" "$FOLDER/lib.part"
-  .venv/bin/pip download -q --no-deps --no-binary :all: --no-build-isolation -d "$FOLDER/pip" \
-    "apache-flink-libraries==$FLINK_VERSION.*" >"$FOLDER/pip.log" 2>&1 ||
-    miss "pip has no apache-flink-libraries $FLINK_VERSION, or could not be reached (build/flink/pip.log)"
-  mkdir "$FOLDER/lib.part"
-  tar -xzf "$FOLDER"/pip/*.tar.gz -C "$FOLDER/lib.part" --strip-components=3 --wildcards '*/deps/lib/*.jar'
-  mv "$FOLDER"/lib.part/flink-dist-*.jar "$FOLDER/lib.part/flink-dist.jar"
-  mv "$FOLDER/lib.part" "$FOLDER/lib"
-  rm -rf "$FOLDER/pip"
-fi
+folder = pathlib.Path(sys.argv[1])
+jars = " ".join(f"lib/{jar.name}" for jar in sorted((folder / "lib").glob("*.jar")))
+# Lines of a manifest have 72 bytes at most and go on after a space.
+class_path = "\n ".join(textwrap.wrap(f"Class-Path: {jars}", 70, break_on_hyphens=False, drop_whitespace=False))
+main = "Main-Class: org.apache.beam.runners.flink.FlinkJobServerDriver"
+with zipfile.ZipFile(folder / "job-server.part", "w") as archive:
+    archive.writestr("META-INF/MANIFEST.MF", f"Manifest-Version: 1.0\n{main}\n{class_path}\n\n")
+(folder / "job-server.part").rename(folder / "job-server.jar")
+PYTHON
 say "ready: build/flink"

@@ -106,8 +106,8 @@ def test_photos_are_picked_coloured_compared_adjusted_and_saved(open_page, model
     # The coloured photo lies over the gray one, and the slider uncovers it.
     expect(page.locator("#after")).to_be_visible()
     page.locator("#compare").fill("20")
-    assert page.locator("#after").evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 0px 0px 20%)"
-    assert page.locator("#compare").get_attribute("aria-valuetext") == "80 percent in colour"
+    expect(page.locator("#after")).to_have_css("clip-path", "inset(0px 0px 0px 20%)")
+    expect(page.locator("#compare")).to_have_attribute("aria-valuetext", "80 percent in colour")
 
     with page.expect_response(lambda answer: "variant=2" in answer.url and "side=1600" in answer.url):
         page.get_by_label("Colouring 3 of 4").check(force=True)

@@ -22,6 +22,8 @@ _SETTINGS = {
     "rest.bind-address": "127.0.0.1",
     "taskmanager.host": "127.0.0.1",
     "taskmanager.bind-host": "127.0.0.1",
+    # The cluster has Beam's classes on its own path: with the job's copies of them beside, the two do not mix.
+    "classloader.resolve-order": "parent-first",
     "pekko.startup-timeout": "120 s",  # ten seconds are too few on a busy machine
     "taskmanager.numberOfTaskSlots": 1,
     "taskmanager.cpu.cores": 1.0,
@@ -33,8 +35,9 @@ _SETTINGS = {
     "taskmanager.memory.task.heap.size": "256m",
     "taskmanager.memory.task.off-heap.size": "0m",
     "taskmanager.memory.managed.size": "128m",
-    "taskmanager.memory.network.min": "64m",
-    "taskmanager.memory.network.max": "64m",
+    "taskmanager.memory.network.min": "128m",
+    "taskmanager.memory.network.max": "128m",
+    "taskmanager.network.sort-shuffle.min-buffers": 64,  # of 512, a graph of this size wants more than is given
 }
 
 # What of Java's own Flink reaches into, from Java 16 on closed.
@@ -48,7 +51,7 @@ _OPENED = [
 
 def missing() -> str | None:
     """Say what is not there of what scripts/flink.sh fetches; None when all of it is."""
-    if (FLINK / "job-server.jar").exists() and (FLINK / "lib/flink-dist.jar").exists():
+    if (FLINK / "job-server.jar").exists():
         return None if shutil.which("java") else "no Java on this machine"
     told = FLINK / "missing"
     return told.read_text().strip() if told.exists() else "scripts/flink.sh has not been run"
@@ -77,14 +80,15 @@ def flink_cluster(folder: Path) -> Iterator[list[str]]:
     ]
     with open(home / "log" / "output", "wb") as output:
         processes = [
-            subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) for command in commands
+            subprocess.Popen(command, stdout=output, stderr=output, env=pool_environment(), start_new_session=True)
+            for command in commands
         ]
         try:
             _wait_for_task_managers(f"http://127.0.0.1:{rest}/taskmanagers")
             yield [
                 "--runner=FlinkRunner",
                 f"--flink_master=127.0.0.1:{rest}",
-                "--flink_version=1.20",
+                "--flink_version=1.19",
                 f"--flink_job_server_jar={FLINK / 'job-server.jar'}",
                 "--environment_type=EXTERNAL",
                 f"--environment_config=127.0.0.1:{pool}",
@@ -94,6 +98,11 @@ def flink_cluster(folder: Path) -> Iterator[list[str]]:
             for process in processes:
                 os.killpg(process.pid, 9)
                 process.wait()
+
+
+def pool_environment() -> dict[str, str]:
+    """The environment for a pool of workers, which starts them as the first `python` of the PATH."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def _wait_for_task_managers(address: str) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.serving.batch.conftest import TINTYPE, files, write_photo
-from tests.serving.batch.flink_cluster import FLINK, flink_cluster, missing
+from tests.serving.batch.flink_cluster import FLINK, flink_cluster, missing, pool_environment
 
 
 def write_scans(folder):
@@ -54,6 +54,7 @@ def test_the_portable_runner_with_external_workers_colours(wire_server, tmp_path
     pool = subprocess.Popen(
         [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"],
         stderr=subprocess.DEVNULL,
+        env=pool_environment(),
     )
     try:
         _wait_for(port)

@@ -3,7 +3,7 @@
 #
 #   scripts/flink.sh          # into build/flink; safe to run again
 #
-# Needs Java 11 or newer and Maven. Ends with 0 when all is there, and with 3 when something it needs is not to be had:
+# Needs Java 11 or newer and Maven, and installs them where apt and root are at hand. Ends with 0 when all is there, and with 3 when something it needs is not to be had:
 # build/flink/missing then says what, and the test is skipped with that reason.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,6 +19,11 @@ mkdir -p "$FOLDER"
 rm -f "$FOLDER/missing"
 if [ -f "$FOLDER/job-server.jar" ]; then exit 0; fi
 
+if ! { command -v java && command -v mvn; } >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+  say "installing Java and Maven"
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends default-jre-headless maven; } >/dev/null 2>&1 || true
+fi
 command -v java >/dev/null || miss "no Java on this machine (apt-get install default-jre-headless)"
 command -v mvn >/dev/null || miss "no Maven on this machine (apt-get install maven)"
 

@@ -36,6 +36,8 @@ DEFAULT_CONCURRENCY = 4
 
 # More colourings of one photograph than anybody looks at; they come in one answer.
 MAX_VARIANTS = 64
+# What gRPC itself says, in place of UNAVAILABLE, of a call that reaches a server in the moment it stops.
+_CUT_OFF = "CANCELLED"
 
 # Of several servers, in the midst of a rollout, another one may describe itself than the one that answered.
 _DESCRIBING_ATTEMPTS = 3
@@ -366,6 +368,8 @@ class ClientCore:
             attempts_left = self.retry.max_attempts is None or failures < self.retry.max_attempts
             if code is grpc.StatusCode.NOT_FOUND and (yield from self._is_arriving(label, first_look=failures == 1)):
                 words, attempts_left = f"{self._who()} is still loading", True
+            elif code is grpc.StatusCode.CANCELLED and words == _CUT_OFF:
+                words = "it is stopping"
             elif code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise ServerRefused(f"{self._who()} refused with {code.name}: {words}", code.name) from failure
             pause = self.retry.pause(failures)

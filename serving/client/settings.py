@@ -18,7 +18,7 @@ class Retry:
 
     The pause before the n-th further attempt is a random time between nothing and `first_pause * 2**(n - 1)`, so that
     clients that failed together do not come back together (Marc Brooker, "Exponential Backoff And Jitter", 2015). No
-    other code is tried again, and nothing after the request's deadline.
+    other code is tried again but CANCELLED of a server that is stopping, and nothing after the request's deadline.
 
         Retry()                                      # until the deadline
         Retry(max_attempts=3)                        # or three answers, whichever comes first

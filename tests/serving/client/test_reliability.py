@@ -45,6 +45,12 @@ def test_only_unavailable_is_tried_again(colorizer, wire_server, code):
         assert caught.value.code == code.name
 
 
+def test_a_call_that_a_stopping_server_cut_off_is_tried_again(colorizer, wire_server):
+    wire_server.failures = [(grpc.StatusCode.CANCELLED, "CANCELLED")]
+    assert colorizer.describe().size > 0
+    assert wire_server.failures == []
+
+
 def test_attempts_may_be_bounded(wire_server):
     wire_server.failures = [(grpc.StatusCode.UNAVAILABLE, "queue is full")] * 100
     retry = Retry(first_pause=0.001, max_attempts=3)

@@ -339,7 +339,7 @@ class TrainConfig(_Section):
         default="auto",
         description="mixed_bfloat16 computes in 16 bits and keeps the weights in 32; auto does so where it is fast",
     )
-    xla: bool = Field(default=False, description="compile the step with XLA; halves the speed of a CPU, for GPUs")
+    xla: bool = Field(default=False, description="compile the step with XLA; meant for GPUs")
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker_mirrored"] = "auto"
     log_every: int = Field(default=20, ge=1, description="steps between two readings of the losses")
     picture_every: int = Field(default=500, ge=1, description="steps between two measurements and picture grids")

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel, component_spec, standard_artifacts
 
 from components.data_gate.verdict import DataVerdict
@@ -17,6 +18,7 @@ class TrainerSpec(component_spec.ComponentSpec):
     PARAMETERS: ClassVar[dict[str, Any]] = {
         "trainer_config": component_spec.ExecutionParameter(type=str),
         "checkpoint_base": component_spec.ExecutionParameter(type=str),
+        "steps": component_spec.ExecutionParameter(type=int, optional=True),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -37,6 +39,7 @@ class Trainer(base_component.BaseComponent):
         config: the recipe.
         checkpoint_base: a folder on the machine that trains, outside of the artifacts, which a run that dies loses;
             "" keeps no checkpoints.
+        steps: how long, where a run has its own say; None leaves it to `config.train.steps`.
     """
 
     SPEC_CLASS = TrainerSpec
@@ -48,11 +51,13 @@ class Trainer(base_component.BaseComponent):
         verdict: types.BaseChannel,
         config: TrainerConfig,
         checkpoint_base: str = "",
+        steps: int | RuntimeParameter | None = None,
     ):
         super().__init__(
             TrainerSpec(
                 trainer_config=config.model_dump_json(),
                 checkpoint_base=checkpoint_base,
+                steps=steps,
                 examples=examples,
                 verdict=verdict,
                 model=channel.Channel(type=standard_artifacts.Model),

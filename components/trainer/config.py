@@ -252,6 +252,15 @@ class AugmentationConfig(_Section):
         default=1.12, ge=1, le=2, description="the photo is resized to size times this, then cropped at random"
     )
     flip: bool = Field(default=True, description="mirror left and right at random")
+    smallest_crop: float = Field(
+        default=1.0, gt=0, le=1, description="crops have sides from this share of size up to the whole, and are resized"
+    )
+    gamma: float = Field(
+        default=0.0, ge=0, le=2, description="lightness alone is raised to a power from exp(-this) to exp(this)"
+    )
+    grain: float = Field(
+        default=0.0, ge=0, le=50, description="lightness gets noise of a deviation of up to this, in CIE units"
+    )
 
 
 class LossConfig(_Section):
@@ -327,6 +336,9 @@ class TrainConfig(_Section):
     plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")
     loss: LossConfig = LossConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    half_size_until: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the run in which photographs of half the side are learned from"
+    )
     moving_average_decay: float = Field(
         default=0.999, ge=0, lt=1, description="of the generator's weights that are evaluated and exported"
     )

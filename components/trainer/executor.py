@@ -1,7 +1,9 @@
 """The Trainer's work inside a pipeline: hands TFX's artifacts to `training.train`."""
 
 import hashlib
+import json
 import os
+from typing import Any
 
 from absl import logging
 from tfx.dsl.components.base import base_executor
@@ -11,6 +13,7 @@ from tfx.utils import path_utils
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
 from components.trainer.training import train
+from serving.client.errors import TintypeError
 
 
 class Executor(base_executor.BaseExecutor):
@@ -23,9 +26,10 @@ class Executor(base_executor.BaseExecutor):
             input_dict: `examples`, `verdict`.
             output_dict: `model` (SavedModel under Format-Serving), `model_run` (events, curves.png, training.json).
             exec_properties: `trainer_config`, a TrainerConfig as JSON; `checkpoint_base`, a folder on this machine, in
-                which each config and Examples artifact has checkpoints of its own, or "".
+                which each config and Examples artifact has checkpoints of its own, or ""; `steps`, if the run has its
+                own say, instead of the config's.
         """
-        config = TrainerConfig.model_validate_json(exec_properties["trainer_config"])
+        config = _trainer_config(exec_properties)
         examples_uri = artifact_utils.get_single_uri(input_dict["examples"])
         checkpoint_folder = None
         if base := exec_properties.get("checkpoint_base"):
@@ -40,3 +44,12 @@ class Executor(base_executor.BaseExecutor):
             checkpoint_folder=checkpoint_folder,
         )
         logging.info("%s: %d steps in %.0f s (%s)", config.recipe, summary.steps, summary.seconds, summary.stopped)
+
+
+def _trainer_config(exec_properties: dict[str, Any]) -> TrainerConfig:
+    fields = json.loads(exec_properties["trainer_config"])
+    if (steps := exec_properties.get("steps")) is not None:
+        if steps < 1:
+            raise TintypeError(f"steps must be at least 1, got {steps}")
+        fields["train"]["steps"] = steps
+    return TrainerConfig.model_validate(fields)

@@ -60,7 +60,7 @@ class ColorGan:
 
     @tf.function
     def train_steps(
-        self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True
+        self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True, half_size: bool = False
     ) -> dict[str, tf.Tensor]:
         """Take `count` steps without returning to Python; the mean of each reading of `replica_step` over them.
 
@@ -68,19 +68,20 @@ class ColorGan:
             batches: an iterator of the strategy's batches.
             count: int32, at least 1.
             adversarial: False trains the generator alone, whatever the recipe's adversarial weight.
+            half_size: True halves the sides of the batches' photographs before anything else.
         """
         adversarial = adversarial and self.config.train.loss.adversarial_weight > 0
-        readings = self._distributed_step(next(batches), adversarial)
+        readings = self._distributed_step(next(batches), adversarial, half_size)
         for _ in tf.range(count - 1):
-            new = self._distributed_step(next(batches), adversarial)
+            new = self._distributed_step(next(batches), adversarial, half_size)
             readings = {name: readings[name] + new[name] for name in readings}
         return {name: total / tf.cast(count, tf.float32) for name, total in readings.items()}
 
-    def _distributed_step(self, batch, adversarial: bool) -> dict[str, tf.Tensor]:
+    def _distributed_step(self, batch, adversarial: bool, half_size: bool) -> dict[str, tf.Tensor]:
         adam, share = self.config.train.optimizer, self._share_of_rates()
         self.generator_optimizer.learning_rate.assign(share * adam.generator_learning_rate)
         self.discriminator_optimizer.learning_rate.assign(share * adam.discriminator_learning_rate)
-        per_replica = self.strategy.run(self._step_on_replica, args=(batch, adversarial))
+        per_replica = self.strategy.run(self._step_on_replica, args=(batch, adversarial, half_size))
         readings = {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in per_replica.items()
@@ -98,14 +99,17 @@ class ColorGan:
             share *= (1.0 + tf.cos(math.pi * tf.minimum(1.0, taken / self.last_step))) / 2.0
         return share
 
-    def _replica_step(self, rgb: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
+    def _replica_step(self, rgb: tf.Tensor, adversarial: bool, half_size: bool) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the batch, uint8 [n, S, S, 3].
 
         The generator runs once: both losses are read from the same output, and the discriminator sees real and
         generated photographs apart, each with its own batch statistics.
         """
         loss = self.config.train.loss
-        gray, real = self.range.split(tf.cast(rgb, tf.float32) / 255.0)
+        photos = tf.cast(rgb, tf.float32) / 255.0
+        if half_size:
+            photos = tf.nn.avg_pool2d(photos, ksize=2, strides=2, padding="VALID")
+        gray, real = self.range.split(photos, spoil=self._spoil_lightness)
         global_batch = tf.cast(self.config.train.batch_size, tf.float32)
         adversary = discriminator = repulsion = real_score = fake_score = discriminator_norm = tf.constant(0.0)
 
@@ -155,6 +159,24 @@ class ColorGan:
             "discriminator_gradient_norm": discriminator_norm / replicas,
             "color_diversity": losses.color_diversity(self.range.chroma(fake), self.range.chroma(real)) / replicas,
         }
+
+    def _spoil_lightness(self, lightness: tf.Tensor) -> tf.Tensor:
+        """Exposure and grain of other cameras and papers: L* [n, H, W, 1] -> the same, as the augmentation says."""
+        augmentation, photos = self.config.train.augmentation, tf.shape(lightness)[0]
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+
+        def draw(purpose: int) -> tf.Tensor:
+            replicas_seed = tf.random.experimental.stateless_fold_in([self.config.seed, purpose], replica)
+            return tf.random.experimental.stateless_fold_in(replicas_seed, self.step)
+
+        if augmentation.gamma > 0:
+            power = tf.random.stateless_uniform([photos, 1, 1, 1], draw(0), -augmentation.gamma, augmentation.gamma)
+            lightness = 100.0 * tf.pow(tf.clip_by_value(lightness / 100.0, 0.0, 1.0), tf.exp(power))
+        if augmentation.grain > 0:
+            deviation = tf.random.stateless_uniform([photos, 1, 1, 1], draw(1), 0.0, augmentation.grain)
+            lightness += deviation * tf.random.stateless_normal(tf.shape(lightness), draw(2))
+            lightness = tf.clip_by_value(lightness, 0.0, 100.0)
+        return lightness
 
     def _average_weights(self) -> None:
         """average += (1 - decay) * (weight - average), with a shorter memory while the run is young."""

@@ -7,6 +7,7 @@ to be kept.
 import functools
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def training_batches(
         photos: uint8 [photos, side, side, 3], the side at least `size`.
         size: side of the crops, in pixels.
         batch_size: photographs of one step, over all replicas.
-        augmentation: which photographs are mirrored.
+        augmentation: how crops are drawn, and which are mirrored.
         seed: decides everything.
         first_step: the step, counted from 0, that the first batch is for.
         shares: the rows (first, end) of each step's batch that the consumers of this dataset get, one element for
@@ -63,8 +64,13 @@ def _augmented(
     epoch, place = divmod(row, len(photos))
     photo = photos[_order(len(photos), seed, epoch)[place]]
     draws = np.random.default_rng((seed, _AUGMENTATION, row))
-    top, left = draws.integers(0, photo.shape[0] - size + 1, 2)
-    crop = photo[top : top + size, left : left + size]
+    side = size
+    if augmentation.smallest_crop < 1:
+        side = int(draws.integers(round(augmentation.smallest_crop * size), photo.shape[0] + 1))
+    top, left = draws.integers(0, photo.shape[0] - side + 1, 2)
+    crop = photo[top : top + side, left : left + side]
+    if side != size:
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
     return crop[:, ::-1] if augmentation.flip and draws.random() < 0.5 else crop
 
 

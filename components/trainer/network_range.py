@@ -1,5 +1,7 @@
 """What the networks see of a photograph and what their output means: the two colour spaces of the recipes."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from components.trainer import color
@@ -23,11 +25,19 @@ class NetworkRange:
         self._saturation = network.saturation
         self._signed = getattr(network.generator, "output_activation", "tanh") == "tanh"
 
-    def split(self, rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """A true photo, sRGB float32 [N, H, W, 3] in 0..1 -> gray [N, H, W, g] and colour [N, H, W, c]."""
+    def split(
+        self, rgb: tf.Tensor, spoil: Callable[[tf.Tensor], tf.Tensor] | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """A true photo, sRGB float32 [N, H, W, 3] in 0..1 -> gray [N, H, W, g] and colour [N, H, W, c].
+
+        Args:
+            rgb: the photographs.
+            spoil: changes the lightness, [N, H, W, 1] in 0..100, of which gray is made, and nothing else.
+        """
         lab = color.rgb_to_lab(rgb)
+        lightness = spoil(lab[..., :1]) if spoil else lab[..., :1]
         target = lab[..., 1:] / 127.5 if self._is_lab else self._from_unit(rgb)
-        return self.gray(lab[..., :1]), target
+        return self.gray(lightness), target
 
     def gray(self, lightness: tf.Tensor) -> tf.Tensor:
         """L* 0..100, float32 [N, H, W, 1] -> what the networks see, [N, H, W, g]."""

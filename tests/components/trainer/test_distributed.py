@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.free_port import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -113,8 +114,7 @@ def test_two_devices_train_the_weights_of_one(examples, one_device, tmp_path):
 
 
 def two_workers(examples, out, *settings):
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in (first, second)]}
+    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
     return [
         start(
             examples,

@@ -11,7 +11,7 @@ def make(*settings):
     config = load_config(
         "demo", ["data.size=32", "train.batch_size=4", "train.precision=float32", *settings]
     ).trainer_config()
-    scenes = np.stack([scene for _, scene in render_scenes(4, 0, 32)])
+    scenes = np.stack([scene for _, scene in render_scenes(4, 0, config.size)])
     return ColorGan(config), iter(tf.data.Dataset.from_tensors(scenes).repeat())
 
 
@@ -70,6 +70,31 @@ def test_without_an_adversarial_weight_the_discriminator_stays_as_it_is():
     reading = gan.train_steps(batches, tf.constant(1))
     assert float(reading["discriminator_loss"]) == 0
     assert all(np.array_equal(a, b) for a, b in zip(before, kernels(gan.discriminator), strict=True))
+
+
+def test_a_step_at_half_the_size_is_a_step_on_photographs_of_half_the_size():
+    gan, batches = make("data.size=64")
+    halved = gan.train_steps(batches, tf.constant(1), half_size=True)
+    other, _ = make()
+    photos = tf.nn.avg_pool2d(tf.cast(next(batches), tf.float32), 2, 2, "VALID")
+    gray, real = other.range.split(photos / 255.0)
+    expected = tf.reduce_mean(tf.abs(real - other.generator(gray, training=False)))
+    assert float(halved["reconstruction_loss"]) == pytest.approx(float(expected), rel=0.1)  # dropout, batch statistics
+
+
+def test_other_exposures_and_grain_change_the_lightness_alone_and_differ_from_photo_to_photo():
+    gan, batches = make("train.augmentation.gamma=0.5", "train.augmentation.grain=5", "seed=3")
+    photos = tf.cast(next(batches), tf.float32) / 255.0
+    gray, color = gan.range.split(photos)
+    spoiled, still = gan.range.split(photos, spoil=gan._spoil_lightness)
+    again, _ = gan.range.split(photos, spoil=gan._spoil_lightness)
+    assert np.array_equal(color, still)
+    assert np.array_equal(spoiled, again)  # the same step
+    shift = np.mean((spoiled - gray).numpy(), axis=(1, 2, 3))
+    assert np.abs(shift).max() > 0.02
+    assert len({round(float(value), 3) for value in shift}) == 4
+    gan.step.assign_add(1)
+    assert not np.array_equal(spoiled, gan.range.split(photos, spoil=gan._spoil_lightness)[0])
 
 
 @pytest.mark.slow

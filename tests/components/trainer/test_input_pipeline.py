@@ -21,9 +21,9 @@ def decode(files, side=32, memory_share=0.25, disk_folder="unused"):
     return decode_photos(files, side=side, memory_share=memory_share, disk_folder=str(disk_folder))
 
 
-def batches(files, seed, count=4, enlarge=1.12, flip=True, **where):
+def batches(files, seed, count=4, enlarge=1.12, flip=True, smallest_crop=1.0, **where):
     photos = decode(files, round(32 * enlarge))
-    augmentation = AugmentationConfig(enlarge=enlarge, flip=flip)
+    augmentation = AugmentationConfig(enlarge=enlarge, flip=flip, smallest_crop=smallest_crop)
     dataset = training_batches(photos, size=32, batch_size=4, augmentation=augmentation, seed=seed, **where)
     return list(dataset.take(count).as_numpy_iterator())
 
@@ -59,6 +59,18 @@ def test_every_epoch_shows_each_photo_once_in_another_order(files):
     assert len(set(first)) == 10
     assert set(first) == set(second)
     assert first != second
+
+
+def test_crops_of_several_sides_are_resized_to_the_one_that_the_network_sees():
+    ramp = np.broadcast_to(np.arange(0, 250, 5, np.uint8)[:, None], (50, 50))  # 5 a row: a slope tells a crop's side
+    photos = np.stack([np.stack([ramp] * 3, axis=-1)] * 3)
+    augmentation = AugmentationConfig(smallest_crop=0.5)
+    dataset = training_batches(photos, size=40, batch_size=50, augmentation=augmentation, seed=1)
+    (batch,) = dataset.take(1).as_numpy_iterator()
+    assert batch.shape == (50, 40, 40, 3)
+    sides = (batch[:, 30, 20, 0].astype(float) - batch[:, 10, 20, 0]) / 20 / 5 * 40
+    assert 19 < sides.min() < 24
+    assert 46 < sides.max() < 51
 
 
 def test_squares_that_do_not_fit_in_memory_lie_on_disk_and_are_used_again(files, tmp_path, monkeypatch):

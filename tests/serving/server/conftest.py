@@ -6,7 +6,6 @@ binary, or the HOST:PORT of one that runs, which is asked only what needs no mod
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ import numpy as np
 import pytest
 
 from serving.server import EmbeddedServer
+from serving.server.version_manager import State
+from tests.free_port import free_port
 from tests.tiny_models import write_tiny_model
 
 NAME = "colorizer"
@@ -121,6 +122,10 @@ def is_address(server: str) -> bool:
     return os.path.sep not in server and ":" in server
 
 
+def _is_settled(statuses) -> bool:
+    return all(status.state in (State.AVAILABLE, State.END) for status in statuses)
+
+
 @contextmanager
 def model_server(**flags) -> Iterator[Client]:
     """A client of a server with models of the test's own: the embedded one, or the real one by its binary.
@@ -131,12 +136,13 @@ def model_server(**flags) -> Iterator[Client]:
     if server is None:
         with EmbeddedServer(**flags) as embedded:
             embedded.wait_until_available(60)
+            core = embedded._started()  # as the real server: every version, not one of each model
+            assert all(core.wait_for(name, _is_settled, 60) for name in core.model_names())
             yield Client(embedded.port)
         return
     if is_address(server):
         pytest.skip(f"the server at {server} cannot be given models: name a binary in TENSORFLOW_MODEL_SERVER")
-    with socket.create_server(("localhost", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     text = {name: str(value).lower() if isinstance(value, bool) else value for name, value in flags.items()}
     process = subprocess.Popen([server, f"--port={port}", *(f"--{name}={value}" for name, value in text.items())])
     try:

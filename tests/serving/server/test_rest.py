@@ -6,13 +6,13 @@ The same tests ask a real tensorflow_model_server where TENSORFLOW_MODEL_SERVER 
 import base64
 import gzip
 import json
-import socket
 from collections.abc import Iterator
 
 import httpx
 import numpy as np
 import pytest
 
+from tests.free_port import free_port
 from tests.serving.server.conftest import model_config, model_configs, model_server
 from tests.serving.server.example_models import write_example_model, write_typed_model
 
@@ -29,8 +29,7 @@ def rest(tiny_models, tmp_path_factory) -> Iterator[httpx.Client]:
     models = (model_config(name, folder / name, label) for name in ("colorizer", "examples", "typed"))
     (folder / "models.config").write_text(model_configs(*models))
     (folder / "monitoring.config").write_text("prometheus_config { enable: true }")
-    with socket.create_server(("localhost", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with (
         model_server(
             rest_api_port=port,

@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tests.free_port import free_port
 from tests.serving.server.conftest import Client, model_config, model_configs
 
 pytestmark = pytest.mark.slow
@@ -109,11 +110,12 @@ def test_flags_that_cannot_be_honoured_are_wrong_usage(start, base_path, flag):
     assert flag.split("=")[0] in errors
 
 
-def test_without_a_model_it_is_wrong_usage(start):
-    code, _, errors = start().finish()
-    assert code == 2
-    assert "--model_base_path" in errors
-    assert "--model_config_file" in errors
+def test_without_a_model_it_needs_the_generator_that_comes_with_it(start, monkeypatch):
+    monkeypatch.setenv("TINTYPE_GENERATOR", "nowhere.zip")
+    code, output, errors = start("--port=0").finish()
+    assert (code, output) == (1, "")
+    assert errors.count("\n") == 1
+    assert "no trained generator comes with this installation" in errors
 
 
 @pytest.mark.parametrize(
@@ -140,8 +142,7 @@ def test_several_models_are_served_over_grpc_rest_and_a_socket_in_batches(
         model_configs(model_config("first", base_path, policy), model_config("second", base_path))
     )
     (tmp_path / "batching.config").write_text("max_batch_size { value: 4 } batch_timeout_micros { value: 1000 }")
-    with socket.create_server(("0.0.0.0", 0)) as free:
-        rest_port = free.getsockname()[1]
+    rest_port = free_port()
     process = start(
         "--port=0",
         f"--rest_api_port={rest_port}",

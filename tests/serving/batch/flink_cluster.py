@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.free_port import free_port
 
 FLINK = Path(__file__).parents[3] / "build" / "flink"
 TASK_MANAGERS = 2
@@ -24,6 +25,10 @@ _SETTINGS = {
     "taskmanager.bind-host": "127.0.0.1",
     # The cluster has Beam's classes on its own path: with the job's copies of them beside, the two do not mix.
     "classloader.resolve-order": "parent-first",
+    # Without one a job fails with the first call that is lost.
+    "restart-strategy.type": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": 3,
+    "restart-strategy.fixed-delay.delay": "1 s",
     "pekko.startup-timeout": "120 s",  # ten seconds are too few on a busy machine
     "taskmanager.numberOfTaskSlots": 1,
     "taskmanager.cpu.cores": 1.0,
@@ -59,8 +64,11 @@ def missing() -> str | None:
 
 @contextmanager
 def flink_cluster(folder: Path) -> Iterator[list[str]]:
-    """Run it, and yield Beam's options for it."""
-    rest, rpc, pool = (_free_port() for _ in range(3))
+    """Run it, and yield Beam's options for it.
+
+    What the cluster logs is printed when the body fails.
+    """
+    rest, rpc, pool = (free_port() for _ in range(3))
     home = folder / "flink"
     for name in ("conf", "log", "tmp"):
         (home / name).mkdir(parents=True)
@@ -93,7 +101,12 @@ def flink_cluster(folder: Path) -> Iterator[list[str]]:
                 "--environment_type=EXTERNAL",
                 f"--environment_config=127.0.0.1:{pool}",
                 f"--parallelism={TASK_MANAGERS}",
+                # Else every stage starts workers of its own, and ends them while others still talk to them.
+                "--environment_cache_millis=60000",
             ]
+        except BaseException:
+            print((home / "log" / "output").read_text(errors="replace")[-20_000:])
+            raise
         finally:
             for process in processes:
                 os.killpg(process.pid, 9)
@@ -106,7 +119,7 @@ def pool_environment() -> dict[str, str]:
 
 
 def _wait_for_task_managers(address: str) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300  # on a busy machine it has taken over two minutes
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(address, timeout=2) as answer:
@@ -115,10 +128,4 @@ def _wait_for_task_managers(address: str) -> None:
         except OSError:
             pass
         time.sleep(0.5)
-    raise TimeoutError(f"no {TASK_MANAGERS} task managers at {address} within two minutes")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    raise TimeoutError(f"no {TASK_MANAGERS} task managers at {address} within five minutes")

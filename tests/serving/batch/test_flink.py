@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.free_port import free_port
 from tests.serving.batch.conftest import TINTYPE, files, write_photo
 from tests.serving.batch.flink_cluster import flink_cluster, missing, pool_environment
 
@@ -37,7 +38,8 @@ def test_a_flink_cluster_with_two_task_managers_colours_and_resumes(wire_server,
     command = [*TINTYPE, "batch", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
     command += ["--server", wire_server.address]
     with flink_cluster(tmp_path) as options:
-        assert check([*command, *options], tmp_path / "out")["done"] == 12
+        summary = check([*command, *options], tmp_path / "out")
+        assert summary["done"] + summary["skipped"] == 12  # skipped: done by a job that Flink began again
         (tmp_path / "out/box/3.jpg").unlink()
         summary = check([*command, *options], tmp_path / "out")
     assert (summary["done"], summary["skipped"]) == (1, 11)
@@ -47,9 +49,7 @@ def test_a_flink_cluster_with_two_task_managers_colours_and_resumes(wire_server,
 def test_the_portable_runner_with_external_workers_colours(wire_server, tmp_path):
     """What every portable runner needs: a graph that travels, and workers that were not started by this program."""
     write_scans(tmp_path / "in")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     pool = subprocess.Popen(
         [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"],
         stderr=subprocess.DEVNULL,

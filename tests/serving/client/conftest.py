@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from serving.client import wire
+from tests.free_port import free_port
 
 
 @pytest.fixture(scope="session")
@@ -156,10 +157,6 @@ def wire_server() -> Iterator[WireServer]:
         yield served
 
 
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
+@pytest.fixture(name="free_port")
+def unused_port() -> int:
+    return free_port()

@@ -9,6 +9,7 @@ from PIL import Image
 
 from serving.client import Colorizer, apply_chroma, decode_photo, encode_photo
 from serving.client.color import rgb_to_lab
+from tests.free_port import free_port
 
 
 def test_a_photo_comes_back_as_the_client_would_colour_it(gateway, jpeg):
@@ -146,10 +147,6 @@ def test_wrong_requests_are_problems_in_json(gateway, method, path, status):
     assert answer.json()["detail"]
 
 
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
+@pytest.fixture(name="free_port")
+def unused_port() -> int:
+    return free_port()

@@ -18,6 +18,7 @@ import pytest
 
 import serving.web
 from serving.web.settings import Limits
+from tests.free_port import free_port
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 CONFIGURATION = Path(serving.web.__file__).with_name("nginx.conf")
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 def nginx_before(gateway_address: str, folder: Path):
     """Run nginx with the shipped file, in which only the ports and places are others; yields an HTTPS client."""
     assert NGINX is not None, "CI=true, but nginx is not installed"
-    ports = [_free_port(), _free_port()]
+    ports = [free_port(), free_port()]
     certificate, key = folder / "nginx.pem", folder / "nginx.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=photos.example.org",
@@ -132,17 +133,11 @@ def test_the_gateway_counts_the_clients_and_not_nginx(start_gateway, jpeg, tmp_p
 
 
 def test_while_the_gateway_is_away_nginx_says_so_in_the_pages_words(tmp_path):
-    with nginx_before(f"127.0.0.1:{_free_port()}", tmp_path) as client:
+    with nginx_before(f"127.0.0.1:{free_port()}", tmp_path) as client:
         answer = client.get("/api/about")
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert answer.json()["retryable"] is True
         assert int(answer.headers["retry-after"]) > 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait_for(port: int) -> None:

@@ -12,6 +12,7 @@ from components.evaluator.config import EvaluateConfig
 from components.image_example_gen.config import DataConfig
 from components.pusher.config import PushConfig
 from components.trainer.config import NetworkConfig, TrainConfig, TrainerConfig
+from pipeline.resources import Resources
 from serving.client.errors import TintypeError
 
 RECIPES = Path(__file__).parent / "configs"
@@ -35,6 +36,7 @@ class RunConfig(BaseModel):
     evaluate: EvaluateConfig = EvaluateConfig()
     canary: CanaryConfig = CanaryConfig()
     push: PushConfig = PushConfig()
+    resources: Resources = Resources()
 
     @model_validator(mode="after")
     def _size_fits_network(self):
@@ -43,6 +45,20 @@ class RunConfig(BaseModel):
             raise ValueError(f"data.size must be a multiple of {stride} for {self.recipe}, got {self.data.size}")
         if self.data.size < smallest:
             raise ValueError(f"data.size must be at least {smallest} for {self.recipe}, got {self.data.size}")
+        return self
+
+    @model_validator(mode="after")
+    def _half_the_size_fits(self):
+        if self.train.half_size_until == 0:
+            return self
+        stride, discriminator = self.network.generator.stride, self.network.discriminator
+        if self.data.size % (2 * stride) or self.data.size // 2 < self.network.smallest_size:
+            raise ValueError(
+                f"data.size must be a multiple of {2 * stride}, half of it at least {self.network.smallest_size}, for "
+                f"train.half_size_until above 0, got {self.data.size}"
+            )
+        if discriminator is not None and discriminator.kind == "classifier":
+            raise ValueError("train.half_size_until must be 0 with a classifier discriminator: it fits one size")
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,21 @@ from typing import NoReturn
 
 import typer
 
-from tintype.commands import batch, colorize, compare, demo, evaluate, rollout, run, serve, train, web
+from tintype.commands import (
+    batch,
+    colorize,
+    compare,
+    compile,
+    demo,
+    evaluate,
+    pack,
+    rollout,
+    run,
+    serve,
+    submit,
+    train,
+    web,
+)
 
 app = typer.Typer(
     name="tintype",
@@ -24,7 +38,10 @@ app.command("serve", cls=serve.ModelServerCommand)(serve.serve)
 app.command("colorize")(colorize.colorize)
 app.command("batch", context_settings=batch.CONTEXT)(batch.batch)
 app.command("web")(web.web)
+app.command("pack")(pack.pack)
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(compile.app, name="compile")
+app.add_typer(submit.app, name="submit")
 
 
 # Which extra brings what a command may miss after a plain install.
@@ -40,6 +57,8 @@ _EXTRA_OF_MODULE = {
     "starlette": "server",
     "uvicorn": "server",
     "tfx": "pipeline",
+    "kfp": "kubeflow",
+    "kfp_server_api": "kubeflow",
     "apache_beam": "batch",
     "pyarrow": "batch",
     "jinja2": "pipeline",

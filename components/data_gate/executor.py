@@ -50,6 +50,7 @@ class Executor(base_executor.BaseExecutor):
 
         verdict = artifact_utils.get_single_instance(output_dict[VERDICT_KEY])
         path = f"{verdict.uri}/{VERDICT_NAME}"
+        fileio.makedirs(verdict.uri)
         with fileio.open(f"{path}.part", "w") as stream:
             json.dump({"passed": True, "splits": counts}, stream, indent=2)
         fileio.rename(f"{path}.part", path, overwrite=True)

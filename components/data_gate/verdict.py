@@ -9,4 +9,5 @@ class DataVerdict(Artifact):
     What depends on it, as the Trainer does, cannot run on data that was stopped.
     """
 
-    TYPE_NAME = "DataVerdict"
+    # Kubeflow's steps import an artifact type by this name (see `components.__getattr__`).
+    TYPE_NAME = "components.DataVerdict"

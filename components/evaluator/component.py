@@ -2,6 +2,7 @@
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import component_spec, standard_artifacts
 
 from components.evaluator.config import EvaluateConfig
@@ -46,7 +47,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         examples: types.BaseChannel,
         model: types.BaseChannel,
         config: EvaluateConfig,
-        served_base_path: str = "",
+        served_base_path: str | RuntimeParameter = "",
     ):
         super().__init__(
             EvaluatorSpec(

@@ -2,6 +2,7 @@
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import component_spec, standard_artifacts
 
 from components.pusher.config import PushConfig
@@ -11,7 +12,10 @@ from components.pusher.executor import Executor
 class PusherSpec(component_spec.ComponentSpec):
     """Two blessings and a model in, a record of the push out."""
 
-    PARAMETERS = {"config": component_spec.ExecutionParameter(type=str)}  # noqa: RUF012 - TFX's form
+    PARAMETERS = {  # noqa: RUF012 - TFX's form
+        "config": component_spec.ExecutionParameter(type=str),
+        "destination": component_spec.ExecutionParameter(type=str),
+    }
     INPUTS = {  # noqa: RUF012
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
@@ -31,7 +35,8 @@ class Pusher(base_component.BaseComponent):
         model: the Trainer's Model.
         model_blessing: the Evaluator's ModelBlessing.
         infra_blessing: the Canary's InfraBlessing.
-        config: where to, and how many versions stay; its `destination` must be set.
+        config: where to, and how many versions stay.
+        destination: the serving base path, also as a parameter of the run; `config.destination` when it is not given.
     """
 
     SPEC_CLASS = PusherSpec
@@ -43,15 +48,18 @@ class Pusher(base_component.BaseComponent):
         model_blessing: types.BaseChannel,
         infra_blessing: types.BaseChannel,
         config: PushConfig,
+        destination: str | RuntimeParameter | None = None,
     ):
-        if not config.destination:
-            raise ValueError("Pusher needs config.destination, the serving base path; got none")
+        destination = destination or config.destination
+        if not destination:
+            raise ValueError("Pusher needs a destination, the serving base path; got none")
         super().__init__(
             PusherSpec(
                 model=model,
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,
                 config=config.model_dump_json(),
+                destination=destination,
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

@@ -12,6 +12,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.pusher.config import PushConfig
 from components.pusher.publish import publish
+from serving.client.errors import TintypeError
 
 # The names TFX's own Pusher and its tools use on the PushedModel artifact.
 PUSHED = "pushed"
@@ -38,15 +39,16 @@ class Executor(base_executor.BaseExecutor):
         Args:
             input_dict: `model` (Model), `model_blessing` (ModelBlessing), `infra_blessing` (InfraBlessing).
             output_dict: `pushed_model` (PushedModel).
-            exec_properties: `config`, the JSON of a PushConfig with its destination.
+            exec_properties: `config`, the JSON of a PushConfig; `destination`, the serving base path.
 
         Raises:
             TintypeError: the destination cannot be written.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         config = PushConfig.model_validate_json(exec_properties["config"])
-        if not config.destination:
-            raise ValueError("the Pusher needs a destination, got none in its config")
+        destination = exec_properties.get("destination") or config.destination
+        if not destination:
+            raise TintypeError("the Pusher needs a destination, the serving base path; got none")
         model = artifact_utils.get_single_instance(input_dict["model"])
         pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
 
@@ -58,11 +60,11 @@ class Executor(base_executor.BaseExecutor):
         ]
         report: dict[str, Any] = {"pushed": not reasons, "reasons": reasons}
         if reasons:
-            logging.warning("Not pushed to %s: %s", config.destination, "; ".join(reasons))
+            logging.warning("Not pushed to %s: %s", destination, "; ".join(reasons))
             pushed_model.set_int_custom_property(PUSHED, 0)
         else:
             published = publish(
-                path_utils.serving_model_path(model.uri), config.destination, keep_versions=config.keep_versions
+                path_utils.serving_model_path(model.uri), destination, keep_versions=config.keep_versions
             )
             logging.info("Pushed version %d to %s", published.version, published.path)
             if published.removed:

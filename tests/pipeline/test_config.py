@@ -51,6 +51,7 @@ def test_a_wrong_setting_names_the_field_and_what_it_may_be(setting, message):
         ("fcn_rgb_120", "data.size=90", "data.size must be at least 92 for fcn_rgb_120, got 90"),
         ("vgg16_lab_224", "data.size=100", "data.size must be a multiple of 32 for vgg16_lab_224, got 100"),
         ("pix2pix_rgb_256", "data.size=128", "data.size must be a multiple of 256 for pix2pix_rgb_256, got 128"),
+        ("pix2pix_rgb_256", "train.half_size_until=0.5", "multiple of 512, half of it at least 256, .* got 256"),
         ("vgg16_lab_224", "network.generator.weights=my.h5", "weights_sha256 must be given with a file of weights"),
         ("fcn_rgb_120", "network.color_space=lab", "output_activation must be tanh for color_space lab"),
         ("fcn_rgb_120", "network.generator.color_kernel_size=3", "expected kernels .*, got"),

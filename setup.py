@@ -45,6 +45,7 @@ EXTRAS = {
         "playwright>=1.48",
         "pytest>=8.3",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
         "ruff>=0.9",
         "scikit-image>=0.25",
         "schemathesis>=4",
@@ -63,6 +64,7 @@ setup(
     package_data={
         "pipeline": ["configs/*.yaml", "comparison/questions/*.yaml", "comparison/*.j2"],
         "components.image_example_gen": ["*.pbtxt"],
+        "serving.generator": ["*.zip", "MODEL_CARD.md"],
         "serving.web": ["nginx.conf", "static/*"],
     },
     install_requires=[

@@ -57,9 +57,17 @@ class AsyncColorizer(ClientCore):
         if connection is not None:
             await connection.close()
 
-    async def colorize(self, photo: Any, *, strength: float = 1.0, format: str | None = None, quality: int = 92) -> Any:
+    async def colorize(
+        self,
+        photo: Any,
+        *,
+        strength: float = 1.0,
+        keep_tint: bool = False,
+        format: str | None = None,
+        quality: int = 92,
+    ) -> Any:
         """Colour one photograph, as `Colorizer.colorize` does."""
-        return await self._run(self._coloring(photo, strength, format, quality))
+        return await self._run(self._coloring(photo, strength, keep_tint, format, quality))
 
     async def variants(
         self,
@@ -68,11 +76,12 @@ class AsyncColorizer(ClientCore):
         *,
         seed: int = 0,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
     ) -> list[Any]:
         """Colour one photograph in several plausible ways, as `Colorizer.variants` does."""
-        return await self._run(self._varying(photo, count, seed, strength, format, quality))
+        return await self._run(self._varying(photo, count, seed, strength, keep_tint, format, quality))
 
     async def chroma(self, photo: Any, count: int | None = None, *, seed: int = 0) -> NDArray:
         """Find the colour of one photograph for `apply_chroma`, as `Colorizer.chroma` does."""
@@ -84,11 +93,12 @@ class AsyncColorizer(ClientCore):
         output_path: str | PathLike,
         *,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
     ) -> Path:
         """Colour a file into another, as `Colorizer.colorize_file` does."""
-        flow = self._coloring_file(path, output_paths_of(output_path), strength, format, quality, None)
+        flow = self._coloring_file(path, output_paths_of(output_path), strength, keep_tint, format, quality, None)
         return (await self._run(flow))[0]
 
     def colorize_many(
@@ -97,6 +107,7 @@ class AsyncColorizer(ClientCore):
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
     ) -> AsyncGenerator[Outcome, None]:
@@ -104,7 +115,7 @@ class AsyncColorizer(ClientCore):
 
         The photographs may also come from an asynchronous iterator.
         """
-        flows = ((photo, self._coloring(photo, strength, format, quality)) async for photo in _each(photos))
+        flows = ((photo, self._coloring(photo, strength, keep_tint, format, quality)) async for photo in _each(photos))
         return self._run_many(flows, check_concurrency(concurrency))
 
     def colorize_files(
@@ -113,13 +124,14 @@ class AsyncColorizer(ClientCore):
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
         seed: int | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """Colour many files into others, as `Colorizer.colorize_files` does."""
         flows = (
-            (path, self._coloring_file(path, output_paths_of(output), strength, format, quality, seed))
+            (path, self._coloring_file(path, output_paths_of(output), strength, keep_tint, format, quality, seed))
             async for path, output in _each(files)
         )
         return self._run_many(flows, check_concurrency(concurrency))

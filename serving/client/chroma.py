@@ -15,6 +15,7 @@ def apply_chroma(
     ab: NDArray,
     *,
     strength: float = 1.0,
+    keep_tint: bool = False,
     format: str | None = None,
     quality: int = 92,
     longest_side: int | None = None,
@@ -29,6 +30,7 @@ def apply_chroma(
         photo: the same photograph, as `Colorizer.colorize` takes it.
         ab: a*b* for its square, float32 [S, S, 2], CIE units.
         strength: factor on the chroma: 0 is gray, 1 the model's colour, more is more vivid.
+        keep_tint: lay the photograph's own tint over the colour, as `Colorizer.colorize` does.
         format: for a path or bytes: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; None keeps the photograph's own.
         quality: 1..100, of JPEG and WebP.
         longest_side: reduce the photograph to it before it is coloured, in pixels; None keeps its size.
@@ -45,4 +47,4 @@ def apply_chroma(
     if longest_side is not None and longest_side < max(height, width):
         scale = longest_side / max(height, width)
         rgb = resize(rgb, max(1, round(scale * height)), max(1, round(scale * width)))
-    return in_kind(finish(prepare(rgb, ab.shape[0]), ab, strength))
+    return in_kind(finish(prepare(rgb, ab.shape[0], keep_tint=keep_tint), ab, strength))

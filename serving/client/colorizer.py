@@ -91,13 +91,23 @@ class Colorizer(ClientCore):
         if connection is not None:
             connection.close()
 
-    def colorize(self, photo: Any, *, strength: float = 1.0, format: str | None = None, quality: int = 92) -> Any:
+    def colorize(
+        self,
+        photo: Any,
+        *,
+        strength: float = 1.0,
+        keep_tint: bool = False,
+        format: str | None = None,
+        quality: int = 92,
+    ) -> Any:
         """Colour one photograph at its full size; its lightness stays.
 
         Args:
             photo: a path or the bytes of a JPEG, PNG, WebP, TIFF or BMP file; a Pillow image; or an array [H, W],
                 [H, W, 1] or [H, W, 3] of uint8, uint16 or floating point in 0..1.
             strength: factor on the chroma: 0 is gray, 1 the model's colour, more is more vivid.
+            keep_tint: lay the tint of a toned or yellowed photograph (sepia, cyanotype) over the colour, light and
+                shade their own; otherwise it is removed. A photograph in colour has none.
             format: for a path or bytes: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; None keeps the photograph's own.
             quality: 1..100, of JPEG and WebP.
 
@@ -112,7 +122,7 @@ class Colorizer(ClientCore):
             ClientClosed: when another thread closes the client meanwhile.
             TypeError: for another kind of photograph.
         """
-        return self._run(self._coloring(photo, strength, format, quality))
+        return self._run(self._coloring(photo, strength, keep_tint, format, quality))
 
     def variants(
         self,
@@ -121,6 +131,7 @@ class Colorizer(ClientCore):
         *,
         seed: int = 0,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
     ) -> list[Any]:
@@ -131,6 +142,7 @@ class Colorizer(ClientCore):
             count: how many, 1..64.
             seed: the first comes of this seed, each further one of the next; the same seed gives the same colours.
             strength: as for `colorize`.
+            keep_tint: as for `colorize`.
             format: as for `colorize`.
             quality: as for `colorize`.
 
@@ -140,7 +152,7 @@ class Colorizer(ClientCore):
         Raises:
             TintypeError: as `colorize`; ServerRefused also when the model gives one colouring only.
         """
-        return self._run(self._varying(photo, count, seed, strength, format, quality))
+        return self._run(self._varying(photo, count, seed, strength, keep_tint, format, quality))
 
     def chroma(self, photo: Any, count: int | None = None, *, seed: int = 0) -> NDArray:
         """Find the colour of one photograph, small, for `apply_chroma`: that one tries strengths without asking again.
@@ -164,6 +176,7 @@ class Colorizer(ClientCore):
         output_path: str | PathLike,
         *,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
     ) -> Path:
@@ -173,6 +186,7 @@ class Colorizer(ClientCore):
             path: the photograph.
             output_path: where to write; missing folders are made. An existing file is replaced.
             strength: as for `colorize`.
+            keep_tint: as for `colorize`.
             format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; None takes it from the suffix of `output_path`.
             quality: 1..100, of JPEG and WebP.
 
@@ -182,7 +196,9 @@ class Colorizer(ClientCore):
         Raises:
             TintypeError: as `colorize`; also when `output_path` is `path` itself or cannot be written.
         """
-        return self._run(self._coloring_file(path, output_paths_of(output_path), strength, format, quality, None))[0]
+        return self._run(
+            self._coloring_file(path, output_paths_of(output_path), strength, keep_tint, format, quality, None)
+        )[0]
 
     def colorize_many(
         self,
@@ -190,6 +206,7 @@ class Colorizer(ClientCore):
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
     ) -> Generator[Outcome, None, None]:
@@ -206,6 +223,7 @@ class Colorizer(ClientCore):
                 `concurrency` are held, so a generator over a whole archive is fine.
             concurrency: how many are worked on at a time.
             strength: as for `colorize`.
+            keep_tint: as for `colorize`.
             format: as for `colorize`.
             quality: as for `colorize`.
 
@@ -215,7 +233,7 @@ class Colorizer(ClientCore):
         Leaving the loop, or closing the iterator, ends the requests that still run.
         """
         return self._run_many(
-            ((photo, self._coloring(photo, strength, format, quality)) for photo in photos),
+            ((photo, self._coloring(photo, strength, keep_tint, format, quality)) for photo in photos),
             check_concurrency(concurrency),
         )
 
@@ -225,6 +243,7 @@ class Colorizer(ClientCore):
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         strength: float = 1.0,
+        keep_tint: bool = False,
         format: str | None = None,
         quality: int = 92,
         seed: int | None = None,
@@ -236,6 +255,7 @@ class Colorizer(ClientCore):
                 makes as many variants.
             concurrency: how many are worked on at a time.
             strength: as for `colorize_file`.
+            keep_tint: as for `colorize`.
             format: as for `colorize_file`.
             quality: as for `colorize_file`.
             seed: as for `variants`; None asks for the one usual colouring.
@@ -244,7 +264,7 @@ class Colorizer(ClientCore):
             One outcome per file: the paths written, or why there are none.
         """
         flows = (
-            (path, self._coloring_file(path, output_paths_of(output), strength, format, quality, seed))
+            (path, self._coloring_file(path, output_paths_of(output), strength, keep_tint, format, quality, seed))
             for path, output in files
         )
         return self._run_many(flows, check_concurrency(concurrency))

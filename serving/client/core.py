@@ -208,17 +208,17 @@ class ClientCore:
 
     # Flows: what the public methods do.
 
-    def _coloring(self, photo: Any, strength: float, format: str | None, quality: int) -> Flow[Any]:
+    def _coloring(self, photo: Any, strength: float, keep_tint: bool, format: str | None, quality: int) -> Flow[Any]:
         _check_strength(strength)
         _check_format(format)
         rgb, in_kind = yield Work(
             partial(open_photo, photo, max_pixels=self.max_pixels, format=format, quality=quality)
         )
-        prepared, colors = yield from self._asking_for_color(rgb, None)
+        prepared, colors = yield from self._asking_for_color(rgb, None, keep_tint)
         return (yield Work(lambda: in_kind(finish(prepared, colors[0], strength))))
 
     def _varying(
-        self, photo: Any, count: int, seed: int, strength: float, format: str | None, quality: int
+        self, photo: Any, count: int, seed: int, strength: float, keep_tint: bool, format: str | None, quality: int
     ) -> Flow[list[Any]]:
         _check_strength(strength)
         _check_format(format)
@@ -226,7 +226,7 @@ class ClientCore:
         rgb, in_kind = yield Work(
             partial(open_photo, photo, max_pixels=self.max_pixels, format=format, quality=quality)
         )
-        prepared, colors = yield from self._asking_for_color(rgb, seeds)
+        prepared, colors = yield from self._asking_for_color(rgb, seeds, keep_tint)
         variants = []
         for ab in colors:
             variants.append((yield Work(lambda ab=ab: in_kind(finish(prepared, ab, strength)))))  # type: ignore[misc]
@@ -243,6 +243,7 @@ class ClientCore:
         path: str | PathLike,
         output_paths: Sequence[Path],
         strength: float,
+        keep_tint: bool,
         format: str | None,
         quality: int,
         seed: int | None,
@@ -256,7 +257,7 @@ class ClientCore:
         path = Path(path)
         formats = [_format_of(output, path, format) for output in output_paths]
         photo = yield Work(lambda: decode_photo(read_photo(path), max_pixels=self.max_pixels))
-        prepared, colors = yield from self._asking_for_color(photo.rgb, seeds)
+        prepared, colors = yield from self._asking_for_color(photo.rgb, seeds, keep_tint)
 
         def write(ab: NDArray, output: Path, format: str) -> None:
             rgb = finish(prepared, ab, strength)
@@ -285,7 +286,7 @@ class ClientCore:
         return description
 
     def _asking_for_color(
-        self, rgb: NDArray, seeds: Sequence[int] | None
+        self, rgb: NDArray, seeds: Sequence[int] | None, keep_tint: bool = False
     ) -> Flow[tuple[Prepared, NDArray[np.float32]]]:
         """Ask for the colour of a photograph [H, W, 3]: once, or once for each of the seeds.
 
@@ -295,7 +296,7 @@ class ClientCore:
         label = (yield Work(partial(self._label_for, rgb))) if self.canary_share else self.version_label
         version = self._described.get(label)
         description = (yield from self._describing(label)) if version is None else self._descriptions[version]
-        prepared = yield Work(partial(prepare, rgb, description.size))
+        prepared = yield Work(partial(prepare, rgb, description.size, keep_tint=keep_tint))
         ab, answering = yield from self._predicting_ab(prepared.square[None], label, seeds)
         for _ in range(_DESCRIBING_ATTEMPTS):
             if answering in self._descriptions:
@@ -304,7 +305,7 @@ class ClientCore:
             yield from self._describing(label)  # a new version took over
         newer = self._descriptions.get(answering, description)
         if newer.size != description.size:
-            prepared = yield Work(partial(prepare, rgb, newer.size))
+            prepared = yield Work(partial(prepare, rgb, newer.size, keep_tint=keep_tint))
             ab, _ = yield from self._predicting_ab(prepared.square[None], label, seeds)
         return prepared, ab
 

@@ -16,6 +16,11 @@ _RADIUS = 1
 # be best; with the grain of an old photograph (8 units of noise) 50 errs a fifth less than 4, and 6% more without.
 _EPSILON = 50.0
 
+# How far, in units of L*, a pixel's lightness may lie outside what the small image shows around it before the line is
+# followed no further. A scratch is far brighter than everything there, and the line would give it, and its rim, a
+# colour of their own. On four photographs with scratches 5 halves the error they bring; without any it costs 0.7%.
+_BEYOND = 5.0
+
 # Rows of the full size handled at once, so that the memory needed hardly grows with the photograph. OpenCV makes its
 # table of weights anew for every strip: with much fewer rows that takes longer than the work.
 _STRIP_ROWS = 64
@@ -27,10 +32,11 @@ def upsample_color(ab: NDArray, small_lightness: NDArray, lightness: NDArray) ->
     The guided filter of He, Sun and Tang ("Guided Image Filtering", 2013; fast form of He and Sun, "Fast Guided
     Filter", 2015) fits, in every small window, colour as a straight line of lightness. Its slope is computed at the
     small size. Here the line only adds what plain upsampling loses: the detail of L* that the small image lacks,
-    times the slope. So colour that the network gave is not smoothed, and without detail the result is bicubic.
+    times the slope. So colour that the network gave is not smoothed, and without detail the result is bicubic. A
+    lightness that nothing in the small image's window comes near (a scratch, dust) is taken for the nearest one there.
 
     Against bilinear, on four photographs of scikit-image reduced to 128 pixels and back, the mean colour error falls
-    from 2.5 to 2.1 units, at the strongest tenth of the edges from 7.3 to 5.9 (benchmarks/client.py).
+    from 2.5 to 2.1 units, at the strongest tenth of the edges from 7.3 to 6.0 (benchmarks/client.py).
 
     Args:
         ab: the small colour, float32 [h, w, 2], CIE units.
@@ -61,18 +67,23 @@ def color_strips(
         same = resize(np.ascontiguousarray(ab, np.float32), height, width)
         yield slice(0, height), same[..., 0], same[..., 1]
         return
-    small = [*np.moveaxis(ab, -1, 0), *np.moveaxis(_slope(ab, small_lightness), -1, 0), small_lightness]
+    small_lightness = np.ascontiguousarray(small_lightness, np.float32)
+    window = np.ones((2 * _RADIUS + 1,) * 2, np.uint8)
+    darkest, brightest = cv2.erode(small_lightness, window) - _BEYOND, cv2.dilate(small_lightness, window) + _BEYOND
+    slopes = np.moveaxis(_slope(ab, small_lightness), -1, 0)
+    small = [*np.moveaxis(ab, -1, 0), *slopes, small_lightness, darkest, brightest]
     # Bicubic interpolation is separable: the rows first, for the whole of the narrow image, then strip by strip the
     # columns. One plane after the other: OpenCV's vectors reach further in an image of one channel.
     size = (small_lightness.shape[1], height)
     tall = [cv2.resize(np.ascontiguousarray(p, np.float32), size, interpolation=cv2.INTER_CUBIC) for p in small]
     for top in range(0, height, _STRIP_ROWS):
         rows = slice(top, min(top + _STRIP_ROWS, height))
-        a, b, slope_a, slope_b, coarse = (
+        a, b, slope_a, slope_b, coarse, lowest, highest = (
             np.asarray(cv2.resize(plane[rows], (width, rows.stop - top), interpolation=cv2.INTER_CUBIC), np.float32)
             for plane in tall
         )
-        detail = lightness[rows] - coarse
+        detail = np.minimum(np.maximum(lightness[rows], lowest), highest)
+        detail -= coarse
         a += slope_a * detail
         b += slope_b * detail
         yield rows, a, b

@@ -164,7 +164,13 @@ def create_router(settings: WebSettings, studio: Studio, jobs: Jobs, quota: Quot
         openapi_extra=_photo_body("The photo: its bytes, or a form with one file.", several=False),
     )
     async def colorize(
-        request: Request, variants: _Variants = 1, strength: _Strength = 1.0, format: _Format = OutputFormat.SAME
+        request: Request,
+        variants: _Variants = 1,
+        strength: _Strength = 1.0,
+        keep_tint: Annotated[
+            bool, Query(description="Lay the tint of a toned photo (sepia) over the colour; else it is removed.")
+        ] = False,
+        format: _Format = OutputFormat.SAME,
     ) -> Response:
         """Send a photo, get it back in colour, in the same format and size:
 
@@ -179,7 +185,11 @@ def create_router(settings: WebSettings, studio: Studio, jobs: Jobs, quota: Quot
                 raise upload.problem
             try:
                 colored, found = await studio.colorize(
-                    upload.file, variants=variants, strength=strength, format=format.client_format()
+                    upload.file,
+                    variants=variants,
+                    strength=strength,
+                    keep_tint=keep_tint,
+                    format=format.client_format(),
                 )
             except Problem:
                 metrics.photos.labels("failed").inc()

@@ -80,7 +80,7 @@ class Studio:
         return await self._in_thread(lambda: check_photo(file.read_now(), self._limits.pixels))
 
     async def colorize(
-        self, file: PhotoFile, *, variants: int, strength: float, format: str | None
+        self, file: PhotoFile, *, variants: int, strength: float, keep_tint: bool = False, format: str | None
     ) -> tuple[list[bytes], str]:
         """Colour a photograph at its full size.
 
@@ -91,13 +91,14 @@ class Studio:
             Problem: when it cannot be coloured.
         """
         found, width, height = await self.check(file)
+        how: dict[str, Any] = {"strength": strength, "keep_tint": keep_tint, "format": format}
         async with self._place(width * height):
             data = await file.read()
             if variants == 1:
-                colored = [await self._colorizer.colorize(data, strength=strength, format=format)]
+                colored = [await self._colorizer.colorize(data, **how)]
             else:
                 try:
-                    colored = await self._colorizer.variants(data, variants, strength=strength, format=format)
+                    colored = await self._colorizer.variants(data, variants, **how)
                 except ServerRefused as refused:
                     if refused.code in _LACKS_SIGNATURE:
                         raise Problem(Kind.ONE_COLOURING) from refused

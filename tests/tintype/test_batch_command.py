@@ -72,6 +72,17 @@ def test_no_server_and_no_model_are_clear(tmp_path):
     assert str(done.exception) == f"no saved_model.pb in {tmp_path}, nor in a folder of a version below it"
 
 
+def test_without_a_server_or_a_model_it_takes_the_generator_that_comes_with_it(tmp_path, monkeypatch):
+    common = ["batch", "--input", "in", "--output", str(tmp_path / "out")]
+    monkeypatch.setenv("TINTYPE_GENERATOR", str(tmp_path / "nowhere.zip"))
+    done = CliRunner().invoke(app, [*common, "--workers", "1"])
+    assert isinstance(done.exception, TintypeError)
+    assert "no trained generator comes with this installation" in str(done.exception)
+    done = CliRunner().invoke(app, [*common, "--runner", "FlinkRunner"], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "give --model or --server" in done.output
+
+
 @pytest.mark.slow
 def test_a_watch_goes_on_until_it_is_told_to_stop(wire_server, tmp_path):  # noqa: F811
     write_photo(tmp_path / "in" / "1.jpg", 1)

@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from serving.client import encode_photo
+from serving.client.errors import TintypeError
 from tintype.cli import app
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "expected --server HOST:PORT or --model DIR"),
-        (["--server", "localhost:1", "--model", "."], "expected --server HOST:PORT or --model DIR"),
+        (["--server", "localhost:1", "--model", "."], "expected --server HOST:PORT or --model DIR, received both"),
         (["--server", "nonsense"], "expected the server as HOST:PORT"),
         (["--server", "localhost:1", "--access-token", "short"], "at least 16 characters, received 5"),
         (["--model", "/nowhere"], "no such folder: /nowhere"),
@@ -28,6 +28,14 @@ def test_wrong_usage_is_said_before_anything_is_bound(arguments, words, monkeypa
     result = CliRunner().invoke(app, ["web", *arguments], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert words in re.sub(r"\s+", " ", result.output.replace("│", " "))
+
+
+def test_without_a_server_or_a_model_it_needs_the_generator_that_comes_with_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("TINTYPE_SERVER", raising=False)
+    monkeypatch.setenv("TINTYPE_GENERATOR", str(tmp_path / "nowhere.zip"))
+    result = CliRunner().invoke(app, ["web", "--port", "0"])
+    assert isinstance(result.exception, TintypeError)
+    assert "no trained generator comes with this installation" in str(result.exception)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
+from tintype.startup_noise import startup_noise_set_aside
 
 if TYPE_CHECKING:
     from serving.batch.job import BatchJob, Summary
@@ -33,7 +34,13 @@ def batch(
         str, typer.Option(metavar="DIR", help="Gets the colourings in the inputs' folders; the job's own place.")
     ],
     model: Annotated[
-        str | None, typer.Option(metavar="DIR", help="A SavedModel, or its base path.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="A SavedModel, or its base path. [default: the generator that comes with Tintype]",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     server: Annotated[
         str | None,
@@ -103,6 +110,8 @@ def batch(
 
     The same command again goes on where a run was stopped, and passes over what is done. On this machine:
 
+        tintype batch --input 'scans/**/*.jpg' --output out/
+
         tintype batch --input 'scans/**/*.jpg' --output out/ --model serving/colorizer
 
     On a cluster, with a TensorFlow Serving that all workers share; options that are not listed here are Beam's:
@@ -113,7 +122,7 @@ def batch(
     Writes report.jsonl (what failed, and why), manifest.parquet, contact_sheet.html and summary.json beside the
     photographs. The exit code is 1 when more than --max-bad-share failed.
     """
-    if (model is None) == (server is None):
+    if model is not None and server is not None:
         raise typer.BadParameter("give one of --model and --server", param_hint="'--model' / '--server'")
     logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
     # Workers take these from their environment, and TensorFlow from its own.
@@ -132,11 +141,11 @@ def batch(
     try:
         settings = OutputSettings(format, name, quality, strength)
         handler: ColorHandler
-        if model is not None:
-            handler = SavedModelHandler(model, batch_size=batch_size)
+        if server is None:
+            handler = SavedModelHandler(model or _unpacked_generator(context.args), batch_size=batch_size)
         else:
             handler = server_handler(
-                str(server),
+                server,
                 model_name=model_name,
                 version_label=label,
                 timeout=timeout,
@@ -166,6 +175,22 @@ def batch(
         raise typer.Exit(130) from None
     _print_summary(summary, job)
     check_summary(summary, job)
+
+
+def _unpacked_generator(runner_arguments: list[str]) -> str:
+    """Return where the generator that comes with Tintype lies unpacked on this machine."""
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+    from serving.client.errors import TintypeError
+    from serving.generator.unpacking import shipped_generator, unpack
+
+    if PipelineOptions(runner_arguments).view_as(StandardOptions).runner is not None:
+        raise typer.BadParameter(
+            "workers elsewhere have no copy of the generator that comes with Tintype; give --model or --server",
+            param_hint="'--model' / '--server'",
+        )
+    with startup_noise_set_aside(expected=(TintypeError, ModuleNotFoundError)):
+        return str(unpack(shipped_generator()))
 
 
 def _runner_options(arguments: list[str], workers: int) -> list[str]:

@@ -1,13 +1,16 @@
-"""`tintype colorize`: colours files and whole folders through a server, and says what was left out and why."""
+"""`tintype colorize`: colours files and whole folders, by a server or by the generator that comes with Tintype.
+
+What was left out is said, and why.
+"""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +18,8 @@ from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, 
 
 if TYPE_CHECKING:
     from serving.client.colorizer import Colorizer
+    from serving.client.errors import TintypeError
+    from tintype.model_server import ModelServer
 
 
 class OutputFormat(StrEnum):
@@ -44,6 +49,12 @@ _PIPE = Path("-")
 
 _COLOUR, _VERSION = "Colour", "Which version of the model"
 
+# The embedded server imports TensorFlow, unpacks the generator the first time, and loads it: seconds, or on a machine
+# that is busy with other things minutes.
+_START_SECONDS = 600.0
+_STOP_SECONDS = 3.0
+_STARTING = "starting the generator"
+
 
 def colorize(
     photos: Annotated[
@@ -68,6 +79,14 @@ def colorize(
             rich_help_panel=_COLOUR,
         ),
     ] = 1.0,
+    keep_tint: Annotated[
+        bool,
+        typer.Option(
+            "--keep-tint",
+            help="Lay the tint of a toned or yellowed photograph (sepia) over the colour; without, it is removed.",
+            rich_help_panel=_COLOUR,
+        ),
+    ] = False,
     variants: Annotated[
         int | None,
         typer.Option(
@@ -100,14 +119,16 @@ def colorize(
         ),
     ] = 0.0,
     server: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="HOST:PORT",
             envvar="TINTYPE_SERVER",
-            help="The server's gRPC port; dns:///HOST:PORT takes all servers of that name in turn.",
+            help="The server's gRPC port; dns:///HOST:PORT takes all servers of that name in turn. "
+            "[default: an embedded server, for the generator that comes with Tintype]",
+            show_default=False,
             rich_help_panel=CONNECTION,
         ),
-    ] = "localhost:8500",
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.001, help="Seconds to wait for one answer.", rich_help_panel=CONNECTION)
     ] = 30.0,
@@ -125,9 +146,9 @@ def colorize(
     Only colour is added; light and shade stay as they are. A photograph that cannot be used is named with the
     reason, and the others go on.
 
-    Start a server first, then colour an album into the folder [bold]coloured[/bold]:
+    Colour an album into the folder [bold]coloured[/bold], with the generator that comes with Tintype or by a server:
 
-        tintype serve --model_base_path=models/colorizer --port=8500
+        tintype colorize album/ -o coloured
 
         tintype colorize album/ -o coloured --server localhost:8500
 
@@ -139,9 +160,10 @@ def colorize(
 
         scan | tintype colorize - -o - > grandmother.jpg
     """
-    from serving.client.errors import PhotoError, ServerUnavailable
+    from serving.client.errors import ClientClosed, PhotoError, ServerUnavailable
 
-    if _PIPE in (*photos, out):
+    is_piped = _PIPE in (*photos, out)
+    if is_piped:
         _check_pipe(photos, out, format, variants)
     failures: list[tuple[Path, str]] = []
     sources = list(_find_photos(photos, out, failures)) if _PIPE not in photos else []
@@ -149,51 +171,80 @@ def colorize(
     if not sources and not failures and _PIPE not in photos:
         raise PhotoError("empty", f"no photographs in {', '.join(map(str, photos))}")
 
-    from serving.client.colorizer import Colorizer
-    from serving.client.settings import Tls
-
-    try:
-        colorizer = Colorizer(
-            server,
-            model_name=model_name,
-            timeout=timeout,
-            version_label=label,
-            canary_share=canary_share,
-            tls=Tls(ca_cert, client_cert, client_key) if tls or ca_cert or client_cert or client_key else None,
-            token=token.strip() if token else None,
-            compression=None if compression is Compression.NONE else compression.value,
+    if _PIPE in photos and out != _PIPE:
+        _check_may_write(out, overwrite)
+    inputs = {source.resolve() for source, _ in sources}
+    total, ready = len(tasks) + len(failures), _without_conflicts(tasks, inputs, overwrite, failures)
+    encrypted = tls or ca_cert is not None or client_cert is not None or client_key is not None
+    if server is None and (encrypted or label is not None or canary_share):
+        raise typer.BadParameter(
+            "labels, canaries and encryption need one; the embedded server has none", param_hint="'--server'"
         )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    with colorizer, _quiet_decoders():
-        if _PIPE in (*photos, out):
-            _color_one(
-                colorizer, photos[0], out, format=format, quality=quality, strength=strength, overwrite=overwrite
+    if not ready and not is_piped:
+        _report(0, total, failures, out)
+    with ExitStack() as stack:
+        address, beside = server, None
+        if address is None:
+            from tintype.model_server import running_model_server
+
+            # Before the client is imported, so that both start at once.
+            beside = stack.enter_context(
+                running_model_server(
+                    None, model_name, "--enable_model_warmup=false", silent=True, patience=_STOP_SECONDS
+                )
             )
+            address = beside.address
+
+        from serving.client.colorizer import Colorizer
+        from serving.client.settings import Tls
+
+        try:
+            colorizer = Colorizer(
+                address,
+                model_name=model_name,
+                timeout=timeout if beside is None else max(timeout, _START_SECONDS),
+                version_label=label,
+                canary_share=canary_share,
+                tls=Tls(ca_cert, client_cert, client_key) if encrypted else None,
+                token=token.strip() if token else None,
+                compression=None if compression is Compression.NONE else compression.value,
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        stack.enter_context(colorizer)
+        stack.enter_context(_quiet_decoders())
+        if beside is not None:
+            beside.watch(colorizer.close)  # which ends the calls that wait for it
+        how: dict[str, Any] = {"strength": strength, "keep_tint": keep_tint, "quality": quality}
+        if is_piped:
+            with _starting(beside):
+                _color_one(colorizer, beside, photos[0], out, format=format, how=how)
             return
-        total, colored = len(tasks) + len(failures), 0
-        inputs = {source.resolve() for source, _ in sources}
-        ready = _without_conflicts(tasks, inputs, overwrite, failures)
-        if ready:
+        colored = 0
+        if beside is None:
             colorizer.describe()  # no server: say so once, not for every photograph
         outcomes = colorizer.colorize_files(
             ((task.source, task.targets) for task in ready),
             concurrency=concurrency,
-            strength=strength,
-            quality=quality,
             seed=None if variants is None else seed,
+            **how,
         )
-        with _progress(len(ready)) as advance, closing(outcomes):
+        with _progress(len(ready), "" if beside is None else _STARTING) as advance, closing(outcomes):
             for outcome in outcomes:
-                if isinstance(outcome.error, ServerUnavailable):
+                if isinstance(outcome.error, ServerUnavailable | ClientClosed):
                     typer.echo(_summary(colored, total, out), err=True)
-                    raise outcome.error
+                    raise _explained(outcome.error, beside)
                 if outcome.error:
                     failures.append((outcome.photo, str(outcome.error)))
                     advance(f"{outcome.photo}: left out")
                 else:
                     colored += 1
                     advance(f"{outcome.photo} -> {', '.join(map(str, outcome.colored))}")
+    _report(colored, total, failures, out)
+
+
+def _report(colored: int, total: int, failures: list[tuple[Path, str]], out: Path) -> None:
+    """Say what became of the photographs; ends the command with exit code 1 when some were left out."""
     for path, reason in failures:
         typer.secho(f"left out {path}: {reason}", fg="yellow", err=True)
     typer.echo(_summary(colored, total, out))
@@ -216,28 +267,38 @@ def _check_pipe(photos: list[Path], out: Path, format: OutputFormat, variants: i
 
 def _color_one(
     colorizer: "Colorizer",
+    beside: "ModelServer | None",
     photo: Path,
     out: Path,
     *,
     format: OutputFormat,
-    quality: int,
-    strength: float,
-    overwrite: bool,
+    how: dict[str, Any],
 ) -> None:
     """Colour one photograph from or into a pipe; nothing but the result goes to standard output."""
+    from serving.client.errors import ClientClosed
     from serving.client.same_kind import read_photo
     from serving.client.whole_file import write_whole
 
-    if out != _PIPE:
-        _check_may_write(out, overwrite)
     wanted = f".{format}" if format is not OutputFormat.SAME else out.suffix.lower()
     data = read_photo(sys.stdin.buffer if photo == _PIPE else photo)
-    colored = colorizer.colorize(data, strength=strength, format=_suffixes().get(wanted), quality=quality)
+    try:
+        colored = colorizer.colorize(data, format=_suffixes().get(wanted), **how)
+    except ClientClosed as error:
+        raise _explained(error, beside) from error
     if out != _PIPE:
         write_whole(out, colored)
         return
     sys.stdout.buffer.write(colored)
     sys.stdout.buffer.flush()
+
+
+def _explained(error: "TintypeError", beside: "ModelServer | None") -> "TintypeError":
+    """Return the error, or where the embedded server ended by itself what that one said."""
+    from serving.client.errors import TintypeError
+
+    if beside is None or not beside.has_ended:
+        return error
+    return TintypeError(f"the embedded server ended: {beside.last_words()}")
 
 
 def _without_conflicts(
@@ -382,8 +443,20 @@ def _quiet_decoders() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Yield what to call after each photograph: a bar on a terminal, a line elsewhere."""
+def _starting(beside: "ModelServer | None") -> Iterator[None]:
+    """Say on a terminal, while the block runs, what takes so long."""
+    if beside is None or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{_STARTING} and colouring ..."):
+        yield
+
+
+@contextmanager
+def _progress(total: int, first: str) -> Iterator[Callable[[str], None]]:
+    """Yield what to call after each photograph: a bar on a terminal, first with the words `first`; a line elsewhere."""
     if not sys.stderr.isatty():
         done = 0
 
@@ -401,5 +474,5 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
         BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False)
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
+        task = bar.add_task(first and f"{first} ...", total=total)
         yield lambda line: bar.update(task, advance=1, description=line)

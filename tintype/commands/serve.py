@@ -42,7 +42,9 @@ def serve(
         str | None,
         typer.Option(
             "--model_base_path",
-            help="Folder with one folder per version: <integer>/saved_model.pb. Required without --model_config_file.",
+            help="Folder with one folder per version: <integer>/saved_model.pb. "
+            "[default: the generator that comes with Tintype]",
+            show_default=False,
         ),
     ] = None,
     model_name: Annotated[
@@ -130,14 +132,18 @@ def serve(
     tensorflow_inter_op_parallelism: Annotated[
         int, typer.Option("--tensorflow_inter_op_parallelism", min=0, help="Operations at once; 0: automatic.")
     ] = 0,
+    stop_when_input_ends: Annotated[
+        bool,
+        typer.Option(
+            "--stop_when_input_ends", hidden=True, help="End when standard input does: with whoever started it."
+        ),
+    ] = False,
 ) -> None:
     """Serve models over gRPC and REST as TensorFlow Serving does; new versions are taken up live.
 
-    The flags are those of tensorflow_model_server, with its defaults but for the model's name.
+    The flags are those of tensorflow_model_server, with its defaults but for the model's name, and for the model: where
+    none is named, it is the generator that comes with Tintype.
     """
-    if model_base_path is None and model_config_file is None:
-        raise typer.BadParameter("missing; or give --model_config_file", param_hint="'--model_base_path'")
-
     from serving.server import EmbeddedServer, ServeError
 
     handler = logging.StreamHandler(sys.stdout)
@@ -149,6 +155,13 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if stop_when_input_ends:
+        threading.Thread(target=_wait_for_end_of_input, args=(stop,), name="input", daemon=True).start()
+    if model_base_path is None and model_config_file is None:
+        model_base_path = _unpack_shipped_generator(
+            tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
+            tensorflow_inter_op_parallelism or tensorflow_session_parallelism,
+        )
 
     server = EmbeddedServer(
         model_name,
@@ -195,3 +208,25 @@ def serve(
         # The interpreter would wait for the thread that would not end.
         os._exit(1)
     logger.info("stopped")
+
+
+def _wait_for_end_of_input(stop: threading.Event) -> None:
+    # Not through sys.stdin: its lock, held by a waiting thread, would keep the interpreter from ending.
+    while os.read(0, 1 << 16):
+        pass
+    stop.set()
+
+
+def _unpack_shipped_generator(intra_op_parallelism: int, inter_op_parallelism: int) -> str:
+    from serving.client.errors import TintypeError
+    from serving.generator.unpacking import shipped_generator, unpack
+
+    file = shipped_generator()
+    with startup_noise_set_aside(expected=(TintypeError, ModuleNotFoundError)):
+        if intra_op_parallelism or inter_op_parallelism:
+            import tensorflow as tf
+
+            # Unpacking may be the first that TensorFlow runs; its threads cannot be changed later.
+            tf.config.threading.set_intra_op_parallelism_threads(intra_op_parallelism)
+            tf.config.threading.set_inter_op_parallelism_threads(inter_op_parallelism)
+        return str(unpack(file))

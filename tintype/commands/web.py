@@ -1,20 +1,16 @@
 """`tintype web`: the page and its HTTP API before a model server, or with one of its own beside it."""
 
 import logging
-import os
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
+from tintype.model_server import running_model_server
 
 _LIMITS, _PRIVACY = "Limits", "Privacy and access"
 _MODEL_SERVER_STOP_SECONDS = 40.0  # a little more than it gives its own requests
@@ -34,7 +30,9 @@ def web(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Instead of --server: a SavedModel, or a folder of versions, for an embedded server beside the page.",
+            help="Instead of --server: a SavedModel, or a folder of versions, for an embedded server beside the page. "
+            "[default: the generator that comes with Tintype]",
+            show_default=False,
             rich_help_panel=CONNECTION,
         ),
     ] = None,
@@ -105,14 +103,19 @@ def web(
 ) -> None:
     """Serve a page to colour photographs on, and an HTTP API; its description is at /docs.
 
-    Before a server that runs, or with an embedded one beside it:
+    With an embedded model server beside it, for the generator that comes with Tintype or for a model of your own; or
+    before a server that runs:
+
+        tintype web --port 8080
+
+        tintype web --model runs/tintype_lab/serving/colorizer
 
         tintype web --server localhost:8500
-
-        tintype web --model runs/sn_unet_lab_128/serving/colorizer --port 8080
     """
-    if (server is None) == (model is None):
-        raise typer.BadParameter("expected --server HOST:PORT or --model DIR", param_hint="'--server'")
+    if server is not None and model is not None:
+        raise typer.BadParameter("expected --server HOST:PORT or --model DIR, received both", param_hint="'--server'")
+    if model is not None and not model.is_dir():
+        raise typer.BadParameter(f"no such folder: {model}", param_hint="'--model'")
 
     from serving.client.errors import TintypeError
     from serving.client.settings import Tls
@@ -138,8 +141,11 @@ def web(
         photo_seconds=timeout,
         **({} if threads is None else {"threads": threads}),
     )
-    with _model_server(model, model_name) as (beside, watch):
-        address = server if server is not None else beside
+    with ExitStack() as stack:
+        address, beside = server or "", None
+        if server is None:
+            beside = stack.enter_context(running_model_server(model, model_name, patience=_MODEL_SERVER_STOP_SECONDS))
+            address = beside.address
         try:
             settings = WebSettings(
                 limits,
@@ -165,64 +171,11 @@ def web(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: gateway.stop())
         shown = f"[{host}]" if ":" in host else host
-        logger.info("the page is at http://%s:%d, asking %s", shown, listener.getsockname()[1], server or model)
+        asked = server or model or "the generator that comes with Tintype"
+        logger.info("the page is at http://%s:%d, asking %s", shown, listener.getsockname()[1], asked)
         with listener:
-            ended = watch(gateway.stop)
+            if beside is not None:
+                beside.watch(gateway.stop)
             gateway.run()
-    if ended():
-        raise TintypeError(f"the embedded server for {model} ended by itself; its lines above say why")
-
-
-@contextmanager
-def _model_server(
-    model: Path | None, model_name: str
-) -> Iterator[tuple[str, Callable[[Callable[[], None]], Callable[[], bool]]]]:
-    """Start `tintype serve` for a model on a socket only this user may use, and end it with the block.
-
-    Yields:
-        The address, and what to call for another function to be called when the server ends by itself; that returns
-        whether it did.
-    """
-    if model is None:
-        yield "", lambda _: lambda: False
-        return
-    if not model.is_dir():
-        raise typer.BadParameter(f"no such folder: {model}", param_hint="'--model'")
-    with tempfile.TemporaryDirectory(prefix="tintype-") as folder:
-        base_path = model.resolve()
-        if (base_path / "saved_model.pb").exists():
-            (Path(folder) / "model").mkdir()
-            (Path(folder) / "model" / "1").symlink_to(base_path)
-            base_path = Path(folder) / "model"
-        socket = f"{folder}/server.sock"
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "tintype.cli", "serve", f"--model_base_path={base_path}",
-                f"--model_name={model_name}", f"--grpc_socket_path={socket}", "--host=127.0.0.1", "--port=0",
-            ],
-            # A Ctrl-C on the terminal is for the page, which ends this one when its own requests are done.
-            start_new_session=os.name == "posix",
-        )  # fmt: skip
-        is_ending = threading.Event()
-        has_ended = threading.Event()
-
-        def watch(when_it_ends: Callable[[], None]) -> Callable[[], bool]:
-            def wait() -> None:
-                process.wait()
-                if not is_ending.is_set():
-                    has_ended.set()
-                    when_it_ends()
-
-            threading.Thread(target=wait, name="model server", daemon=True).start()
-            return has_ended.is_set
-
-        try:
-            yield f"unix:{socket}", watch
-        finally:
-            is_ending.set()
-            process.terminate()
-            try:
-                process.wait(_MODEL_SERVER_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if beside is not None and beside.has_ended:
+            raise TintypeError(f"the embedded server for {asked} ended by itself; its lines above say why")

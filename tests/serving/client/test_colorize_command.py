@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +18,12 @@ def colorize(wire_server, tmp_path):
 
     def run(
         *arguments: str,
-        server: str = wire_server.address,
+        server: str | None = wire_server.address,
         pipe: bytes | None = None,
         environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess:
         """With `pipe` for its standard input, output and errors are bytes; otherwise they are text."""
-        command = [*TINTYPE, "colorize", *arguments, "--server", server]
+        command = [*TINTYPE, "colorize", *arguments, *([] if server is None else ["--server", server])]
         environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": "", "COLUMNS": "200"} | (environment or {})
         options = {"text": True} if pipe is None else {"input": pipe}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60, **options)
@@ -116,6 +117,29 @@ def test_no_server_is_one_clear_line(colorize, photo, free_port):
     assert done.stderr == f"error: localhost:{free_port} did not answer within 0.3 s\n"
 
 
+def test_without_a_server_what_is_missing_is_one_clear_line(colorize, photo, tmp_path):
+    photo("one.jpg")
+    nowhere = {"TINTYPE_GENERATOR": str(tmp_path / "nowhere.zip")}
+    done = colorize("one.jpg", "-o", "out", server=None, environment=nowhere)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "no trained generator comes with this installation" in done.stderr
+    code = "import sys; sys.modules['tensorflow'] = None; from tintype.cli import main; main()"
+    command = [sys.executable, "-c", code, "colorize", "one.jpg", "-o", "out"]
+    environment = os.environ | {"TINTYPE_GENERATOR": str(tmp_path / "one.jpg")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "pip install 'tintype[server]'" in done.stderr
+    assert "--server HOST:PORT" in done.stderr
+
+
+def test_a_kept_tint_is_asked_for_by_name(colorize, tmp_path):
+    Image.new("RGB", (40, 30), (150, 120, 90)).save(tmp_path / "sepia.png")
+    for out, arguments in (("removed.png", []), ("kept.png", ["--keep-tint"])):
+        assert colorize("sepia.png", "-o", out, "--strength", "0", *arguments).returncode == 0
+    assert Image.open(tmp_path / "kept.png").getpixel((20, 15)) == (150, 120, 90)
+    assert len(set(Image.open(tmp_path / "removed.png").getpixel((20, 15)))) == 1
+
+
 def test_an_empty_folder_is_said(colorize, tmp_path):
     (tmp_path / "album").mkdir()
     done = colorize("album", "-o", "out")
@@ -168,8 +192,10 @@ def test_label_token_and_canary_reach_the_server(colorize, photo, wire_server):
         ["-", "-o", "folder"],
         ["one.jpg", "-o", "-", "--variants", "2"],
         ["-", "-o", "out.png", "--format", "jpg"],
-        ["one.jpg", "-o", "out", "--canary-share", "0.5", "--label", "stable"],
-        ["one.jpg", "-o", "out", "--client-cert", "me.pem"],
+        ["one.jpg", "-o", "out", "--canary-share", "0.5", "--label", "stable", "--server", "localhost:1"],
+        ["one.jpg", "-o", "out", "--client-cert", "me.pem", "--server", "localhost:1"],
+        ["one.jpg", "-o", "out", "--label", "stable"],
+        ["one.jpg", "-o", "out", "--tls"],
         ["one.jpg", "-o", "out", "--token", "secret", "--server", "example.org:1"],
         ["one.jpg", "two.jpg", "-o", "out.png"],
         ["one.jpg", "-o", "out.png", "--format", "jpg"],
@@ -178,7 +204,8 @@ def test_label_token_and_canary_reach_the_server(colorize, photo, wire_server):
         ["-o", "out"],
     ],
 )
-def test_wrong_usage_ends_in_two(photo, tmp_path, arguments):
+def test_wrong_usage_ends_in_two(photo, tmp_path, monkeypatch, arguments):
+    monkeypatch.delenv("TINTYPE_SERVER", raising=False)
     from typer.testing import CliRunner
 
     from tintype.cli import app

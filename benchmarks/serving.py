@@ -3,11 +3,12 @@
     python -m benchmarks.serving [--seconds 5] [--repetitions 3] [--model SAVED_MODEL]
 
 Every request is one square of 128x128 lightness for the network of sn_unet_lab_128 (untrained: the time is the same).
-Three ways to get its colour:
+Ways to get its colour:
 
     bare      the SavedModel's function in a loop, in a process of its own: what the machine can do
     grpc      `tintype serve`, asked by 1, 4 and 16 clients at once, each with a connection of its own
     batching  the same with --enable_batching
+    bfloat16  the same with --mixed_precision=bfloat16
     fastapi   the model in FastAPI, tensors as JSON, as it is usually done
 
 Every repetition measures all of them in turn, the bare function before each group, so that whatever else the machine
@@ -91,22 +92,31 @@ def main() -> None:
         batching_file = Path(folder) / "batching.config"
         batching_file.write_text(BATCHING)
         flags = f"--model_base_path={base_path}"
+        batching = ("--enable_batching", f"--batching_parameters_file={batching_file}")
         with (
             Process("-m", _MODULE, "--part", "bare", "--model", str(model), ready="ready") as bare,
             ModelServer(flags) as plain,
-            ModelServer(flags, "--enable_batching", f"--batching_parameters_file={batching_file}") as batched,
+            ModelServer(flags, *batching) as batched,
+            ModelServer(flags, *batching, "--mixed_precision=bfloat16") as rounded,
             Process("-m", _MODULE, "--part", "fastapi", "--model", str(model), ready=r"ready on port (\d+)") as fastapi,
         ):
-            measure(bare, plain, batched, fastapi, arguments.seconds, arguments.repetitions)
+            measure(bare, plain, batched, rounded, fastapi, arguments.seconds, arguments.repetitions)
 
 
 def measure(
-    bare: Process, plain: ModelServer, batched: ModelServer, fastapi: Process, seconds: float, repetitions: int
+    bare: Process,
+    plain: ModelServer,
+    batched: ModelServer,
+    rounded: ModelServer,
+    fastapi: Process,
+    seconds: float,
+    repetitions: int,
 ) -> None:
     """Measure all ways in turn, and print the table."""
     groups: dict[str, tuple[Process, Callable[[], Callable[[], None]]]] = {
         "grpc": (plain, lambda: _grpc_client(plain.address)),
         "batching": (batched, lambda: _grpc_client(batched.address)),
+        "bfloat16": (rounded, lambda: _grpc_client(rounded.address)),
         "fastapi": (fastapi, lambda: _json_client(int(fastapi.ready[1]))),
     }
     cells: dict[tuple[str, int], list[Cell]] = defaultdict(list)

@@ -21,7 +21,6 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from serving.server.batching import BatchedSignature
 from serving.server.config_files import BatchingParameters
 from serving.server.errors import RequestError
-from serving.server.freezing import frozen
 from serving.server.version_manager import SAVED_MODEL_FILE, log
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -63,8 +62,7 @@ class ServedModel:
         self._loaded = _load(folder, saved_model)
         self._run: dict[str, Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]] = {}
         for name, function in self._loaded.signatures.items():
-            # The one that is asked all the time: every frozen signature holds a copy of the weights.
-            run = (frozen(function) if name == DEFAULT_SIGNATURE else None) or partial(_call, function)
+            run = partial(_call, function)
             self._run[name] = run if batching is None else self._batched(name, run, batching)
         self.warmup_seconds: float | None = None
         if warmup:

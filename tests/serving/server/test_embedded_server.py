@@ -273,6 +273,7 @@ def test_two_servers_cannot_share_a_port(serve, host):
         ({"model_base_path": ".", "batching_parameters_file": "b"}, "without setting enable_batching"),
         ({"model_base_path": ".", "port": 8500, "rest_api_port": 8500}, "both 8500"),
         ({"model_base_path": ".", "grpc_channel_arguments": "grpc.x"}, "expected name=value, received 'grpc.x'"),
+        ({"model_base_path": ".", "mixed_precision": "float8"}, "must be bfloat16 or nothing, got 'float8'"),
         (
             {"model_base_path": ".", "tensorflow_session_parallelism": 1, "tensorflow_intra_op_parallelism": 1},
             "You cannot configure all",

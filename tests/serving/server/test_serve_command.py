@@ -153,6 +153,7 @@ def test_several_models_are_served_over_grpc_rest_and_a_socket_in_batches(
         "--enable_batching=true",
         f"--batching_parameters_file={tmp_path / 'batching.config'}",
         "--tensorflow_session_parallelism=1",
+        "--mixed_precision=bfloat16",
         "--grpc_max_threads=4",
         "--load_retry_interval_micros=-1",
     )

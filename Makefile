@@ -10,7 +10,7 @@ demo: bootstrap ## the whole story: render scenes, run the pipeline, serve, colo
 	.venv/bin/tintype demo
 
 test: bootstrap lint ## lint, types and every test
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-fast: bootstrap ## the unit tests alone
 	$(PYTHON) -m pytest -m "not slow"

@@ -1,0 +1,413 @@
+"""What the objects say of each other holds: names, ports, selectors, volumes, files, commands."""
+
+import os
+import re
+import subprocess
+from pathlib import PurePosixPath
+
+import pytest
+import typer
+import yaml
+
+from pipeline.config import load_config
+from serving.web.settings import Limits
+from tests.k8s.manifests import (
+    CLUSTERS,
+    K8S,
+    ROOT,
+    Manifest,
+    Pod,
+    arguments,
+    build,
+    cluster,
+    kustomize,
+    of_kind,
+    one,
+    pods,
+    selects,
+    skip_unless_ci,
+)
+from tintype.cli import app
+
+CLUSTER = pytest.mark.parametrize("name", CLUSTERS)
+
+# What the operators make themselves, by its name.
+MADE_BY_OPERATORS = {"tintype-flink-rest": 8081}
+# Secrets are made by hand or by cert-manager; docs/kubernetes.md says how.
+DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+
+
+def ports_of(pod: Pod) -> dict[str, int]:
+    return {
+        port["name"]: port["containerPort"] for container in pod.containers() for port in container.get("ports", [])
+    }
+
+
+def selected(manifests: list[Manifest], labels: dict[str, str]) -> list[Pod]:
+    return [pod for pod in pods(manifests) if selects({"matchLabels": labels}, pod.labels)]
+
+
+@CLUSTER
+def test_no_two_objects_have_one_name(name):
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in cluster(name)]
+    assert len(names) == len(set(names))
+
+
+@CLUSTER
+def test_services_lead_to_a_pod_and_a_port_of_it(name):
+    manifests = cluster(name)
+    services = of_kind(manifests, "Service")
+    assert services
+    for service in services:
+        [pod] = selected(manifests, service["spec"]["selector"])
+        for port in service["spec"]["ports"]:
+            assert port["targetPort"] in ports_of(pod), service["metadata"]["name"]
+    headless = one(manifests, "Service", "colorizer-headless")["spec"]
+    assert headless["clusterIP"] == "None"
+    assert not headless.get("publishNotReadyAddresses")
+
+
+@CLUSTER
+def test_deployments_select_their_own_pods_and_scalers_and_budgets_them(name):
+    manifests = cluster(name)
+    for deployment in of_kind(manifests, "Deployment"):
+        spec = deployment["spec"]
+        assert selected(manifests, spec["selector"]["matchLabels"]) == [
+            pod for pod in pods(manifests) if pod.name == f"Deployment/{deployment['metadata']['name']}"
+        ]
+        constraints = [
+            *(term["podAffinityTerm"] for term in preferred(spec["template"]["spec"])),
+            *spec["template"]["spec"]["topologySpreadConstraints"],
+        ]
+        assert len(constraints) == 2
+        for constraint in constraints:
+            assert constraint["labelSelector"] == spec["selector"]
+        [budget] = [
+            budget
+            for budget in of_kind(manifests, "PodDisruptionBudget")
+            if budget["spec"]["selector"] == spec["selector"]
+        ]
+        assert budget["spec"]["maxUnavailable"] == 1
+    scalers = of_kind(manifests, "HorizontalPodAutoscaler")
+    assert len(scalers) == (name == "prod")
+    for scaler in scalers:
+        target = scaler["spec"]["scaleTargetRef"]
+        deployment = one(manifests, target["kind"], target["name"])
+        assert deployment["apiVersion"] == target["apiVersion"]
+        assert "replicas" not in deployment["spec"]  # an apply would undo what the scaler did
+        names = [container["name"] for container in deployment["spec"]["template"]["spec"]["containers"]]
+        assert [metric["containerResource"]["container"] for metric in scaler["spec"]["metrics"]] == names
+
+
+def preferred(pod_spec: Manifest) -> list[Manifest]:
+    return pod_spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+
+
+@CLUSTER
+def test_network_policies_concern_pods_that_are_there_and_ports_that_they_have(name):
+    manifests = cluster(name)
+    for policy in of_kind(manifests, "NetworkPolicy"):
+        spec = policy["spec"]
+        concerned = [pod for pod in pods(manifests) if selects(spec["podSelector"], pod.labels)]
+        assert concerned, policy["metadata"]["name"]
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for rule in spec.get(direction, []):
+                inside = [peer["podSelector"] for peer in rule.get(peers, []) if set(peer) == {"podSelector"}]
+                others = [pod for pod in pods(manifests) for peer in inside if selects(peer, pod.labels)]
+                # Clients of a job that is not in this cluster may be missing; who is asked may not.
+                if inside and direction == "egress":
+                    assert others, policy["metadata"]["name"]
+                asked = concerned if direction == "ingress" else others
+                for port in rule.get("ports", []):
+                    if isinstance(port["port"], str):
+                        assert all(port["port"] in ports_of(pod) for pod in asked), policy["metadata"]["name"]
+
+
+@CLUSTER
+def test_whoever_asks_a_service_may_do_so_and_finds_it(name):
+    manifests = cluster(name)
+    labels = {"colorizer-headless": "tintype/asks-colorizer", "tintype-flink-rest": "tintype/asks-flink"}
+    services = {
+        service["metadata"]["name"]: [port["port"] for port in service["spec"]["ports"]]
+        for service in of_kind(manifests, "Service")
+    } | {service: [port] for service, port in MADE_BY_OPERATORS.items()}
+    asking = []
+    for pod in pods(manifests):
+        for container in pod.containers():
+            for host, port in re.findall(
+                r"=(?:dns:///|https?://)?([a-z][a-z-]+):(\d+)", " ".join(arguments(container))
+            ):
+                if host != "localhost":
+                    assert int(port) in services[host], pod.name
+                    assert pod.labels.get(labels[host]) == "true", f"{pod.name} is kept from {host} by the network"
+                    asking.append(pod.name)
+    assert "Deployment/gateway" in asking
+    assert ("Job/colour-archive" in asking) == (name != "local")
+
+
+@CLUSTER
+def test_volumes_are_there_and_used(name):
+    manifests = cluster(name)
+    for pod in pods(manifests):
+        volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
+        mounts = [mount for container in pod.containers() for mount in container["volumeMounts"]]
+        assert {mount["name"] for mount in mounts} == set(volumes), pod.name
+        for container in pod.containers():
+            places = [mount["mountPath"] for mount in container["volumeMounts"]]
+            assert len(places) == len(set(places)), pod.name
+        for volume in volumes.values():
+            if "configMap" in volume:
+                assert one(manifests, "ConfigMap", volume["configMap"]["name"])
+            if "persistentVolumeClaim" in volume:
+                assert one(manifests, "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+            if "secret" in volume:
+                assert f"`{volume['secret']['secretName']}`" in DOCUMENT
+                # Root owns the files; the group that the pod's fsGroup gives them must be able to read them.
+                assert volume["secret"]["defaultMode"] == 0o440
+                assert pod.spec["securityContext"]["fsGroup"] > 0
+
+
+@CLUSTER
+def test_every_file_that_is_named_is_mounted(name):
+    manifests = cluster(name)
+    keys_of_certificates = {"tls.crt", "tls.key", "ca.crt"}
+    seen = set()
+    for pod in pods(manifests):
+        volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
+        for container in pod.containers():
+            mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+            for argument in container.get("args", []):
+                for path in re.findall(r"(?:^|=)(/[\w./-]+)$", argument):
+                    if path.startswith("/opt/"):
+                        continue  # of the image: test_images.py
+                    mounted = [place for place in mounts if PurePosixPath(path).is_relative_to(place)]
+                    assert mounted, f"{pod.name}: nothing is mounted for {argument}"
+                    volume, key = volumes[mounts[mounted[0]]], PurePosixPath(path).name
+                    seen.add(key)
+                    if "configMap" in volume:
+                        assert key in one(manifests, "ConfigMap", volume["configMap"]["name"])["data"]
+                    if "secret" in volume:
+                        assert key in keys_of_certificates
+    assert {"models.config", "batching.config", "monitoring.config"} <= seen
+    assert ("ssl.config" in seen and keys_of_certificates <= seen) == (name == "prod")
+
+
+@CLUSTER
+def test_service_accounts_variables_probes_and_secrets_are_there(name):
+    manifests = cluster(name)
+    for pod in pods(manifests):
+        account = pod.spec.get("serviceAccountName")
+        if account:
+            assert one(manifests, "ServiceAccount", account)
+        for container in pod.containers():
+            variables = {variable["name"]: variable for variable in container.get("env", [])}
+            assert set(re.findall(r"\$\(([A-Z_]+)\)", " ".join(arguments(container)))) <= set(variables)
+            for variable in variables.values():
+                secret = variable.get("valueFrom", {}).get("secretKeyRef")
+                assert secret is None or f"`{secret['name']}`" in DOCUMENT
+            names = [port["name"] for port in container.get("ports", [])]
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                assert (probe in container) == pod.name.startswith("Deployment/") or "initContainers" in pod.spec
+                if probe in container:
+                    assert container[probe]["httpGet"]["port"] in names
+    for flink in of_kind(manifests, "FlinkDeployment"):
+        assert one(manifests, "ServiceAccount", flink["spec"]["serviceAccount"])
+    for binding in of_kind(manifests, "RoleBinding"):
+        assert one(manifests, binding["roleRef"]["kind"], binding["roleRef"]["name"])
+        for subject in binding["subjects"]:
+            assert one(manifests, subject["kind"], subject["name"])
+
+
+@CLUSTER
+def test_pods_have_time_to_end(name):
+    for deployment in of_kind(cluster(name), "Deployment"):
+        spec = deployment["spec"]["template"]["spec"]
+        [container] = spec["containers"]
+        slept = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        ended = 20 if deployment["metadata"]["name"] == "gateway" else 10
+        assert spec["terminationGracePeriodSeconds"] >= slept + ended
+
+
+@CLUSTER
+def test_a_server_that_ends_sleeps_until_its_last_client_has_left(name):
+    [server] = [pod for pod in pods(cluster(name)) if pod.name == "Deployment/colorizer"]
+    [container] = server.spec["containers"]
+    [channel] = [value for value in container["args"] if value.startswith("--grpc_channel_arguments=")]
+    age, grace = (
+        int(re.search(rf"max_connection_{which}_ms=(\d+)", channel)[1]) / 1000 for which in ("age", "age_grace")
+    )
+    cached_names, jitter = 30, 1.1  # of CoreDNS; of gRPC
+    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] >= cached_names + jitter * age + grace
+    # Process 1 would not hear SIGTERM: tensorflow_model_server has no handler for it.
+    assert server.spec["shareProcessNamespace"] is True
+
+
+@CLUSTER
+def test_every_command_is_one_of_the_project_s_and_takes_its_arguments(name):
+    """Also of tensorflow_model_server, whose flags `tintype serve` has."""
+    commands = typer.main.get_command(app).commands
+    seen = set()
+    for pod in pods(cluster(name)):
+        for container in pod.spec["containers"]:
+            program, *rest = container.get("command", ["(the image's)"])
+            values = [value.replace("$(PROCESSORS)", "4") for value in container.get("args", [])]
+            if program == "tensorflow_model_server":
+                program, rest = "tintype", ["serve"]
+            if program != "tintype":
+                continue
+            [command] = rest
+            seen.add(command)
+            context = commands[command].make_context(command, values)
+            if context.params.get("settings"):
+                load_config(context.params.get("config") or "demo", context.params["settings"])
+            # What is left of a batch job's is Beam's: the test below.
+            assert command == "batch" or not context.args, (pod.name, context.args)
+    assert {"serve", "web"} <= seen
+
+
+@pytest.mark.slow
+def test_batch_jobs_give_beam_options_that_it_has():
+    from tintype.commands.batch import _runner_options
+
+    command = typer.main.get_command(app).commands["batch"]
+    for folder in ("jobs/batch", "jobs/nightly", "overlays/prod-jobs"):
+        for pod in pods(build(folder)):
+            for container in pod.spec["containers"]:
+                if container.get("command") == ["tintype", "batch"]:
+                    assert _runner_options(command.make_context("batch", list(container["args"])).args, 4)
+
+
+@pytest.mark.parametrize("name", ["gpu", "prod"])
+def test_the_ingress_shows_the_page_and_keeps_the_rest_inside(name):
+    manifests = cluster(name)
+    ingress = one(manifests, "Ingress", "gateway")
+    [rule] = ingress["spec"]["rules"]
+    for path in rule["http"]["paths"]:
+        service = path["backend"]["service"]
+        ports = one(manifests, "Service", service["name"])["spec"]["ports"]
+        assert service["port"]["name"] in [port["name"] for port in ports]
+
+    def shown(address: str) -> bool:
+        return any(
+            address == path["path"]
+            or (path["pathType"] == "Prefix" and address.startswith(path["path"].rstrip("/") + "/"))
+            for path in rule["http"]["paths"]
+        )
+
+    routes = gateway_routes()
+    inside = {"/metrics", "/healthz", "/readyz"}
+    assert inside < routes
+    assert {route for route in routes if not shown(route)} == inside
+    assert shown("/static/page.js")
+    assert ("tls" in ingress["spec"]) == (name == "prod")
+    for tls in ingress["spec"].get("tls", []):
+        assert tls["hosts"] == [rule["host"]]
+        assert f"`{tls['secretName']}`" in DOCUMENT
+
+
+def gateway_routes() -> set[str]:
+    from serving.web.app import create_app
+    from serving.web.settings import WebSettings
+    from serving.web.studio import connect
+
+    application = create_app(WebSettings(), connect("localhost:1", Limits()))
+    return {*application.openapi()["paths"], "/", "/docs", "/openapi.json"}
+
+
+def test_the_limits_before_the_gateway_are_those_of_its_nginx_and_its_own():
+    annotations = one(build("overlays/prod"), "Ingress", "gateway")["metadata"]["annotations"]
+    nginx = (ROOT / "serving" / "web" / "nginx.conf").read_text()
+    [body] = re.findall(r"client_max_body_size (\w+);", nginx)
+    prefix = "nginx.ingress.kubernetes.io/"
+    assert annotations[f"{prefix}proxy-body-size"] == body
+    assert int(body.removesuffix("m")) * 2**20 > Limits().photo_bytes
+    assert f"rate={annotations[f'{prefix}limit-rps']}r/s" in nginx
+    assert f"limit_conn tintype_connections {annotations[f'{prefix}limit-connections']};" in nginx
+    assert annotations[f"{prefix}proxy-buffering"] == annotations[f"{prefix}proxy-request-buffering"] == "off"
+
+
+@CLUSTER
+def test_what_the_gateway_keeps_fits_where_it_keeps_it(name):
+    [gateway] = [pod for pod in pods(cluster(name)) if pod.name == "Deployment/gateway"]
+    [container] = gateway.spec["containers"]
+    [held] = re.findall(r"--max-held-megabytes=(\d+)", " ".join(container["args"]))
+    [tmp] = [volume["emptyDir"]["sizeLimit"] for volume in gateway.spec["volumes"] if volume["name"] == "tmp"]
+    limit = container["resources"]["limits"]["ephemeral-storage"]
+    assert int(held) < int(tmp.removesuffix("Gi")) * 1024 < int(limit.removesuffix("Gi")) * 1024
+
+
+@pytest.mark.parametrize("name", ["gpu", "prod"])
+def test_jobs_name_their_containers_and_the_trainers_share_the_batch(name):
+    manifests = cluster(name)
+    for job in [
+        *(job["spec"] for job in of_kind(manifests, "Job")),
+        *(job["spec"]["jobTemplate"]["spec"] for job in of_kind(manifests, "CronJob")),
+    ]:
+        names = [container["name"] for container in job["template"]["spec"]["containers"]]
+        for rule in job.get("podFailurePolicy", {}).get("rules", []):
+            assert job["template"]["spec"]["restartPolicy"] == "Never"
+            assert rule.get("onExitCodes", {}).get("containerName", names[0]) in names
+    worker = one(manifests, "TFJob", "training")["spec"]["tfReplicaSpecs"]["Worker"]
+    [container] = worker["template"]["spec"]["containers"]
+    assert container["name"] == "tensorflow"  # else the operator gives it no TF_CONFIG
+    gpus = int(container["resources"]["limits"]["nvidia.com/gpu"])
+    [recipe] = re.findall(r"--config=(\w+)", " ".join(container["args"]))
+    assert load_config(recipe).train.batch_size % (worker["replicas"] * gpus) == 0
+
+
+def test_the_worker_pool_listens_where_the_graph_says_and_has_a_worker_for_each_slot():
+    manifests = build("jobs/batch")
+    flink = one(manifests, "FlinkDeployment", "tintype-flink")["spec"]
+    [pool] = [
+        container
+        for container in flink["taskManager"]["podTemplate"]["spec"]["containers"]
+        if container["name"] == "beam-worker-pool"
+    ]
+    [job] = one(manifests, "Job", "colour-archive")["spec"]["template"]["spec"]["containers"]
+    [port] = re.findall(r"--service_port=(\d+)", " ".join(pool["args"]))
+    assert f"--environment_config=localhost:{port}" in job["args"]
+    [version] = re.findall(r"--flink_version=([\d.]+)", " ".join(job["args"]))
+    assert flink["flinkVersion"] == "v" + version.replace(".", "_")
+    assert flink["image"].startswith(f"flink:{version}.")
+    [parallelism] = re.findall(r"--parallelism=(\d+)", " ".join(job["args"]))
+    assert int(parallelism) <= int(flink["flinkConfiguration"]["slotmanager.number-of-slots.max"])
+    # A worker's files must be where the graph says, too.
+    shared = {mount["mountPath"] for mount in job["volumeMounts"]} & {
+        mount["mountPath"] for mount in pool["volumeMounts"]
+    }
+    assert {"/workspace"} <= shared
+
+
+def test_workers_find_the_certificates_where_the_graph_says():
+    manifests = build("overlays/prod-jobs")
+    flink = one(manifests, "FlinkDeployment", "tintype-flink")["spec"]["taskManager"]["podTemplate"]["spec"]
+    [pool] = [container for container in flink["containers"] if container["name"] == "beam-worker-pool"]
+    job, nightly = (pod for pod in pods(manifests) if pod.name in ("Job/colour-archive", "CronJob/nightly-batch"))
+    for pod in (job, nightly):
+        [container] = pod.spec["containers"]
+        assert "--label=stable" in container["args"]
+        for key in ("ca.crt", "tls.crt", "tls.key"):
+            assert any(argument.endswith(f"=/client-tls/{key}") for argument in container["args"])
+    assert "/client-tls" in [mount["mountPath"] for mount in pool["volumeMounts"]]
+
+
+def test_production_takes_gpus_with_one_line_more(tmp_path):
+    command = kustomize()
+    if command is None:
+        skip_unless_ci("neither kubectl nor kustomize is here")
+    prod, gpu = (os.path.relpath(K8S / folder, tmp_path) for folder in ("overlays/prod", "components/gpu"))
+    overlay = {"resources": [prod], "components": [gpu], "namespace": "tintype"}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    manifests = list(yaml.load_all(done.stdout, yaml.CSafeLoader))
+    assert not of_kind(manifests, "HorizontalPodAutoscaler")
+    [config] = of_kind(manifests, "ConfigMap")
+    assert "stable" in config["data"]["models.config"]
+    assert "value: 32" in config["data"]["batching.config"]
+    spec = one(manifests, "Deployment", "colorizer")["spec"]["template"]["spec"]
+    containers = [*spec["initContainers"], *spec["containers"]]
+    assert {container["image"].endswith("-gpu") for container in containers} == {True}
+    assert {config["metadata"]["name"]} == {
+        volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume
+    }

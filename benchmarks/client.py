@@ -176,13 +176,16 @@ def _scikit_prepare(rgb: NDArray) -> Prepared:
 
 def _scikit_finish(prepared: Prepared, ab: NDArray) -> NDArray:
     """Do what `finish` does with scikit-image's functions where it has them, in float32."""
-    from skimage import color, transform, util
+    from skimage import color, morphology, transform, util
 
     small, small_lightness = crop(ab, prepared.box), crop(prepared.square[..., 0], prepared.box)
-    small = np.dstack([small, _slope_of_windows(small, small_lightness), small_lightness])
+    window = np.ones((3, 3))
+    darkest, brightest = morphology.erosion(small_lightness, window), morphology.dilation(small_lightness, window)
+    planes = [small, _slope_of_windows(small, small_lightness), small_lightness, darkest - 5, brightest + 5]
+    small = np.dstack(planes)
     shape = (*prepared.lightness.shape, small.shape[-1])
     full = transform.resize(small, shape, order=3, mode="edge", anti_aliasing=False, clip=False)
-    detail = prepared.lightness - full[..., 4]
+    detail = np.minimum(np.maximum(prepared.lightness, full[..., 5]), full[..., 6]) - full[..., 4]
     ab = full[..., :2] + full[..., 2:4] * detail[..., None]
     with warnings.catch_warnings(action="ignore"):  # of colours beyond XYZ, which are clipped
         xyz = color.lab2xyz(np.dstack([prepared.lightness, ab]))

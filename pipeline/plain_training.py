@@ -5,10 +5,13 @@ import os
 import shutil
 from pathlib import Path
 
-from components.image_example_gen.summary import Summary, check_trainable
+from rich.console import Console
+
+from components.image_example_gen.summary import Summary, check_trainable, read_summary
 from components.image_example_gen.take_in import take_in
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
+from components.trainer.strategy import ChosenStrategy, choose_strategy, is_chief, meet
 from components.trainer.training import TrainingSummary, train
 from pipeline.config import RunConfig
 from serving.client.errors import TintypeError
@@ -28,6 +31,9 @@ class PlainTraining:
 def train_plainly(config: RunConfig, *, data: str, out: Path, workers: int = 1) -> PlainTraining:
     """Take photographs in and train a recipe on them.
 
+    Several workers (TF_CONFIG) share `out`: the chief takes in and writes, the others wait for it at both ends and come
+    to the same end.
+
     Args:
         config: the run; its data, network and train sections count.
         data: a folder, .zip or .tar of photographs.
@@ -38,6 +44,7 @@ def train_plainly(config: RunConfig, *, data: str, out: Path, workers: int = 1) 
 
     Raises:
         DataError: the photographs cannot be used.
+        WorkerGoneError: another worker ended.
         TintypeError: the training diverged at once, or `out` cannot be written.
     """
     examples, run, model = out / "examples", out / "run", out / "model"
@@ -45,23 +52,46 @@ def train_plainly(config: RunConfig, *, data: str, out: Path, workers: int = 1) 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
-    photographs = take_in(data, examples, config.data, workers=workers)
-    check_trainable(photographs, data)
-    training = train_whole(config.trainer_config(), examples, run_folder=run, model_folder=model)
+    trainer_config = config.trainer_config()
+    strategy, why = choose_strategy(trainer_config.train.strategy)
+    if is_chief(strategy):
+        photographs = take_in(data, examples, config.data, workers=workers)
+        check_trainable(photographs, data)
+        meet(strategy)
+    else:
+        Console(stderr=True).print("waiting for the chief, which takes the photographs in")
+        meet(strategy)
+        photographs = read_summary(str(examples))
+    training = train_whole(
+        trainer_config, examples, run_folder=run, model_folder=model, chosen_strategy=(strategy, why)
+    )
     return PlainTraining(photographs, training, examples, run, model)
 
 
-def train_whole(config: TrainerConfig, examples: Path, *, run_folder: Path, model_folder: Path) -> TrainingSummary:
+def train_whole(
+    config: TrainerConfig,
+    examples: Path,
+    *,
+    run_folder: Path,
+    model_folder: Path,
+    chosen_strategy: ChosenStrategy | None = None,
+) -> TrainingSummary:
     """Train on the splits train and eval of `examples`; the SavedModel appears whole or not at all.
 
-    A training that was ended goes on from the `checkpoints` beside the model; they are gone when it is there.
+    A training that was ended goes on from the `checkpoints` beside the model; they are gone when it is there. Of
+    several workers the chief alone touches the model, and all end together.
 
     Raises:
+        WorkerGoneError: another worker ended.
         TintypeError: a split has no files, or the training diverged at once; a former model stays.
     """
     checkpoints = model_folder.with_name("checkpoints")
     temporary = model_folder.with_name(f".{model_folder.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
+    chosen_strategy = chosen_strategy or choose_strategy(config.train.strategy)
+    strategy, _ = chosen_strategy
+    chief = is_chief(strategy)
+    if chief:
+        shutil.rmtree(temporary, ignore_errors=True)
     try:
         summary = train(
             config,
@@ -70,10 +100,16 @@ def train_whole(config: TrainerConfig, examples: Path, *, run_folder: Path, mode
             model_folder=str(temporary),
             run_folder=str(run_folder),
             checkpoint_folder=str(checkpoints),
+            chosen_strategy=chosen_strategy,
         )
-        shutil.rmtree(model_folder, ignore_errors=True)
-        os.rename(temporary, model_folder)
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        if chief:
+            shutil.rmtree(model_folder, ignore_errors=True)
+            os.rename(temporary, model_folder)
+        # A worker that ended before the model was there could not go on with a chief that has to.
+        meet(strategy)
+        if chief:
+            shutil.rmtree(checkpoints, ignore_errors=True)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if chief:
+            shutil.rmtree(temporary, ignore_errors=True)
     return summary

@@ -2,20 +2,45 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import tensorflow as tf
 
 from serving.client.errors import TintypeError
 
+ChosenStrategy = tuple[tf.distribute.Strategy, str]
 
-def choose_strategy(requested: str = "auto") -> tuple[tf.distribute.Strategy, str]:
+
+class WorkerGoneError(TintypeError):
+    """Another worker of the job ended before this one was done with it."""
+
+
+@contextmanager
+def others_needed() -> Iterator[None]:
+    """Turn what TensorFlow says when a worker is gone into a WorkerGoneError."""
+    try:
+        yield
+    except tf.errors.UnavailableError as error:
+        raise WorkerGoneError(
+            f"another worker is gone ({error.message.splitlines()[0]}); its own output says why, and the same command "
+            "on all workers goes on from the last checkpoint"
+        ) from error
+
+
+@others_needed()
+def choose_strategy(requested: str = "auto") -> ChosenStrategy:
     """The strategy and a sentence that explains it.
+
+    With several workers this has to come before any operation of TensorFlow in the process, and ends when all of them
+    have come to it.
 
     Args:
         requested: `auto`, `one_device`, `mirrored` or `multi_worker_mirrored`. `auto` follows TF_CONFIG when it names
             more than one worker, else it mirrors over the GPUs when there are several, else it takes one device.
 
     Raises:
+        WorkerGoneError: another worker did not come.
         TintypeError: `multi_worker_mirrored` without a TF_CONFIG that names the workers.
     """
     workers = _workers()
@@ -41,6 +66,22 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
         return True
     has_chief = "chief" in resolver.cluster_spec().jobs
     return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
+
+
+def worker_name(strategy: tf.distribute.Strategy) -> str:
+    """What tells this worker from the others, fit for a file's name; "" for the only one."""
+    resolver = strategy.cluster_resolver
+    return f"{resolver.task_type}_{resolver.task_id}" if resolver is not None and resolver.task_type else ""
+
+
+@others_needed()
+def meet(strategy: tf.distribute.Strategy) -> None:
+    """Wait until every worker has come here; all have to.
+
+    Raises:
+        WorkerGoneError: one ended instead.
+    """
+    any_worker(strategy, False)
 
 
 def any_worker(strategy: tf.distribute.Strategy, *flags: bool) -> list[bool]:

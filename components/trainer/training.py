@@ -26,7 +26,15 @@ from components.trainer.plateau import count_plateaus
 from components.trainer.precision import choose_precision
 from components.trainer.progress import TrainingProgress
 from components.trainer.stop_signals import StopSignals
-from components.trainer.strategy import any_worker, choose_strategy, is_chief, mean_over_workers
+from components.trainer.strategy import (
+    ChosenStrategy,
+    any_worker,
+    choose_strategy,
+    is_chief,
+    mean_over_workers,
+    others_needed,
+    worker_name,
+)
 from serving.client.errors import TintypeError
 
 # A call of several steps returns after about this long: a signal is heeded then.
@@ -46,7 +54,7 @@ class TrainingDivergedError(TintypeError):
 
 
 class TrainingStoppedError(TintypeError):
-    """A signal, or a worker that is gone, ended the run before it was finished."""
+    """A signal ended the run before it was finished."""
 
 
 @dataclasses.dataclass
@@ -76,6 +84,7 @@ class TrainingSummary:
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 
 
+@others_needed()
 def train(
     config: TrainerConfig,
     train_files: Sequence[str],
@@ -84,8 +93,9 @@ def train(
     model_folder: str,
     run_folder: str,
     checkpoint_folder: str | None = None,
+    chosen_strategy: ChosenStrategy | None = None,
 ) -> TrainingSummary:
-    """Train a recipe and export its averaged generator.
+    """Train a recipe and export its averaged generator; of several workers the chief alone exports.
 
     Args:
         config: networks, losses, optimisers, size and seed.
@@ -96,13 +106,16 @@ def train(
         checkpoint_folder: on this machine (for several workers: one that all of them see); a run that was ended goes
             on from the checkpoint it left there. A finished one leaves its last, so that nothing is lost before the
             model is where it belongs; the caller removes it then. None keeps no checkpoints.
+        chosen_strategy: what `choose_strategy` gave for this config, where something had to be done between; None
+            chooses it here.
 
     Raises:
         TrainingDivergedError: the losses were not finite before the first reading.
-        TrainingStoppedError: SIGTERM or SIGINT ended the run, or another worker is gone.
+        TrainingStoppedError: SIGTERM or SIGINT ended the run.
+        WorkerGoneError: another worker ended.
         TintypeError: the examples cannot be read, a folder cannot be written, or the checkpoints are of another run.
     """
-    strategy, why = choose_strategy(config.train.strategy)
+    strategy, why = chosen_strategy or choose_strategy(config.train.strategy)
     logging.info("%s: %s", type(strategy).__name__, why)
     logging.info("%s: %s", *choose_precision(config.train.precision))
     keras.utils.set_random_seed(config.seed)
@@ -113,7 +126,7 @@ def train(
             train_files,
             side=round(config.size * config.train.augmentation.enlarge),
             memory_share=config.train.cache_memory_share,
-            disk_folder=os.path.join(checkpoint_folder or run_folder, "decoded"),
+            disk_folder=os.path.join(checkpoint_folder or run_folder, "decoded", worker_name(strategy)),
         )
         held_out = first_squares(held_out_files, size=config.size, count=config.train.preview_photos)
         summary = TrainingSummary(
@@ -142,11 +155,6 @@ def train(
                 json.dump(dataclasses.asdict(summary), file, indent=2)
     except _FILE_ERRORS as error:
         raise TintypeError(f"training {config.recipe} ended: {error.message}") from error
-    except tf.errors.UnavailableError as error:
-        raise TrainingStoppedError(
-            f"another worker is gone ({error.message.splitlines()[0]}); the same command on all workers goes on from "
-            "the last checkpoint"
-        ) from error
     return summary
 
 

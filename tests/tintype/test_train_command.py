@@ -1,11 +1,18 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from components.evaluator.saved_colorizer import SavedColorizer
 from serving.client.errors import TintypeError
+from tests.free_port import free_port
 from tintype.commands.train import train
 from tintype.demo.scenes import write_collection
+
+ROOT = Path(__file__).parents[2]
 
 SETTINGS = [
     "data.size=32",
@@ -45,6 +52,52 @@ def test_a_training_that_fails_leaves_the_former_model_and_the_photographs(tmp_p
     assert (out / "model" / "saved_model.pb").is_file()
     assert (out / "examples").stat().st_mtime_ns == taken_in
     assert {path.name for path in out.iterdir()} == {"examples", "run", "model"}
+
+
+@pytest.mark.slow
+def test_two_workers_given_the_same_command_make_one_model(tmp_path):
+    write_collection(tmp_path / "photographs", 24, side=40)
+    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
+    # Decoded on the disk, where the two would meet.
+    settings = [word for setting in [*SETTINGS, "train.cache_memory_share=1.0e-9"] for word in ("--set", setting)]
+    workers = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tintype.cli",
+                "train",
+                "--config=demo",
+                "--data=photographs",
+                "--out=out",
+                *settings,
+            ],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "CUDA_VISIBLE_DEVICES": "",
+                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            },
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        chief, other = (worker.communicate(timeout=300)[0] for worker in workers)
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert [worker.returncode for worker in workers] == [0, 0], f"{chief[-3000:]}\n{other[-3000:]}"
+    assert "waiting for the chief" in other
+    assert "waiting for the chief" not in chief
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {"examples", "run", "model"}
+    assert SavedColorizer(str(out / "model")).description.size == 32
+    assert "2 workers" in json.loads((out / "run" / "training.json").read_text())["strategy"]
+    assert len(list((out / "run").glob("events.out.tfevents.*"))) == 1
 
 
 def test_too_few_photographs_to_keep_some_aside_are_named(tmp_path):

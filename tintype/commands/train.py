@@ -68,8 +68,8 @@ def _table(trained, data: str):
         "parameters",
         f"generator {training.generator_parameters:,}, discriminator {training.discriminator_parameters:,}",
     )
-    if training.history:
-        last = training.history[-1]
+    # Of several workers the chief alone measures.
+    if training.history and "psnr_gain_db" in (last := training.history[-1]):
         table.add_row(
             "held out",
             f"PSNR {last['psnr_gain_db']:+.2f} dB over gray, ab error {last['ab_mae_ratio']:.0%} of gray's",

@@ -68,6 +68,9 @@ function operation(path, method, found, schemas) {
   body.append(table(["answer", ""], Object.entries(found.responses).map(([status, one]) => [status, one.description])));
   for (const table of body.querySelectorAll("table")) {
     const scroll = element("div", "", "scroll");
+    scroll.tabIndex = 0; // whoever has no mouse scrolls it with the arrow keys
+    scroll.role = "region";
+    scroll.ariaLabel = `${found.summary}: ${table.tHead.rows[0].cells[0].textContent}`;
     table.replaceWith(scroll);
     scroll.append(table);
   }

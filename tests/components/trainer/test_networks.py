@@ -111,6 +111,7 @@ class TestVgg16:
         monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
         for name in ("http_proxy", "https_proxy"):
             monkeypatch.setenv(name, "http://127.0.0.1:1")
+        monkeypatch.setattr("urllib.request._opener", None)  # made at the first call of the process, with its proxies
         with caplog.at_level("WARNING", logger="absl"):
             self.build("imagenet")
         assert "RANDOM weights" in caplog.text

@@ -119,10 +119,11 @@ def pool_environment() -> dict[str, str]:
 
 
 def _wait_for_task_managers(address: str) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 300  # on a busy machine it has taken over two minutes
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(address, timeout=2) as answer:
+            with opener.open(address, timeout=2) as answer:
                 if answer.read().count(b'"id"') >= TASK_MANAGERS:
                     return
         except OSError:

@@ -1,5 +1,7 @@
 """The API keeps what its own OpenAPI document says, whatever is sent."""
 
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
 import schemathesis
@@ -38,7 +40,12 @@ def test_whatever_is_sent_is_answered_as_described(start_gateway, jpeg, mode):
             # The document cannot say that bytes must be a photograph, and so not all that fits it is accepted.
             case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
-        answers_as_described()
+        for attempt in range(3):
+            try:
+                return answers_as_described()
+            except BaseException as error:
+                if attempt == 2 or not any(map(_is_parsers_race, _with_causes(error))):
+                    raise
 
     checked = 0
     for result in api.get_all_operations():
@@ -47,3 +54,15 @@ def test_whatever_is_sent_is_answered_as_described(start_gateway, jpeg, mode):
             check(operation)
             checked += 1
     assert checked >= (14 if mode.is_positive else 10)
+
+
+def _is_parsers_race(error: BaseException) -> bool:
+    """CPython 3.11 counts the depth of its parser for all threads together (its issue 106905); Hypothesis parses."""
+    return isinstance(error, SystemError) and "AST constructor recursion depth" in str(error)
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    if error is not None:
+        yield error
+        for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
+            yield from _with_causes(other)

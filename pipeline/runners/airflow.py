@@ -24,7 +24,7 @@ from absl import logging as absl_logging
 
 from pipeline.config import ConfigError, load_config
 from pipeline.runners.component_run import run_component
-from pipeline.runners.local import CHECKPOINTS, PACKAGES
+from pipeline.runners.local import CHECKPOINTS, is_ours
 from pipeline.runners.metadata_connection import metadata_of_installation
 from serving.client.whole_file import write_whole
 
@@ -271,6 +271,4 @@ def _keep_log_readable() -> None:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    path = Path(record.pathname)
-    ours = path.is_relative_to(PACKAGES / "components") or path.is_relative_to(PACKAGES / "serving")
-    return ours or record.levelno >= logging.ERROR
+    return is_ours(record) or record.levelno >= logging.ERROR

@@ -104,7 +104,7 @@ class _ComponentLines(logging.Handler):
             self._say(f"{message.split()[1]} ...")
         elif message.startswith("Component ") and message.endswith(" is finished."):
             self._say(f"{message.split()[1]} done in {time.monotonic() - self._started:.1f} s")
-        elif not self._verbose and _is_ours(record):
+        elif not self._verbose and is_ours(record):
             self._say(f"  {message}")
 
     @staticmethod
@@ -112,6 +112,7 @@ class _ComponentLines(logging.Handler):
         print(line, file=sys.stderr, flush=True)
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
+def is_ours(record: logging.LogRecord) -> bool:
+    """Whether a part of Tintype logged it; TFX itself tells all that it does."""
     path = Path(record.pathname)
     return path.is_relative_to(PACKAGES / "components") or path.is_relative_to(PACKAGES / "serving")

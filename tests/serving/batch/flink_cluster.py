@@ -101,7 +101,7 @@ def flink_cluster(folder: Path) -> Iterator[list[str]]:
                 "--environment_type=EXTERNAL",
                 f"--environment_config=127.0.0.1:{pool}",
                 f"--parallelism={TASK_MANAGERS}",
-                # Else every stage starts workers of its own, and ends them while others still talk to them.
+                # Else every stage starts workers of its own, and may end them while others still talk to them.
                 "--environment_cache_millis=60000",
             ]
         except BaseException:

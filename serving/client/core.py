@@ -358,7 +358,7 @@ class ClientCore:
     def _calling(self, method: str, request: Any, parse: Callable[[bytes], Any], label: str | None) -> Flow[Any]:
         """Send a request; wait for a server that is starting, loading its model or out of room, until the deadline."""
         deadline = time.monotonic() + self.timeout
-        failures = 0
+        failures, was_available = 0, False
         while True:
             try:
                 return (yield Send(method, request, parse, max(deadline - time.monotonic(), 0.001)))
@@ -367,7 +367,13 @@ class ClientCore:
             failures += 1
             code, words = failure.code(), failure.details() or "no reason given"
             attempts_left = self.retry.max_attempts is None or failures < self.retry.max_attempts
-            if code is grpc.StatusCode.NOT_FOUND and (yield from self._is_arriving(label, first_look=failures == 1)):
+            is_arriving = False
+            if code is grpc.StatusCode.NOT_FOUND:
+                is_available, is_arriving = yield from self._look_for_model(label)
+                # It may have come between the question and the look; not found after it was there is a refusal.
+                is_arriving |= is_available and not was_available
+                was_available = is_available
+            if is_arriving:
                 words, attempts_left = f"{self._who()} is still loading", True
             elif code is grpc.StatusCode.CANCELLED and words == _CUT_OFF:
                 words = "it is stopping"
@@ -382,10 +388,10 @@ class ClientCore:
                 raise ServerUnavailable(f"{self.server} was unavailable{times}: {words}") from failure
             yield Pause(pause)
 
-    def _is_arriving(self, label: str | None, *, first_look: bool) -> Flow[bool]:
-        """Return whether a model that cannot be found is on its way: the server knows it, but has it not yet.
+    def _look_for_model(self, label: str | None) -> Flow[tuple[bool, bool]]:
+        """Return whether a model that could not be found is available now, and whether it may be on its way.
 
-        At the first look also whether it has come in the meantime.
+        A server too busy with loading to answer within a second counts as the latter.
         """
         request = wire.GetModelStatusRequest()
         self._fill(request.model_spec, label)
@@ -393,10 +399,11 @@ class ClientCore:
             response = yield Send(
                 wire.GET_MODEL_STATUS, request, wire.GetModelStatusResponse.FromString, min(self.timeout, 1.0)
             )
-        except grpc.RpcError:
-            return False
-        hopeful = (*wire.MODEL_ARRIVING, wire.MODEL_AVAILABLE) if first_look else wire.MODEL_ARRIVING
-        return any(version.state in hopeful for version in response.model_version_status)
+        except grpc.RpcError as error:
+            failure: Any = error
+            return False, failure.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        states = {version.state for version in response.model_version_status}
+        return wire.MODEL_AVAILABLE in states, not states.isdisjoint(wire.MODEL_ARRIVING)
 
     def _fill(self, model_spec: Any, label: str | None) -> None:
         model_spec.name = self.model_name

@@ -41,8 +41,8 @@ def encode() -> Callable[..., bytes]:
 class WireServer:
     """Answers every lightness with the colour `ab` times L / 100, and describes itself with `size`.
 
-    `failures` are given out first, one per request: a gRPC status code with words. Colours are held back until
-    `released` is set.
+    `failures` are given out first, one per request: a gRPC status code with words; `first_looks` likewise, one per
+    question for the model's status, before `status`. Colours are held back until `released` is set.
     """
 
     ab: tuple[float, float] = (20.0, -30.0)
@@ -50,6 +50,7 @@ class WireServer:
     version: int = 1
     failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
     status: list[tuple[int, int]] = field(default_factory=list)
+    first_looks: list[list[tuple[int, int]] | grpc.StatusCode] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     squares: list[tuple[int, ...]] = field(default_factory=list)
     spoil: Callable[[np.ndarray], np.ndarray] | None = None
@@ -116,10 +117,13 @@ class WireServer:
             self.at_once -= 1
 
     def model_status(self, request, context):
-        if not self.status:
+        status = self.first_looks.pop(0) if self.first_looks else self.status
+        if isinstance(status, grpc.StatusCode):
+            context.abort(status, "not now")
+        if not status:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such model")
         response = wire.GetModelStatusResponse()
-        for version, state in self.status:
+        for version, state in status:
             response.model_version_status.add(version=version, state=state)
         return response
 

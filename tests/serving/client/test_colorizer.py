@@ -190,6 +190,20 @@ def test_a_model_that_came_between_the_question_and_the_look_is_found(colorizer,
         colorizer.describe()
 
 
+def test_a_model_that_came_between_a_later_question_and_its_look_is_found(colorizer, wire_server):
+    wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "no version yet")] * 2
+    wire_server.first_looks = [[(1, 20)], [(1, 30)]]
+    assert colorizer.describe().size == 32
+    assert not wire_server.first_looks
+
+
+def test_a_server_too_busy_with_loading_to_tell_its_state_is_waited_for(colorizer, wire_server):
+    wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "no version yet")] * 2
+    wire_server.first_looks = [grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE]
+    assert colorizer.describe().size == 32
+    assert not wire_server.first_looks
+
+
 def test_a_model_that_never_loads_is_unavailable(wire_server):
     wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "no version yet")] * 100
     wire_server.status = [(1, 20)]

@@ -36,7 +36,12 @@ def startup_noise_set_aside(expected: tuple[type[BaseException], ...] = ()) -> I
 
 
 def import_tensorflow_quietly() -> None:
-    """Import TensorFlow and let it look for GPUs, with what it says about that set aside."""
+    """Import TensorFlow and let it look for GPUs, with what it says about that set aside.
+
+    Its native code stays silent afterwards, too: what it logs as an error while a training runs is an optimisation of
+    the graph that it gave up (`remapper failed`); what fails is raised.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with startup_noise_set_aside():
         import tensorflow as tf
 

@@ -44,7 +44,7 @@ def run_in_process(task: Task, job: dict[str, Any], folder: Path, *, worker: str
     (folder / ERROR_NAME).unlink(missing_ok=True)
     write_whole(folder / JOB_NAME, json.dumps(job, indent=2).encode())
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", worker, task, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
         try:

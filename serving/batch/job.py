@@ -68,7 +68,7 @@ class BatchJob:
         inputs: folders, globs, archives, lists, photographs.
         output: a folder, of this machine or of a Beam filesystem.
         handler: the model.
-        settings: names and encoding of the outputs.
+        settings: names and encoding of the outputs, strength of the colour, and whether a tint is kept.
         root: outputs mirror the inputs' places below this folder; None: below each input.
         max_bad_share: a larger share of failed photographs makes the job a failed one.
         max_pixels: larger photographs fail.
@@ -184,7 +184,9 @@ def _build(pipeline: beam.Pipeline, job: BatchJob, progress_folder: str) -> None
         resume=Resume(job.output, job.handler),
         counter=CountFound(progress_folder),
     )
-    colored = read.photos | "Colorize" >> ColorizePhotos(job.handler, max_pixels=job.max_pixels)
+    colored = read.photos | "Colorize" >> ColorizePhotos(
+        job.handler, max_pixels=job.max_pixels, keep_tint=job.settings.keep_tint
+    )
     written = colored.photos | "Write" >> WritePhotos(job.output, settings=job.settings)
     # Counted before they are flattened: a runner may gather a flattened collection until its stage ends.
     counted = [

@@ -42,12 +42,14 @@ class OutputSettings:
         name: pattern of file names: {stem} of the photograph's, {suffix} with its dot, {folder} that it lies in.
         quality: 1..100, of JPEG and WebP.
         strength: factor on the colour: 0 gray, 1 as the model says.
+        keep_tint: the tint of toned photographs was kept by `ColorizePhotos`; says which outputs an earlier run's are.
     """
 
     format: str | None = None
     name: str = "{stem}{suffix}"
     quality: int = 92
     strength: float = 1.0
+    keep_tint: bool = False
 
     def __post_init__(self):
         if self.format is not None and f".{self.format}" not in FORMAT_OF_SUFFIX:
@@ -86,9 +88,24 @@ class OutputSettings:
         """Return the format to encode a colouring of this name in, as `encode_photo` calls it."""
         return FORMAT_OF_SUFFIX[posixpath.splitext(output_name)[1].lower()]
 
-    def digest(self, output_name: str) -> str:
-        """Return what, besides photograph and model, decides the bytes of this output."""
-        return f"{self.encoding_of(output_name)} quality {self.quality} strength {self.strength:g}"
+    def digest(self, output_name: str, has_tint: bool | None = None) -> str:
+        """Return what, besides photograph and model, decides the bytes of this output.
+
+        Args:
+            output_name: as `output_name` returns it.
+            has_tint: whether the photograph has a tint, which was kept; None where it was not looked for.
+        """
+        tint = {None: "", False: " no tint", True: " tint kept"}[has_tint]
+        return f"{self.encoding_of(output_name)} quality {self.quality} strength {self.strength:g}{tint}"
+
+    def digests_as_good(self, output_name: str) -> frozenset[str]:
+        """Return every digest whose output has the pixels that these settings would give: a tint matters to toned ones.
+
+        With `keep_tint` the one without a word on the tint is not among them, though it is as good for an untoned one.
+        """
+        return frozenset(
+            {self.digest(output_name, has_tint=False), self.digest(output_name, has_tint=self.keep_tint or None)}
+        )
 
 
 def told_apart(output_name: str, path: str) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import PredictionResult, RunInference
 from apache_beam.pvalue import TaggedOutput
@@ -33,11 +34,18 @@ from serving.batch.photo_files import Entry, is_local, open_file, read_blocks
 from serving.client.coloring import Prepared, finish, prepare
 from serving.client.errors import PhotoError, TintypeError
 from serving.client.photo import MAX_PIXELS, decode_photo, encode_photo
+from serving.heap import keep_freed_memory
 
 # An object cannot be added to: there, a worker writes its records so often, and what a kill leaves without one is
 # coloured again.
 _RECORD_SECONDS = 5.0
 _RECORDS_AT_ONCE = 500
+
+# Every photograph frees, and the next one takes, arrays of its full size: up to 20 megapixels they are kept.
+_LARGEST_BLOCK = 256 * 2**20
+
+# In CIE units of a*b*: a hundredth of an 8-bit step.
+_FAINTEST_TINT = 0.001
 
 _OUTCOMES = "outcomes"
 
@@ -49,7 +57,8 @@ class Task(NamedTuple):
         entry: the file.
         output: name of the colouring below the output.
         key: as in `Outcome`.
-        record: of an earlier run, JSON; "" where there is none.
+        record: of an earlier run, JSON; "" where there is none. Of a photograph that was read: "" unless its output is
+            as wanted should the photograph have no tint to keep.
     """
 
     entry: Entry
@@ -195,18 +204,20 @@ class ColorizePhotos(beam.PTransform):
     Args:
         handler: a `SavedModelHandler` or `ServerHandler`.
         max_pixels: larger photographs are left out.
+        keep_tint: lay the tint of a toned or yellowed photograph over its colour; the `OutputSettings` of what reads
+            and writes must say the same.
     """
 
-    def __init__(self, handler: ColorHandler, *, max_pixels: int = MAX_PIXELS):
+    def __init__(self, handler: ColorHandler, *, max_pixels: int = MAX_PIXELS, keep_tint: bool = False):
         super().__init__()
         self._handler = handler
         self._max_pixels = max_pixels
+        self._keep_tint = keep_tint
 
     def expand(self, photos: beam.PCollection):
         """Build the graph; returns `Photos`."""
-        prepared = photos | "Prepare" >> beam.ParDo(_Prepare(self._handler, self._max_pixels)).with_outputs(
-            _OUTCOMES, main="prepared"
-        )
+        prepare_each = _Prepare(self._handler, self._max_pixels, self._keep_tint)
+        prepared = photos | "Prepare" >> beam.ParDo(prepare_each).with_outputs(_OUTCOMES, main="prepared")
         answered = (
             prepared.prepared
             | "Infer" >> RunInference(self._handler)
@@ -223,7 +234,7 @@ class WritePhotos(beam.PTransform):
 
     Args:
         output: a folder, of this machine or of a Beam filesystem.
-        settings: format, quality and strength of the colour.
+        settings: format, quality and strength of the colour, and whether a tint was to be kept.
     """
 
     def __init__(self, output: str, *, settings: OutputSettings = OutputSettings()):  # noqa: B008 - frozen
@@ -328,27 +339,32 @@ class _Read(beam.DoFn):
             return
         sha256 = hashlib.sha256(data).hexdigest()
         record = Outcome.from_json(task.record) if task.record else None
-        if record is not None and self._is_done(record, task, sha256):
-            yield TaggedOutput(_OUTCOMES, record._replace(status=SKIPPED, path=shown_path(task.entry)))
+        if record is None or not self._is_of(record, task, sha256):
+            task = task._replace(record="")
+        elif record.settings in self._settings.digests_as_good(task.output):
+            yield TaggedOutput(_OUTCOMES, _skipped(record, task))
             return
         yield PhotoFile(task, data, sha256, time.perf_counter() - started)
 
-    def _is_done(self, record: Outcome, task: Task, sha256: str) -> bool:
+    def _is_of(self, record: Outcome, task: Task, sha256: str) -> bool:
+        """Return whether what is recorded lies there, of this content and with these settings, but for a tint."""
+        name = task.output
         return (
             self._resume is not None
             and record.input_sha256 == sha256
-            and record.settings == self._settings.digest(task.output)
-            and record.output_bytes == size_of(join(self._resume.output, task.output))
+            and record.settings in self._settings.digests_as_good(name) | {self._settings.digest(name)}
+            and record.output_bytes == size_of(join(self._resume.output, name))
             and record.model_fingerprint == self._resume.handler.identity().fingerprint
         )
 
 
 class _Prepare(beam.DoFn):
-    """PhotoFile -> PreparedPhoto, or an outcome when it is no photograph."""
+    """PhotoFile -> PreparedPhoto, or an outcome when it is no photograph, or needs no tint laid over what was done."""
 
-    def __init__(self, handler: ColorHandler, max_pixels: int):
+    def __init__(self, handler: ColorHandler, max_pixels: int, keep_tint: bool):
         self._handler = handler
         self._max_pixels = max_pixels
+        self._keep_tint = keep_tint
 
     def setup(self) -> None:
         import cv2
@@ -356,17 +372,22 @@ class _Prepare(beam.DoFn):
         # A worker process for every core is the plan; OpenCV would take all cores in each.
         cv2.setNumThreads(1)
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        keep_freed_memory(_LARGEST_BLOCK, _LARGEST_BLOCK)
 
     def process(self, file: PhotoFile) -> Iterator[Any]:
         started = time.perf_counter()
         try:
             photo = decode_photo(file.data, max_pixels=self._max_pixels)
-            prepared = prepare(photo.rgb, self._handler.identity().size)
+            prepared = prepare(photo.rgb, self._handler.identity().size, keep_tint=self._keep_tint)
         except PhotoError as error:
             yield TaggedOutput(_OUTCOMES, failed(shown_path(file.task.entry), error.reason, error.detail))
             return
         except MemoryError:
             yield TaggedOutput(_OUTCOMES, _too_large(file.task))
+            return
+        record = Outcome.from_json(file.task.record) if file.task.record else None
+        if record is not None and not _has_tint(prepared):
+            yield TaggedOutput(_OUTCOMES, _skipped(record, file.task))
             return
         seconds = file.seconds + time.perf_counter() - started
         without_data = PhotoFile(file.task, b"", file.sha256, 0.0)
@@ -431,7 +452,7 @@ class _Write(beam.DoFn):
             DONE,
             output=task.output,
             key=task.key,
-            settings=self._settings.digest(task.output),
+            settings=self._settings.digest(task.output, self._tint_of(photo.prepared)),
             width=width,
             height=height,
             input_bytes=photo.input_bytes,
@@ -445,6 +466,9 @@ class _Write(beam.DoFn):
         )
         self._records.add(outcome)
         yield outcome
+
+    def _tint_of(self, prepared: Prepared) -> bool | None:
+        return _has_tint(prepared) if self._settings.keep_tint else None
 
     def finish_bundle(self) -> None:
         self._records.close()
@@ -484,6 +508,15 @@ class _Records:
         data = "".join(self._waiting).encode("utf-8", "surrogateescape")
         write_file(join(self._folder, f"{self._name}-{self._number}.jsonl"), data)
         self._waiting, self._written, self._number = [], time.monotonic(), self._number + 1
+
+
+def _skipped(record: Outcome, task: Task) -> Outcome:
+    return record._replace(status=SKIPPED, path=shown_path(task.entry))
+
+
+def _has_tint(prepared: Prepared) -> bool:
+    """Return whether a tint that shows was measured; a gray photograph's is what rounding left, 0.00001 or so."""
+    return prepared.tint is not None and bool(np.abs(prepared.tint.ab).max() > _FAINTEST_TINT)
 
 
 def _too_large(task: Task) -> Outcome:

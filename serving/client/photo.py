@@ -31,6 +31,8 @@ FORMAT_OF_SUFFIX = {
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 _LONGEST_JPEG_EXIF = 65_533  # one segment
 
+_STRIP_PIXELS = 2**20  # converted at a time
+
 # Formats by their first bytes. The plugins are called directly, not through Image.open: that one would judge the size
 # by Pillow's global limit, and might ask a decoder that has no business with photographs.
 _READERS: list[tuple[bytes, str, type[ImageFile.ImageFile]]] = [
@@ -456,8 +458,20 @@ def _eight_bits(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) ->
         image = image.convert("RGB")
     rgb = _through_profile(image, profile)
     if alpha is not None:
-        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
-    return np.array(rgb)
+        rgb = Image.composite(rgb.convert("RGB"), Image.new("RGB", rgb.size, "white"), alpha)
+    return _array_of(rgb)
+
+
+def _array_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return uint8 [H, W, 3], strip by strip: all at once Pillow copies it twice, and other threads stand still."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    strip = Image.new(image.mode, (width, rows))
+    for top in range(0, height, rows):
+        strip.paste(image, (0, -top))  # crop would judge the strip's size by Pillow's global limit
+        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))[: height - top]
+    return pixels
 
 
 def _through_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
@@ -475,4 +489,4 @@ def _through_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | Non
                     return converted
         except (KeyError, ImageCms.PyCMSError):
             pass  # a profile of another kind than its picture, or one that breaks when used, is ignored
-    return image.convert("RGB")
+    return image

@@ -1,6 +1,5 @@
 """Decides which version of a model is loaded, served and unloaded, from what lies under its base path."""
 
-import ctypes
 import enum
 import gc
 import logging
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
+
+from serving.heap import give_memory_back
 
 log = logging.getLogger(__name__)
 
@@ -356,7 +357,7 @@ class VersionManager(Generic[ServableT]):
                 for version in drained:
                     version.servable = None
                 gc.collect()  # a loaded SavedModel is full of reference cycles; its memory is wanted now
-                _give_memory_back()
+                give_memory_back()
                 with self._changed:
                     for version in drained:
                         self._enter(version, State.END)
@@ -447,10 +448,3 @@ def next_action(
         return None
     waiting = [version for version in versions if version.aspired and version.state is State.START]
     return ("load", max(waiting, key=lambda version: version.number)) if waiting else None
-
-
-def _give_memory_back() -> None:
-    """Let glibc return to the system what it keeps for later: with many threads that is several models' worth."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

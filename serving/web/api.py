@@ -180,7 +180,7 @@ def create_router(settings: WebSettings, studio: Studio, jobs: Jobs, quota: Quot
         What is in the file decides its format, whatever it is called.
         """
         await studio.model()
-        async with uploads.received_photos(request, limits, quota, most=1) as [upload]:
+        async with uploads.received_photos(request, limits, quota, most=1, may_stay=True) as [upload]:
             if upload.problem is not None:
                 raise upload.problem
             try:

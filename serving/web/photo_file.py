@@ -3,6 +3,7 @@
 import os
 import tempfile
 import threading
+from typing import IO
 
 import anyio.to_thread
 import numpy as np
@@ -36,7 +37,7 @@ class PhotoFile:
     """A photograph, and later its colours, in a file without a name in the folder for temporary files (TMPDIR).
 
     The operating system deletes it with its last descriptor, also when the process is killed. What is written and
-    read crosses a thread of anyio's.
+    read crosses a thread of anyio's, but for small photographs that may stay in memory.
 
         file = PhotoFile(quota)
         await file.append(chunk)
@@ -51,7 +52,8 @@ class PhotoFile:
         self._taken = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+        self._file: IO[bytes] | None = None
+        self._is_closed = False
         self._colors_shape: tuple[int, ...] | None = None
         # Descriptors are numbers that are used again: nobody may read from one that was closed in the meantime.
         self._lock = threading.Lock()
@@ -65,14 +67,18 @@ class PhotoFile:
         if self._pending_bytes >= _PIECE_BYTES:
             await self.finish()
 
-    async def finish(self) -> None:
-        """Write what is still in memory."""
+    async def finish(self, *, may_stay: bool = False) -> None:
+        """Write what is still in memory; with `may_stay` a photograph smaller than 1 MiB stays there."""
+        if may_stay and self._file is None:
+            return
         pieces, self._pending, self._pending_bytes = self._pending, [], 0
         if pieces:
             await anyio.to_thread.run_sync(self._write, b"".join(pieces), self.size - sum(map(len, pieces)))
 
     async def read(self) -> bytes:
         """Return the photograph."""
+        if self._file is None:
+            return self.read_now()
         return await anyio.to_thread.run_sync(self.read_now)
 
     def read_now(self, start: int = 0, count: int | None = None) -> bytes:
@@ -81,6 +87,7 @@ class PhotoFile:
 
     async def write_colors(self, ab: NDArray[np.float32]) -> None:
         """Keep the colourings of the photograph, [N, S, S, 2], behind its bytes."""
+        await self.finish()
         self._reserve(ab.nbytes)
         await anyio.to_thread.run_sync(self._write, ab.astype("<f4").tobytes(), self.size)
         self._colors_shape = ab.shape
@@ -96,8 +103,10 @@ class PhotoFile:
     def close(self) -> None:
         """Delete it."""
         with self._lock:
-            self._file.close()
-        self._pending.clear()
+            self._is_closed = True
+            self._pending.clear()
+            if self._file is not None:
+                self._file.close()
         self._quota.give_back(self._taken)
         self._taken = 0
 
@@ -108,8 +117,10 @@ class PhotoFile:
     def _write(self, data: bytes, offset: int) -> None:
         view = memoryview(data)
         with self._lock:
-            if self._file.closed:
+            if self._is_closed:
                 return
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
             while view:
                 written = os.pwrite(self._file.fileno(), view, offset)
                 offset, view = offset + written, view[written:]
@@ -117,8 +128,11 @@ class PhotoFile:
     def _read(self, offset: int, count: int) -> bytes:
         pieces = []
         with self._lock:
-            if self._file.closed:
+            if self._is_closed:
                 raise Problem(Kind.NOT_FOUND, "The photo has been deleted")
+            if self._file is None:
+                self._pending = [b"".join(self._pending)]
+                return self._pending[0] if count == self.size else self._pending[0][offset : offset + count]
             while count > 0:
                 piece = os.pread(self._file.fileno(), count, offset)
                 if not piece:

@@ -1,20 +1,31 @@
 """Runs the gateway: one port, one event loop, connections that stand still are closed."""
 
 import asyncio
+import gc
 import resource
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 
 import uvicorn
 
 from serving.client.errors import TintypeError
+from serving.heap import keep_freed_memory
 from serving.impatient_http import ImpatientProtocol
 from serving.web.app import create_app
+from serving.web.doorman import Doorman
 from serving.web.settings import WebSettings
 from serving.web.studio import Studio
 
 STOP_GRACE_SECONDS = 20  # whole seconds, of uvicorn
+
+# After so long the event loop gets its turn from threads that work on pixels; each answer takes several turns.
+_SWITCH_SECONDS = 0.001
+
+# All that a photo of two megapixels takes is kept. Larger blocks are not, so that the largest photo there ever was does
+# not decide how much.
+_LARGEST_BLOCK, _KEPT_BYTES = 8 * 2**20, 32 * 2**20
 
 # Ready to be accepted; beyond, the operating system lets clients wait or refuses them.
 _BACKLOG = 1024
@@ -49,11 +60,13 @@ class WebServer:
         self._settings = settings
         self._connect = connect
         self._listener = listener
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._is_stopping = False
 
     def run(self) -> None:
         """Serve until `stop` is called, or SIGINT or SIGTERM comes (in the main thread); then end what runs."""
+        keep_freed_memory(_LARGEST_BLOCK, _KEPT_BYTES)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         asyncio.run(self._serve())
 
     def stop(self) -> None:
@@ -69,10 +82,10 @@ class WebServer:
 
     async def _serve(self) -> None:
         _allow_many_files()
-        proxies = self._settings.trusted_proxies
+        proxies, patience = self._settings.trusted_proxies, self._settings.limits.stall_seconds
         config = uvicorn.Config(
             create_app(self._settings, self._connect()),
-            http=partial(ImpatientProtocol, patience=self._settings.limits.stall_seconds),  # type: ignore[arg-type]
+            http=partial(ImpatientProtocol, patience=patience),  # type: ignore[arg-type]
             ws="none",
             interface="asgi3",
             proxy_headers=bool(proxies),
@@ -83,9 +96,38 @@ class WebServer:
             server_header=False,
             timeout_graceful_shutdown=STOP_GRACE_SECONDS,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config, self._listener, patience)
         self._server.should_exit = self._is_stopping
-        await self._server.serve(sockets=[self._listener])
+        await self._server.serve(sockets=[])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with a doorman: it is given no sockets to listen on, and makes the protocol of each connection alone."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, patience: float):
+        super().__init__(config)
+        self._listener = listener
+        self._patience = patience
+        self._doorman: Doorman | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then open the door."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is left stays; to look through it for garbage again would hold everybody up for 40 ms
+        self._doorman = Doorman(self._listener, self._new_protocol, self._patience)
+        self._doorman.open()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, then let end what runs."""
+        if self._doorman is not None:
+            self._doorman.close()
+        await super().shutdown(sockets)
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def _allow_many_files() -> None:

@@ -14,6 +14,7 @@ from serving.client.async_colorizer import AsyncColorizer
 from serving.client.chroma import apply_chroma
 from serving.client.core import ModelDescription
 from serving.client.errors import ServerRefused, ServerUnavailable, TintypeError
+from serving.heap import give_memory_back
 from serving.web.photo_file import PhotoFile
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
@@ -22,6 +23,10 @@ from serving.web.uploads import check_photo
 # How long it is believed without asking again that the server is there, or away, and how long it may take to say so.
 _SEEN_SECONDS, _AWAY_SECONDS = 5.0, 2.0
 _ASKING_SECONDS = 2.0
+
+# Memory that photographs have left is given back after so long without any, and every so often while they go on
+# coming: what they fill anew then is little beside their work.
+_IDLE_SECONDS, _BUSY_SECONDS = 1.0, 10.0
 
 # Codes of a server whose model lacks a signature.
 _LACKS_SIGNATURE = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
@@ -52,13 +57,18 @@ class Studio:
         self._model: ModelDescription | None = None  # None: away
         self._believed_until = 0.0
         self._asking = asyncio.Lock()
+        self._worked = asyncio.Event()
+        self._tidying: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take over the running event loop's executor."""
         asyncio.get_running_loop().set_default_executor(self._threads)
+        self._tidying = asyncio.create_task(self._tidy())
 
     async def close(self) -> None:
         """End the requests that run, and the threads once their work is done."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         await self._colorizer.close()
         await self._watcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -159,7 +169,10 @@ class Studio:
                 raise problem_from(error) from error
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        finally:
+            self._worked.set()
 
     @asynccontextmanager
     async def _room(self, pixels: int) -> AsyncIterator[None]:
@@ -173,6 +186,18 @@ class Studio:
         finally:
             self._pixels_left += pixels
             self._pixels_returned.set()
+            self._worked.set()
+
+    async def _tidy(self) -> None:
+        """Give back the memory that photographs have left: when there were none for a moment, and now and then."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._worked.wait()
+            latest = loop.time() + _BUSY_SECONDS
+            while self._worked.is_set() and loop.time() < latest:
+                self._worked.clear()
+                await asyncio.sleep(_IDLE_SECONDS)
+            await loop.run_in_executor(self._threads, give_memory_back)
 
     @asynccontextmanager
     async def _place(self, pixels: int) -> AsyncIterator[None]:

@@ -27,6 +27,8 @@ _LONGEST_PART_HEADER = 8192
 # What no photograph holds and a browser, an archiver or a viewer would take a file for. Of text, some more readable
 # characters must follow: compressed pixels contain every short sequence some day.
 _MARKUP = re.compile(rb"<(?i:!doctype|html|head|body|script|iframe|svg|\?php)[\s>/][\t\n\r -~]{8}")
+_LONGEST_MARKUP = 32
+_WINDOW = 1 << 20  # the search holds the interpreter's lock, which other threads want in between
 _PDF = b"%PDF-"
 _PDF_LEEWAY = 1024  # where readers look for its beginning
 _ZIP_END = b"PK\x05\x06"
@@ -60,7 +62,7 @@ class _Form:
 
 @asynccontextmanager
 async def received_photos(
-    request: Request, limits: Limits, quota: Quota, *, most: int | None = None
+    request: Request, limits: Limits, quota: Quota, *, most: int | None = None, may_stay: bool = False
 ) -> AsyncIterator[list[Upload]]:
     """Yield the photographs of a request's body; those not taken over (`keep`ed by removing them) are deleted after.
 
@@ -72,6 +74,7 @@ async def received_photos(
         limits: of sizes and times.
         quota: of the files.
         most: photographs that are taken; `limits.photos` if None.
+        may_stay: small photographs stay in memory, for a request that ends with them.
 
     Raises:
         Problem: when the request as a whole cannot be used.
@@ -83,9 +86,9 @@ async def received_photos(
         try:
             async with asyncio.timeout(limits.upload_seconds):
                 if content_type == b"multipart/form-data":
-                    await _read_form(request, parameters.get(b"boundary", b""), limits, quota, most, uploads)
+                    await _read_form(request, parameters.get(b"boundary", b""), limits, quota, most, may_stay, uploads)
                 else:
-                    await _read_raw(request, limits, quota, uploads)
+                    await _read_raw(request, limits, quota, may_stay, uploads)
         except TimeoutError:
             raise Problem(
                 Kind.UPLOAD_TOO_SLOW,
@@ -126,7 +129,8 @@ def _other_kind(data: bytes) -> str | None:
     end = data.rfind(_ZIP_END, max(0, len(data) - _ZIP_LEEWAY))
     if end >= 0 and end + 22 + int.from_bytes(data[end + 20 : end + 22], "little") <= len(data):
         return "an archive"
-    return "a web page or script" if _MARKUP.search(data) else None
+    windows = (_MARKUP.search(data, start, start + _WINDOW + _LONGEST_MARKUP) for start in range(0, len(data), _WINDOW))
+    return "a web page or script" if any(windows) else None
 
 
 async def _chunks(request: Request, limits: Limits, most: int) -> AsyncIterator[bytes]:
@@ -151,18 +155,18 @@ async def _chunks(request: Request, limits: Limits, most: int) -> AsyncIterator[
             yield chunk
 
 
-async def _read_raw(request: Request, limits: Limits, quota: Quota, uploads: list[Upload]) -> None:
+async def _read_raw(request: Request, limits: Limits, quota: Quota, may_stay: bool, uploads: list[Upload]) -> None:
     upload = Upload(safe_name(unquote(request.headers.get("x-file-name", ""))), PhotoFile(quota))
     uploads.append(upload)
     async for chunk in _chunks(request, limits, limits.photo_bytes):
         await upload.file.append(chunk)
     if not upload.file.size:
         raise Problem(Kind.BROKEN_PHOTO, "The file is empty (0 bytes)")
-    await upload.file.finish()
+    await upload.file.finish(may_stay=may_stay)
 
 
 async def _read_form(
-    request: Request, boundary: bytes, limits: Limits, quota: Quota, most: int, uploads: list[Upload]
+    request: Request, boundary: bytes, limits: Limits, quota: Quota, most: int, may_stay: bool, uploads: list[Upload]
 ) -> None:
     form = _Form()
     current: Upload | None = None
@@ -182,7 +186,7 @@ async def _read_form(
                         await _add(current, data, limits)
                     case "end" if current is not None:
                         if current.problem is None:
-                            await current.file.finish()
+                            await current.file.finish(may_stay=may_stay)
                         current = None
             form.events.clear()
         parser.finalize()

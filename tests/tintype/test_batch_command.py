@@ -3,6 +3,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
@@ -51,11 +52,14 @@ def test_a_run_says_what_it_did_and_a_second_one_does_nothing(wire_server, tmp_p
         write_photo(tmp_path / "scans" / "box" / f"{number}.png", number)
     (tmp_path / "scans/bad.jpg").write_text("no photograph")
     arguments = ["--input", "scans/**/*", "--output", "out/", "--server", wire_server.address, "--workers", "1"]
+    arguments += ["--keep-tint", "--strength", "0.5"]
     done = batch(*arguments, "--max-bad-share", "0.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("coloured 6 photographs into out, 1 failed (1 not_an_image; see out/report.jsonl): ")
     assert files(tmp_path / "out") == [f"box/{number}.png" for number in range(6)]
     assert all((tmp_path / "out" / book).exists() for book in BOOKS)
+    manifest = pyarrow.parquet.read_table(tmp_path / "out/manifest.parquet")
+    assert set(manifest.column("settings").to_pylist()) == {"PNG quality 92 strength 0.5 no tint"}
     again = batch(*arguments, cwd=tmp_path)
     assert again.returncode == 1
     assert "coloured 0 photographs into out, 6 done before" in again.stdout

@@ -70,6 +70,14 @@ def batch(
     strength: Annotated[
         float, typer.Option(min=0.0, max=4.0, help="Factor on the colour: 0 gray, 1.3 vivid.", rich_help_panel=_OUTPUT)
     ] = 1.0,
+    keep_tint: Annotated[
+        bool,
+        typer.Option(
+            "--keep-tint",
+            help="Lay the tint of a toned or yellowed photograph (sepia) over the colour; without, it is removed.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     root: Annotated[
         str | None,
         typer.Option(
@@ -139,7 +147,7 @@ def batch(
     from serving.client.settings import Tls
 
     try:
-        settings = OutputSettings(format, name, quality, strength)
+        settings = OutputSettings(format, name, quality, strength, keep_tint)
         handler: ColorHandler
         if server is None:
             handler = SavedModelHandler(model or _unpacked_generator(context.args), batch_size=batch_size)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.localfilesystem import LocalFileSystem
 from PIL import Image
+from PIL.ExifTags import Base as Tag
 
 from serving.batch.job import BatchJob, Summary, local_options, run_batch
 from serving.batch.models import ServerHandler, server_handler
@@ -49,6 +52,112 @@ def colored(handler, tmp_path) -> Callable[..., Summary]:
         return run_batch(BatchJob([str(each) for each in inputs], **fields), local_options(1), show_progress=False)
 
     return run
+
+
+SQUARE = 64  # of the model below, in pixels
+
+
+@pytest.fixture(scope="session")
+def picture_model(tmp_path_factory) -> Path:
+    """Version 7 of a model whose colour depends on the picture, near and far: convolutions with fixed weights."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(7)
+
+    def weights(*shape: int) -> np.ndarray:
+        return random.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
+
+    first, second, last = weights(5, 5, 1, 16), weights(3, 3, 16, 32), weights(3, 3, 48, 2)
+
+    class Picture(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="L")])
+        def colorize(self, L):  # noqa: N803
+            near = tf.nn.tanh(tf.nn.conv2d(L / 25.0 - 2.0, first, 1, "SAME"))
+            far = tf.nn.tanh(tf.nn.conv2d(tf.nn.avg_pool2d(near, 4, 4, "SAME"), second, 1, "SAME"))
+            spread = tf.image.resize(far, tf.shape(L)[1:3])
+            return {"ab": 60.0 * tf.nn.tanh(tf.nn.conv2d(tf.concat([near, spread], -1), last, 1, "SAME"))}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="name")])
+        def describe(self, name):
+            count = tf.shape(name)[:1]
+            answers = {"recipe": "picture", "size": SQUARE, "stride": 4, "fingerprint": "picture"}
+            return {key: tf.fill(count, answer) for key, answer in answers.items()}
+
+    folder = tmp_path_factory.mktemp("picture") / "7"
+    model = Picture()
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.colorize, "describe": model.describe})
+    return folder
+
+
+def write_portrait(path: Path, size: tuple[int, int], *, mode: str = "L", turned: int = 0, **options) -> Path:
+    """Write a photograph that comes with scikit-image: gray, "sepia" or in colour, as if the camera lay on its side."""
+    from skimage import data
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(data.astronaut()).resize(size)
+    if mode == "sepia":
+        shade = np.asarray(image.convert("L"), np.float32)[..., None] / 255
+        image = Image.fromarray((255 * shade ** np.array([0.8, 1.0, 1.35])).astype(np.uint8))
+    elif mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    exif = Image.Exif()
+    if turned:
+        exif[Tag.Orientation] = turned
+    image.save(path, exif=exif, **options)
+    return path
+
+
+DRAWER = "drawer:/"
+
+
+class DrawerFileSystem(LocalFileSystem):
+    """A Beam filesystem of its own scheme over local files: `drawer://tmp/a.jpg` is /tmp/a.jpg."""
+
+    @classmethod
+    def scheme(cls):
+        return "drawer"
+
+    def join(self, basepath, *paths):
+        return "/".join([basepath.rstrip("/"), *paths])
+
+    def split(self, path):
+        return tuple(path.rsplit("/", 1))
+
+    def mkdirs(self, path):
+        super().mkdirs(_local(path))
+
+    def create(self, path, *arguments, **options):
+        os.makedirs(os.path.dirname(_local(path)), exist_ok=True)
+        return super()._path_open(_local(path), "wb", *arguments, **options)
+
+    def open(self, path, *arguments, **options):
+        return super()._path_open(_local(path), "rb", *arguments, **options)
+
+    def rename(self, source_file_names, destination_file_names):
+        super().rename([*map(_local, source_file_names)], [*map(_local, destination_file_names)])
+
+    def delete(self, paths):
+        super().delete([*map(_local, paths)])
+
+    def exists(self, path):
+        return super().exists(_local(path))
+
+    def _url_dirname(self, url_or_path):
+        return url_or_path.rsplit("/", 1)[0]
+
+    def _list(self, dir_or_prefix):
+        for file in super()._list(_local(dir_or_prefix)):
+            yield FileMetadata(DRAWER + file.path, file.size_in_bytes, file.last_updated_in_seconds)
+
+    def metadata(self, path):
+        found = super().metadata(_local(path))
+        return FileMetadata(path, found.size_in_bytes, found.last_updated_in_seconds)
+
+
+def _local(url: str) -> str:
+    return url.removeprefix(DRAWER)
 
 
 BOOKS = ("report.jsonl", "manifest.parquet", "contact_sheet.html", "summary.json")

@@ -1,8 +1,10 @@
+import gc
 import json
 import os
 import tarfile
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -10,12 +12,14 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
-from serving.batch.job import BatchJob, Summary, check_summary, local_options, run_batch
+from serving.batch.job import BatchJob, Summary, _alone, check_summary, local_options, run_batch
 from serving.batch.models import SavedModelHandler, server_handler
 from serving.batch.outputs import BatchStopped, OutputSettings
+from serving.batch.transforms import PhotoFile, PreparedPhoto
 from serving.client.colorizer import Colorizer
 from serving.client.errors import TintypeError
-from tests.serving.batch.conftest import files, write_photo
+from serving.client.photo import decode_photo
+from tests.serving.batch.conftest import DRAWER, files, write_photo, write_portrait
 
 
 def report(folder):
@@ -54,24 +58,82 @@ def test_a_tree_is_mirrored_and_the_bad_ones_are_reported(colored, scans, tmp_pa
     assert "box/deeper/e.webp" in page
 
 
-def test_the_files_are_those_of_tintype_colorize(colored, scans, tmp_path, wire_server, tiny_model):
-    colored(scans)
-    local = colored(scans, output=str(tmp_path / "local"), handler=SavedModelHandler(str(tiny_model.parent)))
-    assert local.done == 5
-    with Colorizer(wire_server.address) as colorizer:
-        for name in ALL_SCANS:
-            colorizer.colorize_file(scans / name, tmp_path / "single" / name)
-            expected = (tmp_path / "single" / name).read_bytes()
-            assert (tmp_path / "out" / name).read_bytes() == expected
-            assert (tmp_path / "local" / name).read_bytes() == expected
-    assert {row["model_version"] for row in manifest(tmp_path / "local")} == {"7"}
+@pytest.fixture
+def portraits(tmp_path) -> dict[str, Path]:
+    """Photographs of many kinds and shapes; no two of one size."""
+    folder = tmp_path / "portraits"
+    return {
+        path.name: path
+        for path in (
+            write_portrait(folder / "gray.png", (90, 70)),
+            write_portrait(folder / "tall.jpg", (37, 400)),
+            write_portrait(folder / "wide.jpg", (300, 41), mode="RGB"),
+            write_portrait(folder / "sepia.jpg", (120, 151), mode="sepia", quality=95),
+            write_portrait(folder / "turned.jpg", (160, 100), turned=6),
+            write_portrait(folder / "mirrored.tif", (101, 64), turned=5),
+            write_portrait(folder / "deep.png", (64, 64), mode="I;16"),
+            write_portrait(folder / "alpha.webp", (130, 140), mode="RGBA", lossless=True),
+            write_portrait(folder / "dot.bmp", (1, 1)),
+        )
+    }
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory):
-    from tests.tiny_models import write_tiny_model
+def pixels(path) -> np.ndarray:
+    return decode_photo(path.read_bytes()).rgb
 
-    return write_tiny_model(tmp_path_factory.mktemp("colorizer") / "7")
+
+def test_every_pixel_is_that_of_tintype_colorize(colored, portraits, tmp_path, picture_model):
+    """With a model in each worker and with a server, also where a photograph shared its batch with others."""
+    from serving.server import EmbeddedServer
+
+    settings = OutputSettings(strength=1.3, keep_tint=True)
+    with EmbeddedServer("colorizer", picture_model.parent) as server:
+        address = f"localhost:{server.port}"
+        handlers = {
+            "served": server_handler(address, timeout=60, batch_size=4),
+            "loaded": SavedModelHandler(str(picture_model.parent), batch_size=4),
+            "alone": SavedModelHandler(str(picture_model.parent), batch_size=1),
+        }
+        for name, handler in handlers.items():
+            run = colored(portraits["gray.png"].parent, output=str(tmp_path / name), handler=handler, settings=settings)
+            assert run.done == len(portraits)
+            assert {row["model_version"] for row in manifest(tmp_path / name)} == {"7"}
+        with Colorizer(address, timeout=60) as colorizer:
+            for name, path in portraits.items():
+                colorizer.colorize_file(path, tmp_path / "single" / name, strength=1.3, keep_tint=True)
+    for name in portraits:
+        expected = pixels(tmp_path / "single" / name)
+        assert expected.shape[0] * expected.shape[1] == 1 or len(np.unique(expected.reshape(-1, 3), axis=0)) > 500
+        for kind in handlers:
+            np.testing.assert_array_equal(pixels(tmp_path / kind / name), expected, f"{name}, {kind}")
+
+
+def test_a_kept_tint_stays_and_only_toned_photographs_are_coloured_again_for_it(colored, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write_portrait(folder / "sepia.png", (60, 50), mode="sepia")
+    write_portrait(folder / "gray.png", (60, 50))
+    write_portrait(folder / "color.png", (60, 50), mode="RGB")
+    kept = OutputSettings(strength=0.0, keep_tint=True)
+    removed = replace(kept, keep_tint=False)
+
+    assert colored(folder, settings=kept).done == 3
+    sepia = pixels(folder / "sepia.png").astype(int)
+    assert np.abs(pixels(out / "sepia.png") - sepia).max() <= 8  # a tint is a median
+    assert {row["output"]: row["settings"].partition("strength 0")[2] for row in manifest(out)} == {
+        "sepia.png": " tint kept",
+        "gray.png": " no tint",
+        "color.png": " no tint",
+    }
+    write_portrait(folder / "later.png", (50, 60))
+    plain = colored(folder, settings=removed)
+    assert (plain.done, plain.skipped) == (2, 2)
+    assert np.ptp(pixels(out / "sepia.png").astype(int), axis=-1).max() <= 1
+
+    later = (out / "later.png").stat().st_mtime_ns
+    again = colored(folder, settings=kept)
+    assert (again.done, again.skipped) == (1, 3)
+    assert np.abs(pixels(out / "sepia.png") - sepia).max() <= 8
+    assert (out / "later.png").stat().st_mtime_ns == later  # of it no record says that it has no tint
 
 
 def test_what_is_done_is_skipped_until_content_settings_model_or_output_change(colored, scans, tmp_path, handler):
@@ -188,13 +250,8 @@ def test_one_photograph_that_the_server_refuses_is_named_and_its_batch_goes_on(c
 
 
 def test_a_second_job_into_the_same_folder_is_refused(colored, scans, tmp_path):
-    import fcntl
-
-    (tmp_path / "out/.tintype").mkdir(parents=True)
-    with open(tmp_path / "out/.tintype/lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(TintypeError, match="another job writes into"):
-            colored(scans)
+    with _alone(str(tmp_path / "out")), pytest.raises(TintypeError, match="another job writes into"):
+        colored(scans)
 
 
 @pytest.mark.slow
@@ -204,6 +261,37 @@ def test_several_processes_give_the_same_files_as_one(colored, handler, scans, t
     assert run_batch(job, local_options(2), show_progress=False).done == 5
     for name in ALL_SCANS:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "out2" / name).read_bytes()
+
+
+def test_a_worker_holds_the_photographs_of_one_batch_and_the_bytes_of_one_file(colored, wire_server, tmp_path):
+    for number in range(14):
+        write_photo(tmp_path / "in" / f"{number}.jpg", number)
+    decoded, undecoded = [], []
+
+    def look(ab):
+        held = gc.get_objects()  # also what another test's error still holds
+        decoded.append(sum(isinstance(each, PreparedPhoto) and is_ours(each.file) for each in held))
+        undecoded.append(sum(isinstance(each, PhotoFile) and is_ours(each) and bool(each.data) for each in held))
+        return ab
+
+    def is_ours(file: PhotoFile) -> bool:
+        return file.task.entry.location.startswith(str(tmp_path))
+
+    wire_server.spoil = look
+    assert colored(tmp_path / "in").done == 14
+    assert len(decoded) == 5
+    assert max(decoded) <= 3 + 1  # the batch, and one whose outcome is being told
+    assert max(undecoded) <= 1
+
+
+def test_another_filesystem_of_beam_is_read_and_written_like_this_machines(colored, scans, tmp_path):
+    out = f"{DRAWER}{tmp_path}/out"
+    first = colored(f"{DRAWER}{scans}", output=out, sample=2)
+    assert (first.done, first.failed) == (5, {"not_an_image": 1})
+    assert files(tmp_path / "out") == ALL_SCANS
+    assert (tmp_path / "out/contact_sheet.html").read_text().count("<img") == 2
+    again = colored(f"{DRAWER}{scans}", output=out)
+    assert (again.done, again.skipped) == (0, 5)
 
 
 def test_a_large_photograph_does_not_share_a_batch(handler):

@@ -1,11 +1,12 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 
 import pyarrow.parquet
 import pytest
 
-from serving.batch.job import BatchJob
+from serving.batch.job import BatchJob, Summary
 from serving.batch.watch import watch
 from serving.client.errors import TintypeError
 from tests.serving.batch.conftest import files, write_photo
@@ -38,6 +39,40 @@ def test_what_arrives_is_coloured_until_it_is_stopped(handler, tmp_path):
     rows = pyarrow.parquet.read_table(out / "manifest.parquet").to_pylist()
     assert [row["output"] for row in rows] == ["box/second.jpg", "first.jpg"]
     assert rows[1]["output_bytes"] == (out / "first.jpg").stat().st_size
+
+
+class Looks(threading.Event):
+    """Does a step before each look, and tells the watch to stop when there is none left."""
+
+    def __init__(self, *steps: Callable[[], object]):
+        super().__init__()
+        self.steps = list(steps)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        if self.steps:
+            self.steps.pop(0)()
+            return False
+        return True
+
+
+def test_a_file_is_left_alone_until_it_has_arrived_and_then_taken_once(handler, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    whole = write_photo(tmp_path / "whole.jpg", 1).read_bytes()
+    summaries: list[Summary] = []
+
+    def write(data: bytes) -> Callable[[], object]:
+        return lambda: (folder / "slow.jpg").write_bytes(data)
+
+    def nothing() -> None:
+        pass
+
+    looks = Looks(write(whole[:300]), write(whole[:600]), write(whole), nothing, nothing, nothing)
+    job = BatchJob([str(folder)], str(out), handler, sample=0)
+    watch(job, looks, workers=1, tell=summaries.append)
+    assert [(summary.done, summary.bad) for summary in summaries] == [(0, 0), (1, 0)]
+    assert files(out) == ["slow.jpg"]
 
 
 def test_only_folders_of_this_machine_can_be_watched(handler, tmp_path):

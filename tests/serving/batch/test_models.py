@@ -1,0 +1,108 @@
+import pickle
+import shutil
+import threading
+from types import SimpleNamespace
+
+import grpc
+import numpy as np
+import pytest
+
+from serving.batch import models
+from serving.batch.models import SavedModelHandler, server_handler
+from serving.client.coloring import prepare
+from tests.serving.batch.conftest import SQUARE
+from tests.serving.client.conftest import WireServer, running
+
+
+def element(number: int):
+    gray = np.full((20, 30, 3), 100 + number, np.uint8)
+    return SimpleNamespace(number=number, prepared=prepare(gray, 32))
+
+
+class AttentiveServer(WireServer):
+    """Remembers which version each request asked for."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.asked: list[int] = []
+
+    def predict(self, request, context):
+        self.asked.append(request.model_spec.version.value)
+        return super().predict(request, context)
+
+
+def test_every_request_asks_for_the_version_that_answered_when_the_job_was_made():
+    with running(AttentiveServer(version=5)) as server:
+        handler = server_handler(server.address, timeout=10)
+        server.version = 6  # a newer one takes over meanwhile
+        list(handler.run_inference([element(0)], handler.load_model()))
+        assert server.asked == [0, 5]  # 0: which is the newest?
+    assert handler.identity().version == "5"
+
+
+def test_a_worker_has_no_more_requests_open_than_it_may(wire_server):
+    handler = server_handler(wire_server.address, timeout=30, concurrency=2)
+    model = handler.load_model()
+    wire_server.released.clear()
+    threads = [
+        threading.Thread(target=lambda number=number: list(handler.run_inference([element(number)], model)))
+        for number in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    threads[0].join(0.5)
+    wire_server.released.set()
+    for thread in threads:
+        thread.join()
+    assert len(wire_server.squares) == 6
+    assert wire_server.most_at_once == 2
+
+
+def test_a_busy_server_is_asked_again_after_growing_pauses(wire_server, monkeypatch):
+    handler = server_handler(wire_server.address, timeout=30)
+    longest: list[float] = []
+
+    def no_pause(least: float, most: float) -> float:
+        longest.append(most)
+        return least
+
+    monkeypatch.setattr("serving.client.settings.random.uniform", no_pause)
+    wire_server.failures = [(grpc.StatusCode.UNAVAILABLE, "queue is full")] * 5
+    (answer,) = handler.run_inference([element(0)], handler.load_model())
+    assert answer.inference.ab.shape == (32, 32, 2)
+    assert longest == [0.2, 0.4, 0.8, 1.6, 3.2]
+
+
+def test_the_token_is_taken_from_the_workers_environment_and_is_not_in_the_graph(wire_server, monkeypatch):
+    monkeypatch.setenv("TINTYPE_TOKEN", " open-sesame\n")
+    handler = server_handler(wire_server.address, timeout=10)
+    assert b"open-sesame" not in pickle.dumps(handler)
+    wire_server.metadata.clear()
+    list(handler.run_inference([element(0)], handler.load_model()))
+    (sent,) = wire_server.metadata
+    assert sent["authorization"] == "Bearer open-sesame"
+
+
+def test_a_worker_loads_a_model_once_and_never_holds_two(picture_model, tmp_path):
+    newer = shutil.copytree(picture_model, tmp_path / "8")
+    first, second = SavedModelHandler(str(picture_model)), SavedModelHandler(str(newer))
+    model = first.load_model()
+    assert first.load_model() is model
+    assert SavedModelHandler(str(picture_model)).load_model() is model
+    assert first.identity().size == SQUARE
+    assert second.load_model() is not model
+    assert len(models._LOADED) == 1
+
+
+def test_a_base_path_stands_for_its_newest_version(tmp_path):
+    for version in ("9", "10", "notes"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "saved_model.pb").touch()
+    handler = SavedModelHandler(str(tmp_path))
+    assert (handler.folder, handler.version) == (str(tmp_path / "10"), "10")
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"concurrency": 0}])
+def test_wrong_numbers_are_refused(wire_server, wrong):
+    with pytest.raises(ValueError, match="of at least 1, received 0"):
+        server_handler(wire_server.address, timeout=10, **wrong)

@@ -1,0 +1,58 @@
+import errno
+import os
+
+import pytest
+
+from serving.batch import outputs
+from serving.batch.outputs import BatchStopped, OutputSettings, size_of, write_file
+from serving.client.errors import TintypeError
+from tests.serving.batch.conftest import DRAWER
+
+
+@pytest.mark.parametrize("scheme", ["", DRAWER])
+def test_what_stood_there_is_replaced_as_a_whole_and_nothing_else_is_left(scheme, tmp_path):
+    location = f"{scheme}{tmp_path}/box/a.jpg"
+    write_file(location, b"first")
+    os.link(tmp_path / "box/a.jpg", tmp_path / "first")
+    write_file(location, b"second, and longer")
+    assert (tmp_path / "box/a.jpg").read_bytes() == b"second, and longer"
+    assert (tmp_path / "first").read_bytes() == b"first"  # whoever has it open goes on reading what it was
+    assert os.listdir(tmp_path / "box") == ["a.jpg"]
+    assert size_of(location) == 18
+    assert size_of(f"{location}.gone") is None
+
+
+def test_wildcards_in_a_name_are_letters(tmp_path):
+    for name in ("a.jpg", "[a].jpg"):
+        (tmp_path / name).write_text(name)
+    assert size_of(f"{DRAWER}{tmp_path}/[a].jpg") == 7
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOSPC, BatchStopped), (errno.EROFS, BatchStopped), (errno.ENAMETOOLONG, TintypeError)],
+)
+def test_a_full_disk_stops_the_job_and_a_name_that_is_too_long_is_one_photographs_fault(number, kind, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("serving.client.whole_file.os.replace", refuse)
+    with pytest.raises(TintypeError, match=os.strerror(number)) as raised:
+        write_file(os.path.join(os.environ.get("TMPDIR", "/tmp"), "never-written.jpg"), b"data")
+    assert type(raised.value) is kind
+
+
+def test_settings_that_change_pixels_are_told_apart_and_others_are_not():
+    plain = OutputSettings()
+    digests = {
+        settings.digest("a.jpg")
+        for settings in (
+            plain,
+            OutputSettings(quality=80),
+            OutputSettings(strength=0.5),
+            OutputSettings(name="{stem}-2{suffix}"),
+        )
+    }
+    assert len(digests) == 3
+    assert plain.digest("a.png") != plain.digest("a.jpg") == plain.digest("b.JPEG")
+    assert outputs.told_apart("a.jpg", "one") != outputs.told_apart("a.jpg", "two")

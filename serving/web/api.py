@@ -179,7 +179,7 @@ def create_router(settings: WebSettings, studio: Studio, jobs: Jobs, quota: Quot
 
         What is in the file decides its format, whatever it is called.
         """
-        await studio.model()
+        await studio.model(patient=True)
         async with uploads.received_photos(request, limits, quota, most=1, may_stay=True) as [upload]:
             if upload.problem is not None:
                 raise upload.problem
@@ -217,7 +217,7 @@ def create_router(settings: WebSettings, studio: Studio, jobs: Jobs, quota: Quot
     async def create_job(request: Request, response: Response, variants: _Variants = 1) -> dict[str, Any]:
         """Send photos to be coloured; the answer comes once they have arrived. A photo that cannot be used is FAILED
         in the answer, or later; the others go on."""
-        await studio.model()
+        await studio.model(patient=True)
         async with uploads.received_photos(request, limits, quota) as received:
             job = jobs.create(received, variants)
         response.headers["Location"] = f"/api/jobs/{job.id}"
@@ -238,7 +238,7 @@ def create_router(settings: WebSettings, studio: Studio, jobs: Jobs, quota: Quot
         with job.in_use():
             if len(job.photos) >= limits.photos:
                 raise Problem(Kind.TOO_MANY_PHOTOS, f"A job has at most {limits.photos}")
-            await studio.model()
+            await studio.model(patient=True)
             async with uploads.received_photos(request, limits, quota) as received:
                 jobs.extend(job, received)
         return job.document()
@@ -289,7 +289,7 @@ def create_router(settings: WebSettings, studio: Studio, jobs: Jobs, quota: Quot
     async def retry_job(job_id: _JobId) -> dict[str, Any]:
         """Colour the photos again whose problem is `retryable`: nothing needs to be sent again."""
         job = jobs.get(job_id)
-        await studio.model()
+        await studio.model(patient=True)
         jobs.retry(job)
         return job.document()
 

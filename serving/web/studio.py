@@ -43,9 +43,12 @@ class Studio:
         colorizer: the client; it is closed with the studio.
         watcher: a client of the same server that gives up after a moment, for the question whether it is there.
         limits: threads, photographs at once, pixels.
+        starting_seconds: in which a server that was started with the gateway may still load its model.
     """
 
-    def __init__(self, colorizer: AsyncColorizer, watcher: AsyncColorizer, limits: Limits):
+    def __init__(
+        self, colorizer: AsyncColorizer, watcher: AsyncColorizer, limits: Limits, *, starting_seconds: float = 0.0
+    ):
         self._colorizer = colorizer
         self._watcher = watcher
         self._limits = limits
@@ -56,13 +59,17 @@ class Studio:
         self._pixels_returned = asyncio.Event()
         self._model: ModelDescription | None = None  # None: away
         self._believed_until = 0.0
+        self._starting_seconds = starting_seconds
+        self._patient_until = 0.0
         self._asking = asyncio.Lock()
         self._worked = asyncio.Event()
         self._tidying: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take over the running event loop's executor."""
-        asyncio.get_running_loop().set_default_executor(self._threads)
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(self._threads)
+        self._patient_until = loop.time() + self._starting_seconds
         self._tidying = asyncio.create_task(self._tidy())
 
     async def close(self) -> None:
@@ -73,17 +80,28 @@ class Studio:
         await self._watcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def model(self) -> ModelDescription:
-        """Return what the model says of itself, as of a moment ago; raises Problem (`server-away`)."""
-        async with self._asking:
-            if asyncio.get_running_loop().time() > self._believed_until:
-                try:
-                    self._saw(await self._watcher.describe())
-                except TintypeError:  # also a server that is loading, or has another model
-                    self._saw(None)
-        if self._model is None:
-            raise Problem(Kind.SERVER_AWAY)
-        return self._model
+    async def model(self, *, patient: bool = False) -> ModelDescription:
+        """Return what the model says of itself, as of a moment ago.
+
+        Args:
+            patient: wait for a server that is starting.
+
+        Raises:
+            Problem: `server-away`.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            async with self._asking:
+                if loop.time() > self._believed_until:
+                    try:
+                        self._saw(await self._watcher.describe())
+                    except TintypeError:  # also a server that is loading, or has another model
+                        self._saw(None)
+            if self._model is not None:
+                return self._model
+            if not patient or loop.time() >= self._patient_until:
+                raise Problem(Kind.SERVER_AWAY)
+            await asyncio.sleep(max(self._believed_until - loop.time(), 0.0))
 
     async def check(self, file: PhotoFile) -> tuple[str, int, int]:
         """Return format, width and height of a photograph by its header; raises Problem where it is none."""
@@ -218,16 +236,18 @@ class Studio:
         self._believed_until = asyncio.get_running_loop().time() + believed
 
 
-def connect(server: str, limits: Limits, **settings: Any) -> Studio:
+def connect(server: str, limits: Limits, *, starting_seconds: float = 0.0, **settings: Any) -> Studio:
     """Return a studio for a model server.
 
     Args:
         server: HOST:PORT and whatever else `AsyncColorizer` takes.
         limits: of the gateway.
+        starting_seconds: as for `Studio`.
         settings: further arguments of `AsyncColorizer`.
 
     Raises:
         ValueError, TintypeError: as `AsyncColorizer`.
     """
     client = partial(AsyncColorizer, server, max_pixels=limits.pixels, **settings)
-    return Studio(client(timeout=limits.photo_seconds), client(timeout=_ASKING_SECONDS), limits)
+    colorizer, watcher = client(timeout=limits.photo_seconds), client(timeout=_ASKING_SECONDS)
+    return Studio(colorizer, watcher, limits, starting_seconds=starting_seconds)

@@ -5,7 +5,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, 
 from tintype.model_server import running_model_server
 
 _LIMITS, _PRIVACY = "Limits", "Privacy and access"
+_MODEL_SERVER_START_SECONDS = 60.0
 _MODEL_SERVER_STOP_SECONDS = 40.0  # a little more than it gives its own requests
 
 
@@ -155,11 +156,12 @@ def web(
                 trusted_proxies=tuple(trusted_proxy or ()),
             )
             encryption = Tls(ca_cert, client_cert, client_key) if tls or ca_cert or client_cert or client_key else None
-            options = {
+            options: dict[str, Any] = {
                 "model_name": model_name,
                 "version_label": label,
                 "tls": encryption,
                 "token": token.strip() if token else None,
+                "starting_seconds": 0.0 if beside is None else _MODEL_SERVER_START_SECONDS,
             }
             connect(address, limits, **options)  # what is wrong with them is said before anything is bound
         except ValueError as error:

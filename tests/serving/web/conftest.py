@@ -35,10 +35,10 @@ class Gateway:
 
 
 @contextmanager
-def serving(settings: WebSettings, model_server: str) -> Iterator[str]:
-    """Run a gateway in a thread; yields its address."""
+def serving(settings: WebSettings, model_server: str, **options) -> Iterator[str]:
+    """Run a gateway in a thread, with these options for its studio; yields its address."""
     listener = listen("127.0.0.1", 0)
-    server = WebServer(settings, lambda: connect(model_server, settings.limits), listener)
+    server = WebServer(settings, lambda: connect(model_server, settings.limits, **options), listener)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -1,5 +1,6 @@
 import io
 import json
+import threading
 import zipfile
 
 import grpc
@@ -113,6 +114,24 @@ def test_a_server_that_is_away_is_503_before_the_upload_and_found_again(start_ga
             assert int(answer.headers["retry-after"]) >= 1
             assert answer.json()["retryable"] is True
         assert client.get("/api/about").json()["model"] is None
+
+
+def test_a_photo_waits_for_a_server_that_was_started_with_the_gateway_and_still_loads(jpeg):
+    import httpx
+
+    from serving.web.settings import WebSettings
+    from tests.serving.client.conftest import WireServer, running
+    from tests.serving.web.conftest import serving
+
+    loading = WireServer(failures=[(grpc.StatusCode.NOT_FOUND, "no version yet")] * 10_000, status=[(1, 20)])
+    with (
+        running(loading),
+        serving(WebSettings(), loading.address, starting_seconds=30) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        threading.Timer(3, loading.failures.clear).start()  # longer than the gateway asks once
+        assert client.get("/readyz").status_code == 503
+        assert client.post("/api/colorize", content=jpeg).status_code == 200
 
 
 def test_what_failed_because_the_server_went_away_is_tried_again_without_a_new_upload(gateway, jpeg):

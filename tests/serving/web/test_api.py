@@ -10,6 +10,8 @@ from PIL import Image
 
 from serving.client import Colorizer, apply_chroma, decode_photo, encode_photo
 from serving.client.color import rgb_to_lab
+from serving.web import api
+from serving.web.settings import Limits
 from tests.free_port import free_port
 
 
@@ -56,6 +58,7 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
     assert gateway.client.post(f"{address}/photos", content=png, headers={"X-File-Name": "b.png"}).status_code == 202
     with gateway.client.stream("GET", f"{address}/events") as events:
         assert events.headers["content-type"].startswith("text/event-stream")
+        assert events.headers["x-accel-buffering"] == "no"  # else nginx waits for more of them
         documents = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
     last = documents[-1]
     assert last["state"] == "done"
@@ -77,6 +80,37 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
         assert archive.namelist() == ["a-coloured.jpg", "a-coloured-2.jpg", "b-coloured.png"]
         assert archive.testzip() is None
         assert archive.read("a-coloured.jpg") == expected
+
+
+def test_results_of_a_job_come_in_the_wanted_format_and_never_under_one_name(gateway, jpeg):
+    files = [("photo", (name, jpeg)) for name in ("a.jpg", "A.JPG", "a.jpeg")]
+    job = gateway.client.post("/api/jobs", files=files).json()["id"]
+    gateway.job_when_done(job)
+    saved = gateway.client.get(f"/api/jobs/{job}/photos/1/image?format=webp&download=true")
+    assert saved.headers["content-type"] == "image/webp"
+    assert 'filename="A-coloured.webp"' in saved.headers["content-disposition"]
+    assert Image.open(io.BytesIO(saved.content)).format == "WEBP"
+    with zipfile.ZipFile(io.BytesIO(gateway.client.get(f"/api/jobs/{job}/photos.zip?format=png").content)) as archive:
+        # Many file systems take capitals for the same name.
+        assert archive.namelist() == ["a-coloured.png", "A-coloured-2.png", "a-coloured-3.png"]
+        assert all(Image.open(archive.open(name)).format == "PNG" for name in archive.namelist())
+    for answer in (
+        gateway.client.get(f"/api/jobs/{job}/photos/0/image?variant=1"),
+        gateway.client.patch(f"/api/jobs/{job}/photos/0", json={"variant": 1}),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (422, "/docs#problem-wrong-request")
+
+
+def test_a_stream_of_events_gives_signs_of_life(gateway, jpeg, monkeypatch):
+    monkeypatch.setattr(api, "_HEARTBEAT_SECONDS", 0.05)
+    gateway.client.get("/readyz")
+    gateway.model_server.released.clear()
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    with gateway.client.stream("GET", f"/api/jobs/{job}/events", timeout=5) as events:
+        lines = events.iter_lines()
+        assert ": still here" in lines
+        gateway.model_server.released.set()
+        assert [*lines]
 
 
 def test_a_photo_that_cannot_be_used_never_stops_the_others(gateway, jpeg):
@@ -134,15 +168,19 @@ def test_a_photo_waits_for_a_server_that_was_started_with_the_gateway_and_still_
         assert client.post("/api/colorize", content=jpeg).status_code == 200
 
 
-def test_what_failed_because_the_server_went_away_is_tried_again_without_a_new_upload(gateway, jpeg):
+def test_what_failed_because_the_server_went_away_is_tried_again_without_a_new_upload(start_gateway, jpeg):
+    gateway = start_gateway(Limits(photo_bytes=len(jpeg)))
     gateway.client.get("/readyz")
     gateway.model_server.failures.extend([(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")] * 2)
-    job = gateway.client.post("/api/jobs", content=jpeg).json()
-    [photo] = gateway.job_when_done(job["id"])["photos"]
+    files = [("photo", ("a.jpg", jpeg)), ("photo", ("large.jpg", jpeg + b"\0"))]
+    job = gateway.client.post("/api/jobs", files=files).json()
+    photo, large = gateway.job_when_done(job["id"])["photos"]
     assert (photo["state"], photo["problem"]["retryable"]) == ("failed", True)
     gateway.model_server.failures.clear()
     assert gateway.client.post(f"/api/jobs/{job['id']}/retry").status_code == 202
-    assert gateway.job_when_done(job["id"])["photos"][0]["state"] == "done"
+    photo, still_large = gateway.job_when_done(job["id"])["photos"]
+    assert photo["state"] == "done"
+    assert still_large == large
 
 
 @pytest.mark.parametrize(

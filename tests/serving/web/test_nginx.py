@@ -10,13 +10,15 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 import serving.web
+from serving.client import encode_photo
 from serving.web.settings import Limits
 from tests.free_port import free_port
 
@@ -57,7 +59,7 @@ def nginx_before(gateway_address: str, folder: Path):
     )
     (folder / "site.conf").write_text(site)
     (folder / "nginx.conf").write_text(
-        f"daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nworker_processes 1;\n"
+        f"daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log warn;\nworker_processes 1;\n"
         f"events {{}}\nhttp {{\n{temporary}include {folder}/site.conf;\n}}\n"
     )
     command = [NGINX, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
@@ -67,7 +69,7 @@ def nginx_before(gateway_address: str, folder: Path):
     try:
         _wait_for(ports[1])
         with httpx.Client(base_url=f"https://localhost:{ports[1]}", verify=trusted, timeout=30) as client:
-            client.plain_port = ports[0]
+            client.plain_port, client.trusted = ports[0], trusted
             yield client
     finally:
         process.terminate()
@@ -103,7 +105,7 @@ def test_the_story_runs_through_nginx_over_tls(start_gateway, jpeg, tmp_path):
 
 
 def test_nginx_refuses_bodies_and_rates_over_its_limits_with_problems(start_gateway, jpeg, tmp_path):
-    gateway = start_gateway(Limits(requests_per_client=64), trusted_proxies=("127.0.0.1",))
+    gateway = start_gateway(Limits(photo_bytes=100 * 2**20, requests_per_client=64), trusted_proxies=("127.0.0.1",))
     with nginx_before(gateway.address, tmp_path) as client:
         large = client.post("/api/colorize", content=bytes(42 * 2**20))
         assert (large.status_code, large.headers["content-type"]) == (413, "application/problem+json")
@@ -114,6 +116,51 @@ def test_nginx_refuses_bodies_and_rates_over_its_limits_with_problems(start_gate
         assert statuses.count(200) >= 100
         time.sleep(0.5)
         assert client.get("/healthz").status_code == 200
+
+
+def test_nginx_slows_uploads_down_and_bounds_the_connections_of_one_client(start_gateway, jpeg, tmp_path):
+    limits = Limits(event_streams_per_client=100, requests_per_client=100)
+    gateway = start_gateway(limits, trusted_proxies=("127.0.0.1",))
+    gateway.client.get("/readyz")
+    gateway.model_server.released.clear()
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    with nginx_before(gateway.address, tmp_path) as client, ExitStack() as streams:
+        started = time.monotonic()
+        for _ in range(3):
+            assert client.post("/api/session").status_code == 204
+        assert time.monotonic() - started > 0.8  # two a second
+        statuses = [
+            streams.enter_context(client.stream("GET", f"/api/jobs/{job}/events")).status_code for _ in range(34)
+        ]
+        assert statuses == [200] * 32 + [429] * 2
+
+
+def test_nothing_of_a_photo_is_written_to_nginx_own_files(start_gateway, gray, tmp_path):
+    gateway = start_gateway(trusted_proxies=("127.0.0.1",))
+    large = encode_photo(np.tile(gray, (6, 6, 1)), "TIFF")
+    with nginx_before(gateway.address, tmp_path) as client:
+        slow = httpx.HTTPTransport(verify=client.trusted, socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)])
+        with (
+            httpx.Client(transport=slow, base_url=client.base_url, timeout=30) as reader,
+            reader.stream("POST", "/api/colorize", content=large) as answer,
+        ):
+            time.sleep(0.5)
+            assert len(answer.read()) > 6e6
+    assert "temporary file" not in (tmp_path / "error.log").read_text()
+
+
+def test_behind_nginx_the_cookie_is_for_https_alone_and_the_figures_are_for_the_machine_itself(start_gateway, tmp_path):
+    token = "correct horse battery staple"
+    gateway = start_gateway(access_token=token, trusted_proxies=("127.0.0.1",))
+    authorized = {"Authorization": f"Bearer {token}"}
+    assert "secure" not in gateway.client.post("/api/session", headers=authorized).headers["set-cookie"].lower()
+    with nginx_before(gateway.address, tmp_path) as client:
+        assert "secure" in client.post("/api/session", headers=authorized).headers["set-cookie"].lower()
+        assert client.get("/metrics", headers=authorized).status_code == 200
+        other_address = httpx.HTTPTransport(verify=client.trusted, local_address="127.0.0.2")
+        with httpx.Client(transport=other_address, base_url=client.base_url, headers=authorized) as elsewhere:
+            assert elsewhere.get("/api/about").status_code == 200
+            assert elsewhere.get("/metrics").status_code == 403
 
 
 def test_the_gateway_counts_the_clients_and_not_nginx(start_gateway, jpeg, tmp_path):

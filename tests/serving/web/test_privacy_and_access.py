@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.web import jobs
 from serving.web.settings import WebSettings
 
 
@@ -31,6 +32,47 @@ def test_a_job_is_deleted_sooner_once_all_was_downloaded(start_gateway, jpeg):
     while "tintype_web_jobs 0.0" not in gateway.client.get("/metrics").text:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_job_stays_while_it_is_worked_on_sent_to_or_asked_for(start_gateway, jpeg, monkeypatch):
+    monkeypatch.setattr(jobs, "_SWEEP_SECONDS", 0.02)
+    gateway = start_gateway(keep_seconds=0.4)
+    gateway.client.get("/readyz")
+    gateway.model_server.released.clear()
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    time.sleep(0.8)
+
+    def slowly():
+        yield jpeg[:1000]
+        gateway.model_server.released.set()
+        time.sleep(1.2)
+        yield jpeg[1000:]
+
+    assert gateway.client.post(f"/api/jobs/{job}/photos", content=slowly()).status_code == 202
+    kept = start_gateway()
+    job = kept.client.post("/api/jobs", content=jpeg).json()["id"]
+    expires_in = kept.job_when_done(job)["expires_in"]
+    time.sleep(0.7)
+    assert kept.client.get(f"/api/jobs/{job}").json()["expires_in"] == expires_in
+
+
+def test_only_a_download_of_every_photo_makes_a_job_go_sooner_and_a_zip_is_one(gateway, jpeg):
+    job = gateway.client.post("/api/jobs", files=[("photo", ("a.jpg", jpeg))] * 2).json()["id"]
+    gateway.job_when_done(job)
+    gateway.client.get(f"/api/jobs/{job}/photos/1/image?download=true")
+    assert gateway.client.get(f"/api/jobs/{job}").json()["expires_in"] > 1000
+    gateway.client.get(f"/api/jobs/{job}/photos.zip")
+    assert gateway.client.get(f"/api/jobs/{job}").json()["expires_in"] <= 300
+
+
+def test_a_single_photo_can_be_deleted_and_releases_its_bytes(gateway, jpeg):
+    job = gateway.client.post("/api/jobs", files=[("photo", ("a.jpg", jpeg)), ("photo", ("b.jpg", jpeg))]).json()["id"]
+    gateway.job_when_done(job)
+    for number in (0, 1):
+        assert gateway.client.delete(f"/api/jobs/{job}/photos/{number}").status_code == 204
+        assert gateway.client.get(f"/api/jobs/{job}/photos/{number}/image").status_code == 404
+        assert len(gateway.client.get(f"/api/jobs/{job}").json()["photos"]) == 1 - number
+    assert "tintype_web_held_bytes 0.0" in gateway.client.get("/metrics").text
 
 
 def test_deleting_is_at_once_and_releases_every_byte(gateway, jpeg):
@@ -62,25 +104,60 @@ def test_job_ids_are_long_random_and_never_the_same(gateway, jpeg):
     ids = {gateway.client.post("/api/jobs", content=jpeg).json()["id"] for _ in range(10)}
     assert len(ids) == 10
     assert all(re.fullmatch(r"[\w-]{32}", job_id) for job_id in ids)
+    # No counter, clock or address: chance decides at every place, with 64 characters to choose from.
+    assert min(len(set(at_one_place)) for at_one_place in zip(*ids, strict=True)) >= 4
+    assert len({*"".join(ids)}) > 50
+
+
+def test_a_name_turns_no_writing_and_breaks_no_header(gateway, jpeg):
+    name = "..%2Fa%22%0D%0ASet-Cookie: x=1; %E2%80%AEgpj.exe"
+    answer = gateway.client.post("/api/colorize", content=jpeg, headers={"X-File-Name": name})
+    assert "set-cookie" not in answer.headers
+    disposition = answer.headers["content-disposition"]
+    assert re.fullmatch(r"""attachment; filename="[\w.() -]+\.jpg"; filename\*=UTF-8''[\w.%-]+\.jpg""", disposition)
+    job = gateway.client.post("/api/jobs", content=jpeg, headers={"X-File-Name": name}).json()
+    assert job["photos"][0]["name"] == 'a"Set-Cookie: x=1; gpj.exe'
 
 
 def test_the_headers_let_nothing_in_from_elsewhere(gateway):
     page = gateway.client.get("/")
     policy = page.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
+    directives = dict(directive.split(" ", 1) for directive in policy.split("; "))
+    for name in ("default-src", "base-uri", "form-action", "frame-ancestors", "trusted-types"):
+        assert directives[name] == "'none'"
+    for name in ("script-src", "style-src", "connect-src"):
+        assert directives[name] == "'self'"
+    assert directives["require-trusted-types-for"] == "'script'"
     assert "unsafe" not in policy
     assert "http" not in policy
-    assert page.headers["x-content-type-options"] == "nosniff"
+    assert {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "x-frame-options": "DENY",
+    }.items() <= dict(page.headers).items()
     crossing = gateway.client.get("/api/about", headers={"Origin": "https://elsewhere.example"})
     assert not [name for name in crossing.headers if name.startswith("access-control")]
     assert "sandbox" in crossing.headers["content-security-policy"]
+    assert crossing.headers["cache-control"] == "no-store"
     for path in ("/", "/docs", "/static/page.js", "/static/page.css", "/static/docs.js"):
         assert not re.search(r"""(src|href|from|url)\s*[=(]?\s*["']?https?://""", gateway.client.get(path).text)
 
 
-def test_a_page_of_another_site_cannot_make_a_browser_send_photos(gateway, jpeg):
-    answer = gateway.client.post("/api/colorize", content=jpeg, headers={"Sec-Fetch-Site": "cross-site"})
-    assert answer.status_code == 403
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_cannot_make_a_browser_send_or_change_anything(gateway, jpeg, site):
+    job = gateway.client.post("/api/jobs", content=jpeg, headers={"Sec-Fetch-Site": "same-origin"}).json()["id"]
+    for method, path in (
+        ("POST", "/api/colorize"),
+        ("POST", "/api/jobs"),
+        ("PATCH", f"/api/jobs/{job}/photos/0"),
+        ("DELETE", f"/api/jobs/{job}/photos/0"),
+        ("DELETE", f"/api/jobs/{job}"),
+    ):
+        answer = gateway.client.request(method, path, content=jpeg, headers={"Sec-Fetch-Site": site})
+        assert (answer.status_code, answer.json()["type"]) == (403, "/docs#problem-cross-site")
+    assert gateway.job_when_done(job)["photos"]
 
 
 def test_an_access_token_is_asked_for_and_can_be_traded_for_a_cookie(start_gateway, jpeg):
@@ -91,7 +168,13 @@ def test_an_access_token_is_asked_for_and_can_be_traded_for_a_cookie(start_gatew
         gateway.client.post("/api/colorize", content=jpeg),
         gateway.client.get("/metrics"),
         gateway.client.get("/api/about", headers={"Authorization": "Bearer wrong"}),
+        *(
+            gateway.client.get("/api/about", headers={"Authorization": shown})
+            for shown in ("Bearer", f"Bearer {token[:-1]}", f"Bearer {token}x", f"Basic {token}", token)
+        ),
         gateway.client.get("/api/about", headers={"Cookie": f"tintype_access={token}"}),
+        gateway.client.get("/api/about", headers={"Cookie": "tintype_access="}),
+        gateway.client.get("/api/about", headers={"Cookie": "tintype_access=1"}),
     ):
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")

@@ -185,8 +185,8 @@ def measure_memory(folder: Path, numbers: list[int]) -> list[Target]:
     more = 1000 * (most_driver - least_driver) / max(numbers[-1] - numbers[0], 1)
     return [
         Target(
-            f"a worker with {numbers[-1]:,} photographs: {most:.0f} MB, {most / least:.2f} times that of {numbers[0]:,}, "
-            f"wanted at most {WORKER_GROWTH:g}",
+            f"a worker with {numbers[-1]:,} photographs: {most:.0f} MB, {most / least:.2f} times that of "
+            f"{numbers[0]:,}, wanted at most {WORKER_GROWTH:g}",
             most <= WORKER_GROWTH * least,
         ),
         Target(

@@ -70,7 +70,6 @@ def create_app(settings: WebSettings, studio: Studio) -> FastAPI:
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_wrong_request)
-    app.add_exception_handler(Exception, _answer_bug)
     # The last one added is the first to see a request.
     app.add_middleware(Admission, limits=settings.limits)
     app.add_middleware(Guarded, access_token=settings.access_token)
@@ -130,7 +129,3 @@ async def _answer_wrong_request(_: Request, error: Exception) -> Response:
     ]  # not what was received: it may be anything
     words = "; ".join(f"{found['where']}: {found['what']}" for found in errors[:5])
     return Problem(Kind.WRONG_REQUEST, words, errors=errors).response()
-
-
-async def _answer_bug(_: Request, __: Exception) -> Response:
-    return Problem(Kind.INTERNAL).response()

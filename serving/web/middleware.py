@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import logging
 import time
+import traceback
 from collections import Counter
 from hashlib import sha256
 
@@ -56,12 +57,12 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.monotonic(), 500
+        started, status, has_begun = time.monotonic(), 500, False
 
         async def observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_begun = message["status"], True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
@@ -73,16 +74,27 @@ class Observed:
                     headers["Cache-Control"] = "no-cache"  # asked for again, and answered with 304 where it is the same
             await send(message)
 
+        failure: Exception | None = None
+        broke_off = False
         try:
             await self._app(scope, receive, observed)
+        except Exception as error:
+            failure, broke_off = error, has_begun
+            if not has_begun:
+                await Problem(Kind.INTERNAL, headers={"Connection": "close"}).response()(scope, receive, observed)
         finally:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "(none)")
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PATCH", "DELETE") else "(other)"
+            if failure is not None:  # where it happened; its words may hold a photo's name
+                frames = "".join(traceback.format_tb(failure.__traceback__))
+                log.error("%s %s failed with %s at\n%s", method, route, type(failure).__name__, frames)
             self._metrics.requests.labels(route, method, str(status)).inc()
             self._metrics.seconds.labels(route).observe(seconds)
             if route not in ("/healthz", "/readyz", "/metrics"):
                 log.info("%s %s %d %.3f s", method, route, status, seconds)
+        if broke_off:
+            raise RuntimeError("an answer broke off")  # closes the connection
 
 
 class Lingering:

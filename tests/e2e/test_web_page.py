@@ -188,6 +188,8 @@ def test_axe_finds_nothing_serious(open_page, album, tmp_path, scheme):
         found = Axe().run(page).response["violations"]
         return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
 
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert max(paper) < 64 if scheme == "dark" else min(paper) > 192
     assert not serious()
     page.locator("#picker").set_input_files([*album, broken])
     expect(page.locator("#before")).to_be_visible()
@@ -244,6 +246,79 @@ def test_one_broken_file_stops_no_other_and_tiff_needs_no_preview(open_page, alb
     for number, words in ((2, "cannot be read"), (3, "This is not a photo")):
         page.locator(f"li:nth-child({number}) .thumb").click()
         expect(page.locator("#photo-problem")).to_contain_text(words)
+
+
+def test_photos_are_dropped_or_pasted_and_saved_in_the_chosen_format(open_page, album, tmp_path):
+    page = open_page()
+    give = """([kind, name, bytes]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(bytes)], name, { type: "image/jpeg" }));
+        const how = { bubbles: true, cancelable: true };
+        dispatchEvent(kind === "drop" ? new DragEvent(kind, { ...how, dataTransfer: data })
+                                      : new ClipboardEvent(kind, { ...how, clipboardData: data }));
+    }"""
+    for kind in ("drop", "paste"):
+        page.evaluate(give, [kind, f"<b>{kind}</b>.jpg", list(album[0].read_bytes())])
+    expect(page.locator(".thumb-name")).to_have_text(["<b>drop</b>.jpg", "<b>paste</b>.jpg"])
+    colour_all(page, 2)
+    page.locator("#format").select_option("webp")
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert Path(download.value.path()).read_bytes()[8:12] == b"WEBP"
+    with page.expect_download() as download:
+        page.locator("#download-all").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert [archive.read(name)[8:12] for name in archive.namelist()] == [b"WEBP"] * 2
+
+
+def test_what_is_removed_or_left_is_deleted_on_the_server_at_once(open_page, album):
+    page = open_page()
+
+    def job_of(photos: list[Path]) -> str:
+        page.locator("#picker").set_input_files(photos)
+        with page.expect_response("**/api/jobs?*") as created:
+            colour_all(page, len(photos))
+        return created.value.headers["location"]
+
+    def deleting():
+        return page.expect_response(lambda answer: answer.request.method == "DELETE")
+
+    job = job_of(album)
+    with deleting():
+        page.locator("#remove").click()
+    assert [photo["name"] for photo in page.request.get(job).json()["photos"]] == ["coffee.png"]
+    with deleting():
+        page.locator("#start-over").click()
+    assert page.request.get(job).status == 404
+    job = job_of(album[:1])
+    page.goto("/docs")
+    for _ in range(100):
+        if page.request.get(job).status == 404:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("a page that was left leaves its photos behind")
+
+
+def test_a_file_over_the_limit_is_told_before_it_is_sent(open_page, album):
+    page = open_page(settings=WebSettings(Limits(photo_bytes=2000)))
+    expect(page.locator("#fact-formats")).to_contain_text("up to 2 kB")
+    page.locator("#picker").set_input_files(album[:1])
+    expect(page.locator("#photo-problem")).to_contain_text("The file is too large. It has")
+    expect(page.locator("#colour")).to_be_hidden()
+
+
+def test_what_failed_on_the_server_is_tried_again_there(open_page, model_server, album):
+    page = open_page(settings=WebSettings(Limits(photo_seconds=0.5)))
+    page.locator("#picker").set_input_files(album[:1])
+    expect(page.locator("#before")).to_be_visible()
+    model_server.released.clear()
+    page.locator("#colour").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    model_server.released.set()
+    page.wait_for_timeout(2500)  # for so long the gateway believes that it is away
+    with page.expect_request("**/retry"):
+        page.locator("#notice-retry").click()
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(1)
 
 
 def test_the_access_token_is_asked_for_once(open_page, album):

@@ -129,13 +129,15 @@ def test_a_gateway_that_holds_all_it_may_is_busy_and_gives_back(start_gateway, j
 
 
 def test_an_upload_that_never_ends_is_ended(start_gateway):
-    gateway = start_gateway(Limits(stall_seconds=0.3, upload_seconds=1.0))
-    host, port = gateway.address.removeprefix("http://").split(":")
+    impatient, brief = (
+        start_gateway(limits).address.removeprefix("http://").split(":")
+        for limits in (Limits(stall_seconds=0.3), Limits(upload_seconds=1.0))
+    )
     head = b"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
-    with socket.create_connection((host, int(port))) as still:
+    with socket.create_connection(impatient, 10) as still:
         still.sendall(head + b"\xff\xd8\xff")
         assert b" 408 " in still.recv(4096)
-    with socket.create_connection((host, int(port))) as dripping:
+    with socket.create_connection(brief) as dripping:
         dripping.sendall(head)
         started, answer = time.monotonic(), b""
         dripping.settimeout(0.1)
@@ -146,10 +148,20 @@ def test_an_upload_that_never_ends_is_ended(start_gateway):
             except TimeoutError:
                 continue
         assert b" 408 " in answer
-    with socket.create_connection((host, int(port))) as headless:
+    with socket.create_connection(impatient, 10) as headless:
         headless.sendall(b"POST /api/colorize HTTP/1.1\r\n")
-        headless.settimeout(10)
         assert headless.recv(4096) == b""
+
+
+def test_who_reads_only_after_sending_all_learns_why_it_was_refused(start_gateway):
+    """As browsers do: a connection that is closed at once would be all they see."""
+    gateway = start_gateway(Limits(photo_bytes=1000))
+    host, port = gateway.address.removeprefix("http://").split(":")
+    size = 12 * 2**20  # more than fits between the two
+    with socket.create_connection((host, int(port)), 10) as browser:
+        browser.sendall(f"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        browser.sendall(bytes(size))
+        assert b" 413 " in browser.recv(4096)
 
 
 def test_requests_beyond_the_limits_of_one_client_and_of_all_wait_for_nobody(start_gateway, jpeg):

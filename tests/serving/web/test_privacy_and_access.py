@@ -98,6 +98,7 @@ def test_photos_have_no_name_on_disk_and_stand_in_no_log(gateway, jpeg, tmp_path
     own = [record.getMessage() for record in caplog.records if record.name.startswith("serving")]
     assert any("/api/jobs/{job_id}" in line for line in own)
     assert not any(job in line or "grandmother" in line for line in own)
+    assert job not in gateway.client.get("/metrics").text
 
 
 def test_job_ids_are_long_random_and_never_the_same(gateway, jpeg):
@@ -190,3 +191,20 @@ def test_an_access_token_is_asked_for_and_can_be_traded_for_a_cookie(start_gatew
 def test_a_weak_access_token_is_refused():
     with pytest.raises(ValueError, match="at least 16 characters, received 4"):
         WebSettings(access_token="1234")
+
+
+def test_a_bug_is_a_problem_with_every_header_and_what_it_says_stands_in_no_log(gateway, jpeg, monkeypatch, caplog):
+    async def broken(*_, **__):
+        raise ValueError("grandmother.jpg")
+
+    monkeypatch.setattr("serving.web.studio.Studio.colorize", broken)
+    for _ in range(2):  # the second on a connection of its own
+        answer = gateway.client.post("/api/colorize", content=jpeg)
+        assert answer.status_code == 500
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["connection"] == "close"
+    assert "POST /api/colorize failed with ValueError" in caplog.text
+    assert "in broken" in caplog.text
+    assert "grandmother" not in caplog.text.replace('raise ValueError("grandmother.jpg")', "")

@@ -14,6 +14,7 @@ _GAP = 6
 _SMALLEST_CELL = 128
 _FONT_SIZE = 13
 _LINE_HEIGHT = 17
+_NAMES_ACROSS = 5
 
 # What a history row may hold, and what it is called under a curve.
 _LOSSES = {
@@ -78,24 +79,34 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
     across = min(3, max(2, len(entries)))
     down = -(-len(entries) // across)
     with style.context("dark_background" if dark else "default"):
-        figure = Figure(figsize=(11, 3.4 + 2.7 * down), layout="constrained")
+        overview, losses = 3.4 + 0.2 * -(-len(entries) // _NAMES_ACROSS), 2.7 * down
+        figure = Figure(figsize=(11, overview + losses), layout="constrained")
         if dark:
             figure.set_facecolor("#16181c")
-        above, below = figure.subfigures(2, 1, height_ratios=[3.4, 2.7 * down])
+        above, below = figure.subfigures(2, 1, height_ratios=[overview, losses])
         for part in (above, below):
             part.set_facecolor(figure.get_facecolor())
         by_time, by_photos = above.subplots(1, 2, sharey=True)
-        for entry in entries:
+        shown = []
+        for number, entry in enumerate(entries):
             history = entry["training"]["history"]
             gains = [row["psnr_gain_db"] for row in history]
-            marker = "." if len(gains) < 40 else None
-            by_time.plot([row["seconds"] / 60 for row in history], gains, label=entry["label"], marker=marker)
-            seen = [row["step"] * entry["batch_size"] for row in history]
-            by_photos.plot(seen, gains, label=entry["label"], marker=marker)
+            shown += gains[len(gains) // 4 :]
+            # There are ten colours; further entries have them again in other lines.
+            look = {
+                "label": entry["label"],
+                "marker": "." if len(gains) < 40 else None,
+                "linestyle": ("-", "--", ":")[number // 10 % 3],
+            }
+            by_time.plot([row["seconds"] / 60 for row in history], gains, **look)
+            by_photos.plot([row["step"] * entry["batch_size"] for row in history], gains, **look)
+        # The first steps lie far below; they would take the room of what is to be compared.
+        by_time.set_ylim(bottom=min(0.0, *shown) - 0.2)
         by_time.set_ylabel("PSNR over gray, dB (held out)")
         by_time.set_xlabel("minutes of training")
         by_photos.set_xlabel("photographs seen")
-        by_photos.legend(fontsize=8)
+        names = by_photos.get_legend_handles_labels()
+        above.legend(*names, loc="outside lower center", ncols=_NAMES_ACROSS, fontsize=8, frameon=False)
         for axes in (by_time, by_photos):
             axes.axhline(0, color="gray", linewidth=1)
 

@@ -104,6 +104,8 @@ COST = (
     _Column("minutes", "minutes", "{:.1f}", lambda entry: entry["training"]["seconds"] / 60),
     _Column("parameters of generator", "generator", "{:,}", lambda entry: entry["training"]["generator_parameters"]),
     _Column("of discriminator", "discrim.", "{:,}", lambda entry: entry["training"]["discriminator_parameters"]),
+    # Entries measured by an earlier version have no such figure.
+    _Column("ms to colour a photo", "ms", "{:.1f}", lambda entry: entry.get("photo_milliseconds"), "low"),
     _Column("SavedModel, MB", "MB", "{:.1f}", lambda entry: entry["model_bytes"] / 1e6, "low"),
 )
 

@@ -5,10 +5,13 @@ import hashlib
 import heapq
 import io
 import shutil
+import statistics
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,6 +30,7 @@ from serving.client.whole_file import write_whole
 PICTURES_NAME = "pictures"
 # Chooses the photographs of the grid, the same for every entry.
 _GRID_SEED = 0
+_TIMED_SECONDS = 2.0
 
 
 def run_trial(job: dict[str, Any], folder: Path) -> None:
@@ -53,12 +57,13 @@ def run_trial(job: dict[str, Any], folder: Path) -> None:
         write_record(folder / TRAINED_NAME, trained)
 
     metrics = evaluate_saved_model(str(model), _photographs(job), size=job["size"])
-    pictures = _color_pictures(job, model, folder / PICTURES_NAME)
+    colorizer = SavedColorizer(str(model))
     result = {
         **trained,
         "fingerprint": job["fingerprint"],
         "metrics": metrics,
-        "pictures": pictures,
+        "pictures": _color_pictures(job, colorizer, folder / PICTURES_NAME),
+        "photo_milliseconds": _photo_milliseconds(colorizer, job["size"]),
         "model_bytes": sum(path.stat().st_size for path in model.rglob("*") if path.is_file()),
     }
     write_record(folder / RESULT_NAME, result)
@@ -78,10 +83,20 @@ def _photographs(job: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         yield label[0].decode() if label else "", features["image/encoded"].bytes_list.value[0]
 
 
-def _color_pictures(job: dict[str, Any], model: Path, folder: Path) -> list[dict[str, str]]:
+def _photo_milliseconds(colorizer: SavedColorizer, size: int) -> float:
+    """Return the median time that the serving signature takes for one photograph."""
+    lightness = np.full((1, size, size, 1), 50, np.float32)
+    took = []
+    end = time.perf_counter() + _TIMED_SECONDS
+    while (started := time.perf_counter()) < end:
+        colorizer.predict_ab(lightness)
+        took.append(time.perf_counter() - started)
+    return 1000 * statistics.median(took)
+
+
+def _color_pictures(job: dict[str, Any], colorizer: SavedColorizer, folder: Path) -> list[dict[str, str]]:
     """Write the photographs of the grid gray, coloured and true. Returns the files of each row, below the entry."""
     shutil.rmtree(folder, ignore_errors=True)
-    colorizer = SavedColorizer(str(model))
     rows = []
     for row, photo in enumerate(_grid_photos(job)):
         files = {}

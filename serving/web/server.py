@@ -54,10 +54,20 @@ class WebServer:
         settings: of the gateway.
         connect: makes the studio, within the event loop.
         listener: a listening socket.
+        owns_process: nothing else runs in this process, so that its memory, its garbage and its threads' turns may be
+            arranged for the gateway.
     """
 
-    def __init__(self, settings: WebSettings, connect: Callable[[], Studio], listener: socket.socket):
+    def __init__(
+        self,
+        settings: WebSettings,
+        connect: Callable[[], Studio],
+        listener: socket.socket,
+        *,
+        owns_process: bool = False,
+    ):
         self._settings = settings
+        self._owns_process = owns_process
         self._connect = connect
         self._listener = listener
         self._server: _Server | None = None
@@ -65,8 +75,9 @@ class WebServer:
 
     def run(self) -> None:
         """Serve until `stop` is called, or SIGINT or SIGTERM comes (in the main thread); then end what runs."""
-        keep_freed_memory(_LARGEST_BLOCK, _KEPT_BYTES)
-        sys.setswitchinterval(_SWITCH_SECONDS)
+        if self._owns_process:
+            keep_freed_memory(_LARGEST_BLOCK, _KEPT_BYTES)
+            sys.setswitchinterval(_SWITCH_SECONDS)
         asyncio.run(self._serve())
 
     def stop(self) -> None:
@@ -96,7 +107,7 @@ class WebServer:
             server_header=False,
             timeout_graceful_shutdown=STOP_GRACE_SECONDS,
         )
-        self._server = _Server(config, self._listener, patience)
+        self._server = _Server(config, self._listener, patience, self._owns_process)
         self._server.should_exit = self._is_stopping
         await self._server.serve(sockets=[])
 
@@ -104,8 +115,9 @@ class WebServer:
 class _Server(uvicorn.Server):
     """uvicorn with a doorman: it is given no sockets to listen on, and makes the protocol of each connection alone."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, patience: float):
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, patience: float, owns_process: bool):
         super().__init__(config)
+        self._owns_process = owns_process
         self._listener = listener
         self._patience = patience
         self._doorman: Doorman | None = None
@@ -113,8 +125,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then open the door."""
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()  # what is left stays; to look through it for garbage again would hold everybody up for 40 ms
+        if self._owns_process:
+            gc.collect()
+            gc.freeze()  # what is left stays; to look through it for garbage again would hold everybody up for 40 ms
         self._doorman = Doorman(self._listener, self._new_protocol, self._patience)
         self._doorman.open()
 

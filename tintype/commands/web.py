@@ -167,7 +167,7 @@ def web(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         listener = listen(host, port)
-        gateway = WebServer(settings, lambda: connect(address, limits, **options), listener)
+        gateway = WebServer(settings, lambda: connect(address, limits, **options), listener, owns_process=True)
         # uvicorn stops at these by itself, then raises them once more: unhandled they would end this process before it
         # has ended the model server.
         for number in (signal.SIGTERM, signal.SIGINT):

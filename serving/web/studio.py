@@ -1,9 +1,12 @@
 """Colours photographs through the model server with bounded threads and memory, so that the event loop stays free."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -27,6 +30,8 @@ _ASKING_SECONDS = 2.0
 # Memory that photographs have left is given back after so long without any, and every so often while they go on
 # coming: what they fill anew then is little beside their work.
 _IDLE_SECONDS, _BUSY_SECONDS = 1.0, 10.0
+
+_PIXELS_NICENESS = 5
 
 # Codes of a server whose model lacks a signature.
 _LACKS_SIGNATURE = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
@@ -52,7 +57,7 @@ class Studio:
         self._colorizer = colorizer
         self._watcher = watcher
         self._limits = limits
-        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="pixels")
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="pixels", initializer=_step_back)
         self._places = asyncio.Semaphore(limits.photos_at_once)
         # Two of the largest, or many small ones.
         self._pixels_left = 2 * limits.pixels
@@ -234,6 +239,14 @@ class Studio:
         self._model = model
         believed = _AWAY_SECONDS if model is None else _SEEN_SECONDS
         self._believed_until = asyncio.get_running_loop().time() + believed
+
+
+def _step_back() -> None:
+    """Let the event loop's thread go before this one; Linux has a priority for each thread."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):  # a sandbox may refuse it
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _PIXELS_NICENESS)
 
 
 def connect(server: str, limits: Limits, *, starting_seconds: float = 0.0, **settings: Any) -> Studio:

@@ -15,6 +15,7 @@ from rich.progress import track
 from serving.client.errors import TintypeError
 
 _BATCH = 64
+_BLOCK = 1 << 22
 _FILES_AT_ONCE = 4
 
 
@@ -28,6 +29,26 @@ def example_files(examples_uri: str, split: str) -> list[str]:
     if not files:
         raise TintypeError(f"no examples of the split {split} under {examples_uri}")
     return files
+
+
+def content_digest(files: Sequence[str]) -> str:
+    """16 hex digits that follow from the bytes of the files, in their order, and not from where they lie.
+
+    The same photographs ingested again, into another artifact, are the same; ImageExampleGen writes them alike.
+
+    Raises:
+        TintypeError: a file is gone or cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for name in files:
+            with tf.io.gfile.GFile(name, "rb") as file:
+                digest.update(f"{file.size()} ".encode())
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+    except tf.errors.OpError as error:
+        raise TintypeError(f"the examples cannot be read: {error.message}") from None
+    return digest.hexdigest()[:16]
 
 
 def count_examples(files: Sequence[str]) -> int:
@@ -81,7 +102,7 @@ def decode_photos(files: Sequence[str], *, side: int, memory_share: float, disk_
     needed = int(np.prod(shape))
     if needed <= memory_share * memory_bytes():
         return _fill(np.empty(shape, np.uint8), files, side)
-    path = Path(disk_folder) / f"decoded_{_digest(files, side)}.npy"
+    path = Path(disk_folder) / f"decoded_{side}_{content_digest(files)}.npy"
     if not path.is_file():
         logging.info("%d squares take %.1f GB, more than %g of the memory: %s", count, needed / 1e9, memory_share, path)
         _decode_to_disk(path, shape, files, side)
@@ -139,8 +160,3 @@ def _fill(photos: NDArray[np.uint8], files: Sequence[str], side: int) -> NDArray
     except tf.errors.OpError as error:
         raise TintypeError(f"an example cannot be decoded: {error.message}") from None
     return photos
-
-
-def _digest(files: Sequence[str], side: int) -> str:
-    described = [[os.path.basename(file), tf.io.gfile.stat(file).length] for file in files]
-    return hashlib.sha256(repr((side, os.path.dirname(files[0]), described)).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.trainer.config import TrainerConfig
-from components.trainer.decoded_photos import example_files
+from components.trainer.decoded_photos import content_digest, example_files
 from components.trainer.training import train
 from serving.client.errors import TintypeError
 
@@ -26,22 +26,26 @@ class Executor(base_executor.BaseExecutor):
             input_dict: `examples`, `verdict`.
             output_dict: `model` (SavedModel under Format-Serving), `model_run` (events, curves.png, training.json).
             exec_properties: `trainer_config`, a TrainerConfig as JSON; `checkpoint_base`, a folder on this machine, in
-                which each config and Examples artifact has checkpoints of its own, or ""; `steps`, if the run has its
-                own say, instead of the config's.
+                which each config and content of the training examples has checkpoints of its own (the same
+                photographs may have been ingested again since), or ""; `steps`, if the run has its own say, instead
+                of the config's.
         """
         config = _trainer_config(exec_properties)
         examples_uri = artifact_utils.get_single_uri(input_dict["examples"])
-        checkpoint_folder = None
+        train_files = example_files(examples_uri, "train")
+        checkpoint_folder = data_fingerprint = None
         if base := exec_properties.get("checkpoint_base"):
-            run = hashlib.sha256(f"{config.model_dump_json()} {examples_uri}".encode()).hexdigest()[:16]
+            data_fingerprint = content_digest(train_files)
+            run = hashlib.sha256(f"{config.model_dump_json()} {data_fingerprint}".encode()).hexdigest()[:16]
             checkpoint_folder = os.path.join(base, f"{config.recipe}-{run}")
         summary = train(
             config,
-            example_files(examples_uri, "train"),
+            train_files,
             example_files(examples_uri, "eval"),
             model_folder=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
             run_folder=artifact_utils.get_single_uri(output_dict["model_run"]),
             checkpoint_folder=checkpoint_folder,
+            data_fingerprint=data_fingerprint,
         )
         logging.info("%s: %d steps in %.0f s (%s)", config.recipe, summary.steps, summary.seconds, summary.stopped)
 

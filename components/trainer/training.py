@@ -1,7 +1,6 @@
 """A training run from the first batch to the exported model, readable from top to bottom."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -17,7 +16,7 @@ from components.trainer.checkpoints import Checkpoints, Progress
 from components.trainer.collapse import CollapseWatch
 from components.trainer.config import TrainerConfig
 from components.trainer.curves import write_curves
-from components.trainer.decoded_photos import decode_photos, first_squares
+from components.trainer.decoded_photos import content_digest, decode_photos, first_squares
 from components.trainer.export import export_saved_model
 from components.trainer.gan import ColorGan
 from components.trainer.input_pipeline import training_batches
@@ -93,6 +92,7 @@ def train(
     model_folder: str,
     run_folder: str,
     checkpoint_folder: str | None = None,
+    data_fingerprint: str | None = None,
     chosen_strategy: ChosenStrategy | None = None,
 ) -> TrainingSummary:
     """Train a recipe and export its averaged generator; of several workers the chief alone exports.
@@ -106,6 +106,7 @@ def train(
         checkpoint_folder: on this machine (for several workers: one that all of them see); a run that was ended goes
             on from the checkpoint it left there. A finished one leaves its last, so that nothing is lost before the
             model is where it belongs; the caller removes it then. None keeps no checkpoints.
+        data_fingerprint: `content_digest(train_files)`, where the caller has it already.
         chosen_strategy: what `choose_strategy` gave for this config, where something had to be done between; None
             chooses it here.
 
@@ -139,7 +140,7 @@ def train(
         )
         checkpoints = None
         if checkpoint_folder is not None:
-            checkpoints = Checkpoints(checkpoint_folder, config, _fingerprint(train_files))
+            checkpoints = Checkpoints(checkpoint_folder, config, data_fingerprint or content_digest(train_files))
             if (progress := checkpoints.restore(gan)) is not None:
                 summary.history, summary.seconds = progress.history, progress.seconds
                 summary.steps = summary.resumed_at = int(gan.step.numpy())
@@ -326,9 +327,3 @@ def _keep_last_good(gan: ColorGan, last_good: list[np.ndarray], wrong: str, step
     logging.error("training stopped at step %d, %s; the last good weights are kept", step, wrong)
     for weight, value in zip(gan.averaged.weights, last_good, strict=True):
         weight.assign(value)
-
-
-def _fingerprint(files: Sequence[str]) -> str:
-    """Changes when the photographs do: from the names and sizes of their files."""
-    described = [(os.path.basename(file), tf.io.gfile.stat(file).length) for file in files]
-    return hashlib.sha256(repr(described).encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -135,17 +136,22 @@ def test_the_table_tells_the_whole_run(first):
 
 def test_a_run_killed_while_it_trains_goes_on_from_its_checkpoint(photographs, tmp_path):
     settings = (*SMALL, "train.steps=240", "train.checkpoint_every=20")
-    command = [sys.executable, "-m", "tintype.cli", "run", "--config", "demo", "--data", str(photographs)]
-    command += ["--out", str(tmp_path), *(f"--set={setting}" for setting in settings)]
+    collection, out = tmp_path / "photographs", tmp_path / "out"
+    shutil.copytree(photographs, collection)
+    command = [sys.executable, "-m", "tintype.cli", "run", "--config", "demo", "--data", str(collection)]
+    command += ["--out", str(out), *(f"--set={setting}" for setting in settings)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("checkpoints/*/step_*[0-9]")) and time.monotonic() < deadline:
+    while not list(out.glob("checkpoints/*/step_*[0-9]")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    report = run(photographs, tmp_path, "train.steps=240", "train.checkpoint_every=20")
+    for photo in collection.rglob("*.*"):
+        photo.touch()  # as a copy or a new mount does: the photographs are ingested again, and are the same
+    report = run(collection, out, "train.steps=240", "train.checkpoint_every=20")
+    assert len(list(out.glob("pipeline/ImageExampleGen/examples/*"))) == 2
     assert report.training["resumed_at"] >= 20
     assert report.training["steps"] == 240
     assert report.pushed
-    assert not (tmp_path / "checkpoints").exists()
+    assert not (out / "checkpoints").exists()

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from components.trainer import decoded_photos
 from components.trainer.config import AugmentationConfig
-from components.trainer.decoded_photos import decode_photos, example_files, first_squares
+from components.trainer.decoded_photos import content_digest, decode_photos, example_files, first_squares
 from components.trainer.input_pipeline import training_batches
 from serving.client.errors import TintypeError
 from tests.scene_examples import write_scene_examples
@@ -81,6 +82,18 @@ def test_squares_that_do_not_fit_in_memory_lie_on_disk_and_are_used_again(files,
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
     monkeypatch.setattr(decoded_photos, "_fill", None)  # decoding again would fail
     assert np.array_equal(decode(files, memory_share=0.0, disk_folder=tmp_path), in_memory)
+
+
+def test_the_digest_follows_from_the_content_and_not_from_the_place(files, tmp_path):
+    moved = [str(shutil.copy(file, tmp_path)) for file in files]
+    assert content_digest(moved) == content_digest(files)
+    assert content_digest(files[::-1] + files) != content_digest(files)
+    content = bytearray(Path(files[0]).read_bytes())
+    content[len(content) // 2] ^= 1  # the same size, another photograph
+    Path(moved[0]).write_bytes(content)
+    assert content_digest(moved) != content_digest(files)
+    with pytest.raises(TintypeError, match=r"examples cannot be read.*gone\.gz"):
+        content_digest([*files, str(tmp_path / "gone.gz")])
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind(files, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The pictures of a comparison: the grid of photographs and the curves."""
 
 import io
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
         for number, entry in enumerate(entries):
             history = entry["training"]["history"]
             gains = [row["psnr_gain_db"] for row in history]
-            shown += gains[len(gains) // 4 :]
+            shown += [gain for gain in gains[len(gains) // 4 :] if gain is not None and math.isfinite(gain)]
             # There are ten colours; further entries have them again in other lines.
             look = {
                 "label": entry["label"],
@@ -101,7 +102,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
             by_time.plot([row["seconds"] / 60 for row in history], gains, **look)
             by_photos.plot([row["step"] * entry["batch_size"] for row in history], gains, **look)
         # The first steps lie far below; they would take the room of what is to be compared.
-        by_time.set_ylim(bottom=min(0.0, *shown) - 0.2)
+        by_time.set_ylim(bottom=min([0.0, *shown]) - 0.2)
         by_time.set_ylabel("PSNR over gray, dB (held out)")
         by_time.set_xlabel("minutes of training")
         by_photos.set_xlabel("photographs seen")

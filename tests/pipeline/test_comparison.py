@@ -1,5 +1,6 @@
 import base64
 import json
+import math
 import os
 import re
 import signal
@@ -23,6 +24,7 @@ from pipeline.comparison.entries import (
     question_names,
     resolve_entries,
 )
+from pipeline.comparison.pictures import draw_curves
 from pipeline.comparison.records import RESULT_NAME, TRAINED_NAME, read_record, write_record
 from pipeline.comparison.report import write_report
 from pipeline.comparison.trial import run_trial
@@ -221,6 +223,15 @@ def test_an_entry_without_an_ordinary_end_is_remarked_upon():
     diverged["training"]["stopped"] = "diverged"
     words = dict(figures.remarks([measured("a"), diverged, failed("c")]))
     assert words == {"d": "diverged by step 3: measured with the last good weights", "c": "failed: out of memory"}
+
+
+@pytest.mark.parametrize("gain", [None, math.nan, -math.inf])
+def test_the_curves_of_a_run_that_lost_its_figures_are_drawn(gain):
+    diverged = measured("d")
+    for row in diverged["training"]["history"]:
+        row["psnr_gain_db"] = gain
+    assert draw_curves([diverged]).startswith(b"\x89PNG")
+    assert draw_curves([measured("a"), diverged]).startswith(b"\x89PNG")
 
 
 def report_of(*entries: dict) -> dict:

@@ -7,7 +7,6 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 import tensorflow as tf
-from apache_beam.io.localfilesystem import LocalFileSystem
 
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.executor import input_location
@@ -16,6 +15,7 @@ from components.image_example_gen.take_in import SPLITS, TakeIn, check_summary
 from serving.batch import photo_files
 from serving.batch.photo_files import DataError
 from tests.components.image_example_gen.photographs import BAD, encoded, picture, write_good, write_good_and_bad
+from tests.url_file_system import DRAWER
 
 CONFIG = DataConfig()
 
@@ -238,50 +238,12 @@ def test_other_wildcards_are_refused():
         input_location("base", json.dumps({"splits": [{"name": "all", "pattern": "a*/b"}]}))
 
 
-class ShelfFileSystem(LocalFileSystem):
-    """A filesystem with a scheme of its own, `shelf://`, over local files: stands for an object store."""
-
-    @classmethod
-    def scheme(cls):
-        return "shelf"
-
-    def join(self, basepath, *paths):
-        return "/".join([basepath.rstrip("/"), *paths])
-
-    def _list(self, dir_or_prefix):
-        for file in super()._list(_local(dir_or_prefix)):
-            yield file.__class__("shelf:/" + file.path, file.size_in_bytes, file.last_updated_in_seconds)
-
-    def _url_dirname(self, url_or_path):
-        return url_or_path.rsplit("/", 1)[0]
-
-    def _path_open(self, path, *arguments, **options):
-        return super()._path_open(_local(path), *arguments, **options)
-
-    def exists(self, path):
-        return super().exists(_local(path))
-
-    def size(self, path):
-        return super().size(_local(path))
-
-    def last_updated(self, path):
-        return super().last_updated(_local(path))
-
-    def metadata(self, path):
-        found = super().metadata(_local(path))
-        return found.__class__(path, found.size_in_bytes, found.last_updated_in_seconds)
-
-
-def _local(url: str) -> str:
-    return url.removeprefix("shelf:/")
-
-
 def test_a_beam_filesystem_is_read_like_a_local_folder(tmp_path):
     folder = write_good_and_bad(tmp_path / "data")
     packed = pack_zip(folder, tmp_path / "photos.zip")
     local = Taken(folder)
     for path in (folder, packed):
-        remote = Taken(f"shelf:/{path}")
+        remote = Taken(f"{DRAWER}{path}")
         assert remote.examples == local.examples
         assert remote.reasons == local.reasons
 

@@ -19,7 +19,8 @@ from serving.batch.transforms import PhotoFile, PreparedPhoto
 from serving.client.colorizer import Colorizer
 from serving.client.errors import TintypeError
 from serving.client.photo import decode_photo
-from tests.serving.batch.conftest import DRAWER, files, write_photo, write_portrait
+from tests.serving.batch.conftest import files, write_photo, write_portrait
+from tests.url_file_system import DRAWER
 
 
 def report(folder):

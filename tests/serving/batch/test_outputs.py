@@ -6,7 +6,7 @@ import pytest
 from serving.batch import outputs
 from serving.batch.outputs import BatchStopped, OutputSettings, size_of, write_file
 from serving.client.errors import TintypeError
-from tests.serving.batch.conftest import DRAWER
+from tests.url_file_system import DRAWER
 
 
 @pytest.mark.parametrize("scheme", ["", DRAWER])

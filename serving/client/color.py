@@ -75,6 +75,25 @@ def lab_to_rgb(lab: NDArray, dtype: DTypeLike = np.uint8) -> NDArray:
     return _in_strips(lambda strip: _encode(_linear_of_lab(strip), dtype), [lab], 3, dtype)
 
 
+def convert_to_srgb(rgb: NDArray[np.uint16], curves: Float32, matrix: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Convert RGB of another space to sRGB; what lies outside its gamut is clipped.
+
+    Args:
+        rgb: uint16 [..., 3].
+        curves: float32 [3, 65536], the linear light (white is 1) of every value, for each channel.
+        matrix: [3, 3], from that light to linear sRGB, or [3, 4] with an offset.
+
+    Returns:
+        uint16 of the shape of `rgb`.
+    """
+
+    def convert(strip: NDArray) -> NDArray:
+        channels = [np.take(curve, strip[..., channel], mode="clip") for channel, curve in enumerate(curves)]
+        return _encode(_mix(np.stack(channels, axis=-1), matrix), np.uint16)
+
+    return _in_strips(convert, [rgb], 3, np.uint16)
+
+
 def join_lightness_and_color(lightness: NDArray, ab: NDArray, dtype: DTypeLike = np.uint8) -> NDArray:
     """Return the sRGB photograph of this lightness and colour, with the lightness kept.
 

@@ -4,6 +4,7 @@ import functools
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +15,7 @@ from PIL import WebPImagePlugin as WebpImagePlugin
 from PIL.ExifTags import Base as Tag
 
 from serving.client.errors import PhotoError, TintypeError
+from serving.client.icc import read_curves_profile
 
 MAX_PIXELS = 200_000_000
 
@@ -65,7 +67,8 @@ class Photo:
 
     Attributes:
         rgb: [H, W, 3] sRGB, upright, alpha flattened on white. uint16 where the file held 16 bits, else uint8; also
-            uint8 where 16 bits came with a colour profile other than sRGB, which Pillow converts with 8 bits only.
+            uint8 where 16 bits came with a colour profile that is no curves and matrix (see `icc`), as littlecms
+            converts 8 bits only.
         format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
         dpi: horizontal and vertical pixels per inch, where the file says so.
         exif: camera, date, place and author as an EXIF block, for `encode_photo`; says nothing of the orientation,
@@ -100,7 +103,7 @@ def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         _check_pixels(*image.size, max_pixels)
         image.load()  # before anything else: reading the EXIF data of a PNG loads it too, and swallows what is wrong
         profile = _foreign_profile(image)
-        rgb = _sixteen_bits(image, data, name) if profile is None else None
+        rgb = _sixteen_bits(image, data, name, profile)
         if rgb is None:
             rgb = _eight_bits(image, profile)
         return Photo(
@@ -161,8 +164,9 @@ def photo_from_image(image: Image.Image) -> Photo:
         image.load()
         name = image.format if image.format in FORMAT_OF_SUFFIX.values() else "PNG"
         profile = _foreign_profile(image)
-        pixels = _sixteen_bit_gray(image) if profile is None and image.mode.startswith("I;16") else None
-        rgb = _eight_bits(image, profile) if pixels is None else pixels
+        rgb = _sixteen_bit_gray(image, profile) if image.mode.startswith("I;16") else None
+        if rgb is None:
+            rgb = _eight_bits(image, profile)
         return Photo(
             _upright(rgb, _orientation(image)),
             str(name),
@@ -407,34 +411,61 @@ def _made_srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _sixteen_bits(image: ImageFile.ImageFile, data: bytes, name: str) -> NDArray | None:
-    """Return uint16 [H, W, 3], or None when the file does not hold 16 bits."""
+def _sixteen_bits(
+    image: ImageFile.ImageFile, data: bytes, name: str, profile: ImageCms.ImageCmsProfile | None
+) -> NDArray | None:
+    """Return uint16 [H, W, 3] sRGB; None when the file does not hold 16 bits, or its profile takes 8 alone."""
     if image.mode.startswith("I;16"):
-        return _sixteen_bit_gray(image)
+        return _sixteen_bit_gray(image, profile)
     deep_png = name == "PNG" and data[24] == 16
     deep_tiff = name == "TIFF" and image.mode in ("RGB", "RGBA") and 16 in _bits_per_sample(image)
     if not (deep_png or deep_tiff):
+        return None
+    to_srgb = _sixteen_bit_conversion(image, profile)
+    if to_srgb is None:
         return None
     # Pillow has judged the file; but of 16-bit colour it keeps 8 bits, OpenCV all.
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         return None
     if pixels.ndim == 2:
-        return _repeat_gray(pixels)
+        return to_srgb(_repeat_gray(pixels))
+    rgb = to_srgb(np.ascontiguousarray(pixels[..., 2::-1]))
     if pixels.shape[2] == 4:
         alpha = pixels[..., 3:].astype(np.float32) / 65535
-        pixels = (pixels[..., :3] * alpha + 65535 * (1 - alpha) + 0.5).astype(np.uint16)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+        rgb = (rgb * alpha + 65535 * (1 - alpha) + 0.5).astype(np.uint16)
+    return rgb
 
 
-def _sixteen_bit_gray(image: Image.Image) -> NDArray:
+def _sixteen_bit_gray(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> NDArray | None:
+    """Return uint16 [H, W, 3] sRGB, or None when the profile takes 8 bits alone."""
+    to_srgb = _sixteen_bit_conversion(image, profile)
+    return None if to_srgb is None else to_srgb(_repeat_gray(_sixteen_bit_shades(image)))
+
+
+def _sixteen_bit_conversion(
+    image: Image.Image, profile: ImageCms.ImageCmsProfile | None
+) -> Callable[[NDArray[np.uint16]], NDArray[np.uint16]] | None:
+    """Return what takes uint16 [H, W, 3] to sRGB, or None when littlecms has to, with 8 bits."""
+    if profile is None:
+        return lambda rgb: rgb
+    curves = read_curves_profile(image.info["icc_profile"])
+    if curves is None:
+        return None
+    if curves.space == "GRAY" and image.mode in ("RGB", "RGBA"):
+        return lambda rgb: rgb  # a profile of another kind than its picture is ignored
+    return curves.to_srgb
+
+
+def _sixteen_bit_shades(image: Image.Image) -> NDArray[np.uint16]:
+    """Return uint16 [H, W] of an image of Pillow's 16-bit modes."""
     gray: NDArray = np.asarray(image).astype(np.uint16)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         if _bits_per_sample(image) == (12,):
             gray = gray << 4 | gray >> 8
         if image.tag_v2.get(Tag.PhotometricInterpretation) == 0:  # white is zero; Pillow leaves 16 bits as they are
             gray = ~gray
-    return _repeat_gray(gray)
+    return gray
 
 
 def _bits_per_sample(image: ImageFile.ImageFile) -> tuple[int, ...]:
@@ -450,7 +481,7 @@ def _eight_bits(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) ->
     if image.mode in ("I", "F"):
         raise PhotoError("unreadable", "samples of 32 bits or floating point are not a photograph's; expected 8 or 16")
     if image.mode.startswith("I;16"):
-        image = Image.fromarray((_sixteen_bit_gray(image)[..., 0] >> 8).astype(np.uint8))
+        image = Image.fromarray((_sixteen_bit_shades(image) >> 8).astype(np.uint8))
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")

@@ -63,7 +63,7 @@ def run_trial(job: dict[str, Any], folder: Path) -> None:
         "fingerprint": job["fingerprint"],
         "metrics": metrics,
         "pictures": _color_pictures(job, colorizer, folder / PICTURES_NAME),
-        "photo_milliseconds": _photo_milliseconds(colorizer, job["size"]),
+        "photo_milliseconds": _photo_milliseconds(colorizer),
         "model_bytes": sum(path.stat().st_size for path in model.rglob("*") if path.is_file()),
     }
     write_record(folder / RESULT_NAME, result)
@@ -83,8 +83,9 @@ def _photographs(job: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         yield label[0].decode() if label else "", features["image/encoded"].bytes_list.value[0]
 
 
-def _photo_milliseconds(colorizer: SavedColorizer, size: int) -> float:
-    """Return the median time that the serving signature takes for one photograph."""
+def _photo_milliseconds(colorizer: SavedColorizer) -> float:
+    """Return the median time that the serving signature takes for one photograph of the model's own size."""
+    size = colorizer.description.size
     lightness = np.full((1, size, size, 1), 50, np.float32)
     took = []
     end = time.perf_counter() + _TIMED_SECONDS

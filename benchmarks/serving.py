@@ -1,4 +1,4 @@
-"""Measures the embedded server against the bare model and against FastAPI with tensors as JSON.
+"""Measures the embedded server against the bare model, a plain servicer, and FastAPI with tensors as JSON.
 
     python -m benchmarks.serving [--seconds 5] [--repetitions 3] [--model SAVED_MODEL]
 
@@ -6,6 +6,8 @@ Every request is one square of 128x128 lightness for the network of sn_unet_lab_
 Ways to get its colour:
 
     bare      the SavedModel's function in a loop, in a process of its own: what the machine can do
+    bare x 8  the same with batches of eight: what it can do for --enable_batching
+    plain     the function in a gRPC servicer of a few lines, without checks: what Python's gRPC leaves of it
     grpc      `tintype serve`, asked by 1, 4 and 16 clients at once, each with a connection of its own
     batching  the same with --enable_batching
     bfloat16  the same with --mixed_precision=bfloat16
@@ -29,6 +31,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +54,7 @@ allowed_batch_sizes: [1, 2, 4, 8]
 TARGETS = {("grpc", 1): 0.92, ("grpc", 16): 1.15, ("batching", 16): 2.0}
 LARGEST_P99_OVER_P50 = 2.0  # at 4 clients
 WARM_UP_SECONDS = 0.5
+_BARE_BATCHES = "bare x 8"
 _MODULE = "benchmarks.serving"
 
 
@@ -95,34 +99,34 @@ def main() -> None:
         batching = ("--enable_batching", f"--batching_parameters_file={batching_file}")
         with (
             Process("-m", _MODULE, "--part", "bare", "--model", str(model), ready="ready") as bare,
-            ModelServer(flags) as plain,
+            ModelServer(flags) as server,
             ModelServer(flags, *batching) as batched,
             ModelServer(flags, *batching, "--mixed_precision=bfloat16") as rounded,
+            Process("-m", _MODULE, "--part", "plain", "--model", str(model), ready=r"ready on port (\d+)") as plain,
             Process("-m", _MODULE, "--part", "fastapi", "--model", str(model), ready=r"ready on port (\d+)") as fastapi,
         ):
-            measure(bare, plain, batched, rounded, fastapi, arguments.seconds, arguments.repetitions)
+            groups: dict[str, tuple[Process, Callable[[], Callable[[], None]]]] = {
+                "plain": (plain, lambda: _grpc_client(f"localhost:{plain.ready[1]}")),
+                "grpc": (server, lambda: _grpc_client(server.address)),
+                "batching": (batched, lambda: _grpc_client(batched.address)),
+                "bfloat16": (rounded, lambda: _grpc_client(rounded.address)),
+                "fastapi": (fastapi, lambda: _json_client(int(fastapi.ready[1]))),
+            }
+            measure(bare, groups, arguments.seconds, arguments.repetitions)
 
 
 def measure(
-    bare: Process,
-    plain: ModelServer,
-    batched: ModelServer,
-    rounded: ModelServer,
-    fastapi: Process,
-    seconds: float,
-    repetitions: int,
+    bare: Process, groups: dict[str, tuple[Process, Callable[[], Callable[[], None]]]], seconds: float, repetitions: int
 ) -> None:
     """Measure all ways in turn, and print the table."""
-    groups: dict[str, tuple[Process, Callable[[], Callable[[], None]]]] = {
-        "grpc": (plain, lambda: _grpc_client(plain.address)),
-        "batching": (batched, lambda: _grpc_client(batched.address)),
-        "bfloat16": (rounded, lambda: _grpc_client(rounded.address)),
-        "fastapi": (fastapi, lambda: _json_client(int(fastapi.ready[1]))),
-    }
     cells: dict[tuple[str, int], list[Cell]] = defaultdict(list)
     ratios: dict[tuple[str, int], list[float]] = defaultdict(list)
     memory = {name: [] for name in groups}
     for _ in range(repetitions):
+        one, eight = _measure_bare(bare, seconds), _measure_bare(bare, seconds, rows=8)
+        cells["bare", 1].append(one)
+        cells[_BARE_BATCHES, 1].append(eight)
+        ratios[_BARE_BATCHES, 1].append(eight.rate / one.rate)
         for name, (server, new_client) in groups.items():
             base = _measure_bare(bare, seconds)
             cells["bare", 1].append(base)
@@ -163,8 +167,8 @@ def _said(reached: bool) -> str:
     return "reached" if reached else "missed"
 
 
-def _measure_bare(bare: Process, seconds: float) -> Cell:
-    return Cell(**json.loads(bare.ask(str(seconds))))
+def _measure_bare(bare: Process, seconds: float, rows: int = 1) -> Cell:
+    return Cell(**json.loads(bare.ask(f"{seconds} {rows}")))
 
 
 def _measure_clients(
@@ -230,24 +234,53 @@ def _json_client(port: int) -> Callable[[], None]:
 
 
 def _bare(model: Path) -> None:
-    """Answer every line, a number of seconds, with what the function reached in them."""
+    """Answer every line, a number of seconds and of squares at once, with what the function reached in them."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(model))
     function = loaded.signatures["serving_default"]
-    square = tf.constant(lightness())
-    function(L=square)
+    squares = {rows: tf.constant(np.repeat(lightness(), rows, axis=0)) for rows in (1, 8)}
+    for together in squares.values():
+        function(L=together)
     print("ready", flush=True)
     for line in sys.stdin:
+        seconds, rows = line.split()
         start, used = time.perf_counter(), time.process_time()
-        end = start + float(line)
+        end = start + float(seconds)
         latencies = []
         while (asked := time.perf_counter()) < end:
-            function(L=square)["ab"].numpy()
+            function(L=squares[int(rows)])["ab"].numpy()
             latencies.append(time.perf_counter() - asked)
         took, used = time.perf_counter() - start, time.process_time() - used
-        cell = Cell(len(latencies) / took, latencies, used / len(latencies))
+        answers = len(latencies) * int(rows)
+        cell = Cell(answers / took, latencies, used / answers)
         print(json.dumps(vars(cell)), flush=True)
+
+
+def _plain(model: Path) -> None:
+    """Serve the model as a few lines do, with TensorFlow's own conversions."""
+    import tensorflow as tf
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
+
+    loaded = tf.saved_model.load(str(model))
+    function = loaded.signatures["serving_default"]
+
+    def predict(request: PredictRequest, _context: grpc.ServicerContext) -> PredictResponse:
+        answer = PredictResponse()
+        ab = function(L=tf.constant(tf.make_ndarray(request.inputs["L"])))["ab"]
+        answer.outputs["ab"].CopyFrom(tf.make_tensor_proto(ab.numpy()))
+        return answer
+
+    service, _, method = wire.PREDICT.strip("/").partition("/")
+    handler = grpc.unary_unary_rpc_method_handler(
+        predict, PredictRequest.FromString, lambda answer: answer.SerializeToString()
+    )
+    server = grpc.server(ThreadPoolExecutor(max(CLIENTS)))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    print(f"ready on port {port}", flush=True)
+    server.wait_for_termination()
 
 
 def _fastapi(model: Path) -> None:
@@ -274,7 +307,7 @@ def _fastapi(model: Path) -> None:
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
-PARTS: dict[str, Callable[[Path], None]] = {"write": write_model, "bare": _bare, "fastapi": _fastapi}
+PARTS: dict[str, Callable[[Path], None]] = {"write": write_model, "bare": _bare, "plain": _plain, "fastapi": _fastapi}
 
 if __name__ == "__main__":
     main()

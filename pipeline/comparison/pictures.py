@@ -15,7 +15,8 @@ _GAP = 6
 _SMALLEST_CELL = 128
 _FONT_SIZE = 13
 _LINE_HEIGHT = 17
-_NAMES_ACROSS = 5
+# Under the curves: letters of a name in a line, of a line of names, and what a sample of a curve takes.
+_NAME_LETTERS, _LEGEND_LETTERS, _HANDLE_LETTERS = 34, 165, 8
 
 # What a history row may hold, and what it is called under a curve.
 _LOSSES = {
@@ -77,10 +78,14 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
     from matplotlib import style
     from matplotlib.figure import Figure
 
+    names = [textwrap.fill(entry["label"], _NAME_LETTERS) for entry in entries]
+    longest = max(len(line) for name in names for line in name.splitlines())
+    names_across = max(1, min(len(names), _LEGEND_LETTERS // (longest + _HANDLE_LETTERS)))
+    name_lines = -(-len(names) // names_across) * max(name.count("\n") + 1 for name in names)
     across = min(3, max(2, len(entries)))
     down = -(-len(entries) // across)
     with style.context("dark_background" if dark else "default"):
-        overview, losses = 3.4 + 0.2 * -(-len(entries) // _NAMES_ACROSS), 2.7 * down
+        overview, losses = 3.4 + 0.2 * name_lines, 2.7 * down
         figure = Figure(figsize=(11, overview + losses), layout="constrained")
         if dark:
             figure.set_facecolor("#16181c")
@@ -95,7 +100,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
             shown += [gain for gain in gains[len(gains) // 4 :] if gain is not None and math.isfinite(gain)]
             # There are ten colours; further entries have them again in other lines.
             look = {
-                "label": entry["label"],
+                "label": names[number],
                 "marker": "." if len(gains) < 40 else None,
                 "linestyle": ("-", "--", ":")[number // 10 % 3],
             }
@@ -106,8 +111,8 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
         by_time.set_ylabel("PSNR over gray, dB (held out)")
         by_time.set_xlabel("minutes of training")
         by_photos.set_xlabel("photographs seen")
-        names = by_photos.get_legend_handles_labels()
-        above.legend(*names, loc="outside lower center", ncols=_NAMES_ACROSS, fontsize=8, frameon=False)
+        handles = by_photos.get_legend_handles_labels()
+        above.legend(*handles, loc="outside lower center", ncols=names_across, fontsize=8, frameon=False)
         for axes in (by_time, by_photos):
             axes.axhline(0, color="gray", linewidth=1)
 
@@ -132,6 +137,8 @@ def _draw_losses(axes, entry: Mapping[str, Any]) -> None:
         values = [row.get(key) for row in history]
         # An entry without a discriminator has no such loss, or one that is 0 throughout.
         if all(value is not None for value in values) and any(value > 0 for value in values):
+            # A loss that has not begun is 0, which a logarithmic axis cannot show: a gap.
+            values = [value if value > 0 else math.nan for value in values]
             axes.plot(steps, values, label=name, marker="." if len(values) < 40 else None)
     axes.set_yscale("log")
     axes.set_title(textwrap.fill(entry["label"], 40), fontsize=9)

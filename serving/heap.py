@@ -4,7 +4,7 @@ import ctypes
 import sys
 
 # Parameters of mallopt, from glibc's <malloc.h>.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def keep_freed_memory(largest_block: int, at_most: int) -> None:
@@ -22,6 +22,17 @@ def keep_freed_memory(largest_block: int, at_most: int) -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, largest_block)
         mallopt(_M_TRIM_THRESHOLD, at_most)
+
+
+def share_heaps(count: int) -> None:
+    """Let all threads that are yet to start share so many heaps.
+
+    By itself glibc makes eight for each processor, and each of them keeps memory that was freed in the midst of what is
+    still in use. It is for a process to decide about itself, not for a library.
+    """
+    mallopt = _function("mallopt")
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, count)
 
 
 def give_memory_back() -> None:

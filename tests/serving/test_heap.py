@@ -55,3 +55,29 @@ def test_what_is_kept_can_be_given_back():
     kept, left = _kept(pinned=True)
     assert kept >= 15
     assert left <= 5
+
+
+def test_threads_share_heaps():
+    script = """
+import ctypes, sys, threading
+from serving.heap import share_heaps
+if len(sys.argv) > 1:
+    share_heaps(int(sys.argv[1]))
+together = threading.Barrier(12)
+def work():
+    block = bytearray(100_000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+    def heaps(*count: str) -> int:
+        run = subprocess.run([sys.executable, "-c", script, *count], check=True, capture_output=True, text=True)
+        return run.stderr.count("Arena ")
+
+    assert heaps() > 3
+    assert heaps("3") <= 3

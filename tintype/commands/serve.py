@@ -151,7 +151,12 @@ def serve(
     The flags are those of tensorflow_model_server, with its defaults but for the model's name, and for the model: where
     none is named, it is the generator that comes with Tintype.
     """
+    from serving.heap import share_heaps
     from serving.server import EmbeddedServer, ServeError
+
+    share_heaps(
+        max(2, os.cpu_count() or 1)
+    )  # before there are threads; versions come and go, and their memory with them
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -13,7 +13,8 @@ At the same time, against one `tintype serve` with gRPC and REST:
 
 A table with one line per minute is printed. The exit code is 1 when a good request failed, a bad one was not refused as
 it should be, a version did not become available, the server did not stop cleanly, or when its memory or its open files
-grew between the second minute and the last; the first is for warming up. Memory goes up with every swap, while two
+grew: the minutes after the first, which is for warming up, are halved, and the second half is held against the first.
+Memory goes up with every swap, while two
 versions are loaded, and with every oversized message: what tells whether it grows is how far it comes down again, the
 lowest tenth of a minute's readings.
 """
@@ -44,8 +45,8 @@ from serving.client import wire
 GRPC_CLIENTS, REST_CLIENTS, SLOW_CLIENTS = 6, 2, 12
 SECONDS_BETWEEN_SWAPS = 4.0
 OVERSIZED_BYTES = 48 * 2**20  # REST takes 32 MiB
-# The figures of a minute still move by this much from one to the next without going anywhere.
-TOLERATED_GROWTH, TOLERATED_FILES = 0.05, 6
+# The means of halves still differ by this much without going anywhere.
+TOLERATED_GROWTH, TOLERATED_FILES = 0.03, 6
 
 
 def main() -> None:
@@ -129,10 +130,13 @@ class Soak:
 
     def _judge(self, memory: list[float], files: list[float]) -> bool:
         if len(memory) > 2:
-            if memory[-1] > (1 + TOLERATED_GROWTH) * memory[1]:
-                self._wrong.append(f"memory grew from {memory[1]:.0f} to {memory[-1]:.0f} MB")
-            if files[-1] > files[1] + TOLERATED_FILES:
-                self._wrong.append(f"open files grew from {files[1]:.0f} to {files[-1]:.0f}")
+            before, after = _halves(memory[1:])
+            print(f"memory: {before:.0f} MB, then {after:.0f} MB")
+            if after > (1 + TOLERATED_GROWTH) * before:
+                self._wrong.append(f"memory grew from {before:.0f} to {after:.0f} MB")
+            before, after = _halves(files[1:])
+            if after > before + TOLERATED_FILES:
+                self._wrong.append(f"open files grew from {before:.0f} to {after:.0f}")
         else:
             print("too short to tell whether anything grows")
         for line in self._wrong[:20]:
@@ -313,6 +317,12 @@ class Soak:
 
     def _http(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self._rest_port, timeout=60)
+
+
+def _halves(readings: list[float]) -> tuple[float, float]:
+    """Return the means of the first half, the middle one included, and of the second."""
+    middle = len(readings) // 2
+    return statistics.mean(readings[: len(readings) - middle]), statistics.mean(readings[len(readings) - middle :])
 
 
 def _channel(address: str) -> grpc.Channel:

@@ -14,9 +14,8 @@ At the same time, against one `tintype serve` with gRPC and REST:
 A table with one line per minute is printed. The exit code is 1 when a good request failed, a bad one was not refused as
 it should be, a version did not become available, the server did not stop cleanly, or when its memory or its open files
 grew: the minutes after the first, which is for warming up, are halved, and the second half is held against the first.
-Memory goes up with every swap, while two
-versions are loaded, and with every oversized message: what tells whether it grows is how far it comes down again, the
-lowest tenth of a minute's readings.
+Memory goes up with every swap, while two versions are loaded, and with every oversized message: what tells whether it
+grows is how far it comes down again, the lowest tenth of a minute's readings.
 """
 
 import argparse

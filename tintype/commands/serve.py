@@ -154,9 +154,8 @@ def serve(
     from serving.heap import share_heaps
     from serving.server import EmbeddedServer, ServeError
 
-    share_heaps(
-        max(2, os.cpu_count() or 1)
-    )  # before there are threads; versions come and go, and their memory with them
+    # Before there are threads: versions come and go, and their memory with them.
+    share_heaps(max(2, os.cpu_count() or 1))
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -32,7 +32,7 @@ def main() -> None:
     import tensorflow as tf
 
     from components.image_example_gen.take_in import take_in
-    from components.trainer.decoded_photos import decode_photos, example_files
+    from components.trainer.decoded_photos import content_digest, decode_photos, example_files
     from components.trainer.gan import ColorGan
     from components.trainer.input_pipeline import training_batches
     from components.trainer.training import train
@@ -46,7 +46,11 @@ def main() -> None:
         take_in(arguments.data, examples, run.data)
         files = example_files(str(examples), "train")
         photos = decode_photos(
-            files, side=round(config.size * config.train.augmentation.enlarge), memory_share=1.0, disk_folder=folder
+            files,
+            side=round(config.size * config.train.augmentation.enlarge),
+            memory_share=1.0,
+            disk_folder=folder,
+            fingerprint=content_digest(files),
         )
         batches = training_batches(
             photos,

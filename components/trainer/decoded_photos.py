@@ -81,7 +81,9 @@ def first_squares(files: Sequence[str], *, size: int, count: int) -> tf.Tensor:
     return tf.stack(list(photos.map(lambda record: decode_square(record, size))))
 
 
-def decode_photos(files: Sequence[str], *, side: int, memory_share: float, disk_folder: str) -> NDArray[np.uint8]:
+def decode_photos(
+    files: Sequence[str], *, side: int, memory_share: float, disk_folder: str, fingerprint: str
+) -> NDArray[np.uint8]:
     """Decode all photographs, in the order of the files.
 
     Args:
@@ -90,6 +92,7 @@ def decode_photos(files: Sequence[str], *, side: int, memory_share: float, disk_
         memory_share: the squares stay in memory while they take at most this share of the machine's (of the
             container's, where it is limited).
         disk_folder: where they lie otherwise, as one file that a later run on the same examples uses again.
+        fingerprint: of the files, as `content_digest` gives it: part of that file's name.
 
     Returns:
         uint8 [photos, side, side, 3], mapped from the file when it is on disk.
@@ -102,7 +105,7 @@ def decode_photos(files: Sequence[str], *, side: int, memory_share: float, disk_
     needed = int(np.prod(shape))
     if needed <= memory_share * memory_bytes():
         return _fill(np.empty(shape, np.uint8), files, side)
-    path = Path(disk_folder) / f"decoded_{side}_{content_digest(files)}.npy"
+    path = Path(disk_folder) / f"decoded_{side}_{fingerprint}.npy"
     if not path.is_file():
         logging.info("%d squares take %.1f GB, more than %g of the memory: %s", count, needed / 1e9, memory_share, path)
         _decode_to_disk(path, shape, files, side)

@@ -123,11 +123,13 @@ def train(
     try:
         with strategy.scope():
             gan = ColorGan(config)
+        data_fingerprint = data_fingerprint or content_digest(train_files)
         photos = decode_photos(
             train_files,
             side=round(config.size * config.train.augmentation.enlarge),
             memory_share=config.train.cache_memory_share,
             disk_folder=os.path.join(checkpoint_folder or run_folder, "decoded", worker_name(strategy)),
+            fingerprint=data_fingerprint,
         )
         held_out = first_squares(held_out_files, size=config.size, count=config.train.preview_photos)
         summary = TrainingSummary(
@@ -140,7 +142,7 @@ def train(
         )
         checkpoints = None
         if checkpoint_folder is not None:
-            checkpoints = Checkpoints(checkpoint_folder, config, data_fingerprint or content_digest(train_files))
+            checkpoints = Checkpoints(checkpoint_folder, config, data_fingerprint)
             if (progress := checkpoints.restore(gan)) is not None:
                 summary.history, summary.seconds = progress.history, progress.seconds
                 summary.steps = summary.resumed_at = int(gan.step.numpy())

@@ -331,6 +331,11 @@ class TrainConfig(_Section):
     steps: int = Field(default=10_000, ge=1)
     max_minutes: float | None = Field(default=None, gt=0, description="stop after this time even if steps are left")
     batch_size: int = Field(default=32, ge=1, description="over all replicas together")
+    initial_generator: str | None = Field(
+        default=None,
+        description="go on from this trained generator of the same network: shipped (the one that comes along), a "
+        "packed one, or a SavedModel's folder; null draws weights by the seed",
+    )
     optimizer: AdamConfig = AdamConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")

@@ -14,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from components.trainer import color
-from components.trainer.config import TrainerConfig, UNetConfig
+from components.trainer.config import TrainerConfig
 from components.trainer.network_range import NetworkRange
-from components.trainer.networks import build_generator
+from components.trainer.networks import build_plain_generator
 from components.trainer.variation import color_photos
 
 JPEG_QUALITY = 92
@@ -47,11 +47,7 @@ def export_saved_model(generator: keras.Model, config: TrainerConfig, folder: st
 
 def without_spectral_normalization(generator: keras.Model, config: TrainerConfig) -> keras.Model:
     """The same function with every kernel divided once and for all, so that no request pays for power iterations."""
-    network = config.network
-    if isinstance(network.generator, UNetConfig):
-        plain_generator = network.generator.model_copy(update={"spectral_norm_iterations": 0})
-        network = network.model_copy(update={"generator": plain_generator})
-    plain = build_generator(network, batch_norm_momentum=config.train.batch_norm_momentum, seed=config.seed)
+    plain = build_plain_generator(config)
     for layer in plain.layers:
         trained = generator.get_layer(layer.name)
         if hasattr(trained, "normalized_kernel"):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.trainer import color, losses
 from components.trainer.config import TrainerConfig, Vgg16Config
+from components.trainer.initial_generator import load_initial_generator
 from components.trainer.network_range import NetworkRange
 from components.trainer.networks import build_discriminator, build_generator, load_pretrained
 from components.trainer.precision import choose_precision
@@ -43,6 +44,8 @@ class ColorGan:
             keras.config.set_dtype_policy("float32")
         if isinstance(config.network.generator, Vgg16Config):
             load_pretrained(self.generator, config.network.generator)
+        if config.train.initial_generator is not None:
+            load_initial_generator(self.generator, config)
         # Measured and exported in 32 bits, whatever the training computes in.
         self.averaged = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
         self.averaged.set_weights(self.generator.get_weights())

@@ -19,6 +19,7 @@ from components.trainer.config import (
     NetworkConfig,
     PatchDiscriminatorConfig,
     ResidualUNetConfig,
+    TrainerConfig,
     UNetConfig,
     ValidUNetConfig,
     Vgg16Config,
@@ -234,6 +235,15 @@ def build_generator(network: NetworkConfig, *, batch_norm_momentum: float, seed:
             return _valid_unet(network, config, seed)
         case Vgg16Config() as config:
             return _vgg16(network, config, seed)
+
+
+def build_plain_generator(config: TrainerConfig) -> keras.Model:
+    """The generator of a recipe as it is served: without spectral normalisation."""
+    network = config.network
+    if isinstance(network.generator, UNetConfig):
+        plain = network.generator.model_copy(update={"spectral_norm_iterations": 0})
+        network = network.model_copy(update={"generator": plain})
+    return build_generator(network, batch_norm_momentum=config.train.batch_norm_momentum, seed=config.seed)
 
 
 def build_discriminator(

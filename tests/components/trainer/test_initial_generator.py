@@ -1,0 +1,127 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer.export import export_saved_model, without_spectral_normalization
+from components.trainer.gan import ColorGan
+from components.trainer.networks import build_generator
+from components.trainer.variation import color_photos
+from pipeline.config import load_config
+from serving.client.errors import TintypeError
+from serving.generator.packing import pack
+from serving.generator.unpacking import shipped_generator, unpack
+
+LIGHTNESS = tf.random.stateless_uniform([2, 64, 64, 1], [0, 0], 0.0, 100.0)
+SMALL = ("network.generator.down_filters=[4,4,8,8]", "network.generator.up_filters=[8,4,4]")
+# Networks of every kind, small.
+RECIPES = {
+    "demo": (),
+    "tintype_lab": SMALL,
+    "vgg16_lab_224": ("network.generator.weights=random", "network.generator.decoder_filters=[2,2,2,2,2]"),
+}
+
+
+def config_of(recipe, *settings):
+    return load_config(recipe, [*RECIPES[recipe], "train.precision=float32", *settings]).trainer_config()
+
+
+def exported(recipe, folder, *settings):
+    """A SavedModel with weights that no seed 0 would draw, and statistics unlike a new network's."""
+    config = config_of(recipe, "seed=7", *settings)
+    generator = build_generator(config.network, batch_norm_momentum=0.9, seed=config.seed)
+    draws = np.random.default_rng(0)
+    for weight in generator.weights:
+        if weight.name in ("moving_mean", "gamma"):
+            weight.assign(draws.normal(1.0, 0.2, weight.shape))
+    _settle_norms(generator)
+    export_saved_model(generator, config, str(folder), warmup_photo=np.zeros((config.size, config.size, 3), np.uint8))
+    return folder
+
+
+def _settle_norms(generator):
+    """As training does: the estimates of spectral norms come to their ends."""
+    for layer in generator.layers:
+        if hasattr(layer, "normalized_kernel"):
+            for _ in range(20):
+                layer.normalized_kernel(training=True)
+
+
+def colours(model_folder):
+    return tf.saved_model.load(str(model_folder)).signatures["serving_default"](L=LIGHTNESS)["ab"].numpy()
+
+
+def colours_of(gan, generator):
+    settings = gan.config.network.generator
+    return gan.range.ab(color_photos(generator, settings, gan.range.gray(LIGHTNESS))).numpy()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_training_begins_with_the_colours_of_the_named_model(recipe, tmp_path):
+    model = exported(recipe, tmp_path / "model")
+    gan = ColorGan(config_of(recipe, f"train.initial_generator={model}"))
+    served = colours(model)
+    assert np.abs(served).max() > 0.1
+    # An estimate of a spectral norm has its own last digits.
+    tolerance = 0.3 if recipe == "demo" else 0.02
+    np.testing.assert_allclose(colours_of(gan, gan.averaged), served, atol=tolerance)
+    np.testing.assert_array_equal(colours_of(gan, gan.generator), colours_of(gan, gan.averaged))
+    anew = ColorGan(config_of(recipe))
+    assert np.abs(colours_of(anew, anew.averaged) - served).max() > 2 * tolerance
+
+
+def test_a_kernel_that_is_divided_by_its_norm_starts_from_the_divided_one(tmp_path):
+    model = exported("demo", tmp_path / "model")
+    gan = ColorGan(config_of("demo", f"train.initial_generator={model}"))
+    kernels = {weight.path: weight.numpy() for weight in gan.generator.weights if weight.name == "kernel"}
+    source = build_generator(gan.config.network, batch_norm_momentum=0.9, seed=7)
+    _settle_norms(source)
+    plain = without_spectral_normalization(source, gan.config)
+    for weight in plain.weights:
+        if weight.name == "kernel":
+            np.testing.assert_array_equal(kernels[weight.path], weight.numpy())
+
+
+def test_a_packed_generator_does_as_well(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = exported("tintype_lab", tmp_path / "model")
+    pack(model, tmp_path / "packed.zip")
+    gan = ColorGan(config_of("tintype_lab", f"train.initial_generator={tmp_path / 'packed.zip'}"))
+    np.testing.assert_allclose(colours_of(gan, gan.generator), colours(model), atol=0.2)
+
+
+def test_the_shipped_generator_is_of_the_default_recipe(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    gan = ColorGan(load_config("tintype_lab_tuned", ["train.precision=float32"]).trainer_config())
+    served = colours(unpack(shipped_generator()) / "1")
+    np.testing.assert_allclose(colours_of(gan, gan.generator), served, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("settings", "difference"),
+    [
+        (["network.generator.up_filters=[8,4,8]"], "up_norms/2/moving_variance is (4,), the recipe's (8,)"),
+        (["network.generator.residual_blocks=[0,0,1,1]"], "the recipe's has no block"),
+        (["network.generator.residual_blocks=[1,1,1,1]"], "it has no generator/down_0_block_0_0/kernel"),
+    ],
+)
+def test_a_model_of_another_network_is_refused_with_the_difference(tmp_path, settings, difference):
+    model = exported("tintype_lab", tmp_path / "model")
+    words = re.escape(f"train.initial_generator: {model} is not of the network of tintype_lab: ") + ".*"
+    with pytest.raises(TintypeError, match=words) as refused:
+        ColorGan(config_of("tintype_lab", f"train.initial_generator={model}", *settings))
+    assert difference in str(refused.value)
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(TintypeError, match="is neither a packed generator nor a folder"):
+        ColorGan(config_of("demo", f"train.initial_generator={tmp_path}"))
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(TintypeError, match="is damaged"):
+        ColorGan(config_of("demo", f"train.initial_generator={tmp_path / 'text.zip'}"))
+    model = exported("demo", tmp_path / "model")
+    shutil.rmtree(model / "variables")
+    with pytest.raises(TintypeError, match="cannot be read"):
+        ColorGan(config_of("demo", f"train.initial_generator={model}"))

@@ -75,23 +75,27 @@ def lab_to_rgb(lab: NDArray, dtype: DTypeLike = np.uint8) -> NDArray:
     return _in_strips(lambda strip: _encode(_linear_of_lab(strip), dtype), [lab], 3, dtype)
 
 
-def convert_to_srgb(rgb: NDArray[np.uint16], curves: Float32, matrix: NDArray[np.float64]) -> NDArray[np.uint16]:
+def convert_to_srgb(rgb: NDArray[np.uint16], to_linear: Callable[[NDArray[np.uint16]], Float32]) -> NDArray[np.uint16]:
     """Convert RGB of another space to sRGB; what lies outside its gamut is clipped.
 
     Args:
         rgb: uint16 [..., 3].
-        curves: float32 [3, 65536], the linear light (white is 1) of every value, for each channel.
-        matrix: [3, 3], from that light to linear sRGB, or [3, 4] with an offset.
+        to_linear: from a strip of its pixels, [N, 1, 3], to linear sRGB (white is 1).
 
     Returns:
         uint16 of the shape of `rgb`.
     """
+    return _in_strips(lambda strip: _encode(to_linear(strip), np.uint16), [rgb], 3, np.uint16)
 
-    def convert(strip: NDArray) -> NDArray:
-        channels = [np.take(curve, strip[..., channel], mode="clip") for channel, curve in enumerate(curves)]
-        return _encode(_mix(np.stack(channels, axis=-1), matrix), np.uint16)
 
-    return _in_strips(convert, [rgb], 3, np.uint16)
+def relative_xyz_of_lab(lab: NDArray) -> Float32:
+    """Return CIE XYZ, each relative to that of the white point, of L*a*b* under that white: [N, 1, 3] both."""
+    fy = 16 / 116
+    root = _mix(
+        np.ascontiguousarray(lab, np.float32),
+        np.array([[1 / 116, 1 / 500, 0, fy], [1 / 116, 0, 0, fy], [1 / 116, 0, -1 / 200, fy]], np.float64),
+    )
+    return _cie_cube(root)
 
 
 def join_lightness_and_color(lightness: NDArray, ab: NDArray, dtype: DTypeLike = np.uint8) -> NDArray:
@@ -237,12 +241,7 @@ def _lab_of_linear(linear: Float32) -> Float32:
 
 def _linear_of_lab(lab: NDArray) -> Float32:
     """Return linear sRGB, not clipped: channels below 0 or above 1 mark a colour outside the gamut."""
-    fy = 16 / 116
-    root = _mix(
-        np.ascontiguousarray(lab, np.float32),
-        np.array([[1 / 116, 1 / 500, 0, fy], [1 / 116, 0, 0, fy], [1 / 116, 0, -1 / 200, fy]], np.float64),
-    )
-    return _mix(_cie_cube(root), _RGB_OF_RELATIVE_XYZ)
+    return _mix(relative_xyz_of_lab(lab), _RGB_OF_RELATIVE_XYZ)
 
 
 def _write_strip(lightness: Float32, a: Float32, b: Float32, *, rgb: NDArray) -> None:

@@ -15,7 +15,7 @@ from PIL import WebPImagePlugin as WebpImagePlugin
 from PIL.ExifTags import Base as Tag
 
 from serving.client.errors import PhotoError, TintypeError
-from serving.client.icc import read_curves_profile
+from serving.client.icc import read_profile
 
 MAX_PIXELS = 200_000_000
 
@@ -67,8 +67,8 @@ class Photo:
 
     Attributes:
         rgb: [H, W, 3] sRGB, upright, alpha flattened on white. uint16 where the file held 16 bits, else uint8; also
-            uint8 where 16 bits came with a colour profile that is no curves and matrix (see `icc`), as littlecms
-            converts 8 bits only.
+            uint8 where 16 bits came with a colour profile of a kind that `icc` does not know, as littlecms converts
+            8 bits only.
         format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
         dpi: horizontal and vertical pixels per inch, where the file says so.
         exif: camera, date, place and author as an EXIF block, for `encode_photo`; says nothing of the orientation,
@@ -449,12 +449,12 @@ def _sixteen_bit_conversion(
     """Return what takes uint16 [H, W, 3] to sRGB, or None when littlecms has to, with 8 bits."""
     if profile is None:
         return lambda rgb: rgb
-    curves = read_curves_profile(image.info["icc_profile"])
-    if curves is None:
+    read = read_profile(image.info["icc_profile"])
+    if read is None:
         return None
-    if curves.space == "GRAY" and image.mode in ("RGB", "RGBA"):
+    if read.space == "GRAY" and image.mode in ("RGB", "RGBA"):
         return lambda rgb: rgb  # a profile of another kind than its picture is ignored
-    return curves.to_srgb
+    return read.to_srgb
 
 
 def _sixteen_bit_shades(image: Image.Image) -> NDArray[np.uint16]:

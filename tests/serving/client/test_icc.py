@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from serving.client.icc import read_curves_profile
+from serving.client.icc import read_profile
 from serving.client.photo import decode_photo, encode_photo, photo_from_image
 
 D50 = (0.9642, 1.0, 0.8249)
@@ -44,6 +44,9 @@ CURVES = {
     "parametric 3": SRGB,
     "parametric 4": parametric(4, 2.4, 0.9479, 0.0521, 0.0774, 0.0404, 0.0, 0.0),
 }
+AB_ZERO = np.array([0, 128, 128])
+MATRIX = np.array([[0.5, 0.04, 0.0], [0.0, 0.5, 0.02], [0.03, 0.0, 0.5]])
+OFFSET = np.array([0.05, 0.2, 0.2])
 LIFTED = (CURVES["parametric 1"], CURVES["parametric 2"])  # their black is not black
 
 
@@ -80,16 +83,69 @@ def rgb_profile(curve: bytes, **more: bytes) -> bytes:
     return profile_of("RGB", {**colorants, "rTRC": curve, "gTRC": curve, "bTRC": curve, **more})
 
 
-def by_littlecms(image: Image.Image, profile: bytes) -> np.ndarray:
+def by_littlecms(image: Image.Image, profile: bytes, flags: ImageCms.Flags = ImageCms.Flags.NONE) -> np.ndarray:
     own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-    return np.asarray(ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")).astype(int)
+    return np.asarray(ImageCms.profileToProfile(image, own, srgb, outputMode="RGB", flags=flags)).astype(int)
+
+
+def colors_at(points: int, channels: int, space: str, darkest: float) -> np.ndarray:
+    """[points, ..., points, 3]: what a scanner that mixes its channels sees, as L*a*b* or XYZ under D50."""
+    axis = darkest + (1 - darkest) * np.linspace(0, 1, points) ** 2
+    light = np.stack(np.meshgrid(*[axis] * channels, indexing="ij"), axis=-1) @ np.ones((channels, 3)) / 3
+    if channels == 3:
+        light = np.stack(np.meshgrid(*[axis] * 3, indexing="ij"), axis=-1)
+        light = light @ np.array([[0.8, 0.15, 0.05], [0.1, 0.8, 0.1], [0.02, 0.18, 0.8]]).T
+    xyz_colors = light @ np.array(list(ADOBE.values()))
+    if space == "XYZ":
+        return xyz_colors
+    relative = xyz_colors / D50
+    root = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative * (841 / 108) + 4 / 29)
+    x, y, z = np.moveaxis(root, -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def integers(values: np.ndarray, width: int) -> bytes:
+    """Numbers of 0..1 in `width` bytes each."""
+    scaled = np.round(np.clip(values, 0, 1) * (256**width - 1))
+    return scaled.astype({1: "u1", 2: ">u2"}[width]).tobytes()
+
+
+def tables_profile(kind: str, pcs: str, channels: int = 3, points: int = 9, darkest: float = 0.0) -> bytes:
+    """A scanner's profile of tables: every curve of it bends, `kind` is mft1, mft2 or mAB."""
+    colors = colors_at(points, channels, pcs, darkest)
+    ends = 65280 / 65535 if kind == "mft2" else 1.0
+    encoded = colors / (1 + 32767 / 32768) if pcs == "XYZ" else (colors + AB_ZERO) / [100, 255, 255] * ends
+    bend = np.linspace(0, 1, 256) ** 1.1
+    if kind == "mAB":
+        curves = [parametric(0, 1.1), table(1.1, 255)]  # one that is no multiple of four bytes
+        curves = [curve + bytes(-len(curve) % 4) for curve in curves]
+        b_curves, m_curves = parametric(0, 1.0) * 3, IDENTITY * 3
+        matrix = struct.pack(">12i", *fixed((*MATRIX.ravel(), *OFFSET)))
+        encoded = (encoded - OFFSET) @ np.linalg.inv(MATRIX).T
+        clut = bytes([points] * channels).ljust(16, b"\0") + bytes([2, 0, 0, 0]) + integers(encoded, 2)
+        clut += bytes(-len(clut) % 4)
+        parts = [b_curves, matrix, m_curves, clut, b"".join((curves * 2)[:channels])]
+        starts = np.cumsum([32, *map(len, parts)])[:5].tolist()
+        tag = b"mAB " + struct.pack(">I2B2x5I", 0, channels, 3, *starts) + b"".join(parts)
+    else:
+        width = {"mft1": 1, "mft2": 2}[kind]
+        sizes = struct.pack(">2H", 256, 256) if width == 2 else b""
+        identity = struct.pack(">9i", *fixed(np.eye(3).ravel()))
+        tag = kind.encode() + struct.pack(">I4B", 0, channels, 3, points, 0) + identity + sizes
+        tag += integers(np.tile(bend, channels), width) + integers(encoded, width)
+        tag += integers(np.tile(np.linspace(0, 1, 256), 3), width)
+    profile = bytearray(profile_of({1: "GRAY", 3: "RGB"}[channels], {"A2B0": tag}))
+    profile[20:24] = pcs.ljust(4).encode()
+    if kind != "mAB":
+        profile[8:12] = bytes([2, 0x40, 0, 0])  # ICC.1 knows mAB since version 4
+    return bytes(profile)
 
 
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
 def test_colours_are_those_of_littlecms(curve):
     colors = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     expected = by_littlecms(Image.fromarray(colors), rgb_profile(curve))
-    ours = read_curves_profile(rgb_profile(curve)).to_srgb(colors.astype(np.uint16) * 257)
+    ours = read_profile(rgb_profile(curve)).to_srgb(colors.astype(np.uint16) * 257)
     away = np.abs(ours / 257 - expected)
     if curve in LIFTED:  # with an offset littlecms' tables are coarse near black
         assert np.percentile(away, 97) <= 1
@@ -103,7 +159,7 @@ def test_shades_are_those_of_littlecms(curve):
     profile = profile_of("GRAY", {"kTRC": curve})
     expected = by_littlecms(Image.fromarray(shades), profile)
     deep = np.repeat(shades[..., None].astype(np.uint16) * 257, 3, axis=-1)
-    ours = read_curves_profile(profile).to_srgb(deep)
+    ours = read_profile(profile).to_srgb(deep)
     assert (np.ptp(ours, axis=-1) == 0).all()
     assert np.percentile(np.abs(ours / 257 - expected), 95) <= 1
 
@@ -160,9 +216,38 @@ def test_what_is_transparent_is_white_after_the_profile():
     np.testing.assert_array_equal(photo.rgb[:, :3], opaque[:, :3])
 
 
-def test_a_profile_of_tables_is_left_to_littlecms_with_eight_bits(ramp):
-    profile = rgb_profile(gamma(1.8), A2B0=b"mft2" + bytes(60))
-    assert read_curves_profile(profile) is None
+TABLES = [("mft1", "Lab"), ("mft2", "Lab"), ("mft2", "XYZ"), ("mAB", "Lab"), ("mAB", "XYZ")]
+
+
+@pytest.mark.parametrize("darkest", [0.0, 0.02])
+@pytest.mark.parametrize(("kind", "pcs"), TABLES)
+def test_colours_through_tables_are_those_of_littlecms(kind, pcs, darkest):
+    colors = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    profile = tables_profile(kind, pcs, darkest=darkest)
+    expected = by_littlecms(Image.fromarray(colors), profile, ImageCms.Flags.NOOPTIMIZE)
+    away = np.abs(read_profile(profile).to_srgb(colors.astype(np.uint16) * 257) / 257 - expected)
+    assert away.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["mft1", "mft2", "mAB"])
+def test_shades_through_tables_are_those_of_littlecms(kind):
+    shades = np.arange(256, dtype=np.uint8)[None]
+    profile = tables_profile(kind, "Lab", channels=1)
+    expected = by_littlecms(Image.fromarray(shades), profile, ImageCms.Flags.NOOPTIMIZE)
+    ours = read_profile(profile).to_srgb(np.repeat(shades[..., None].astype(np.uint16) * 257, 3, axis=-1))
+    assert np.abs(ours / 257 - expected).max() <= 1
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_a_sixteen_bit_scan_keeps_its_shades_through_tables(ramp, format):
+    photo = decode_photo(encode_photo(ramp, format, icc=tables_profile("mft2", "Lab", points=17)))
+    assert photo.rgb.dtype == np.uint16
+    assert len(np.unique(photo.rgb[..., 1])) > 3500
+
+
+def test_tables_of_an_unknown_kind_are_left_to_littlecms_with_eight_bits(ramp):
+    profile = rgb_profile(gamma(1.8), A2B0=b"mft3" + bytes(60))
+    assert read_profile(profile) is None
     assert decode_photo(encode_photo(ramp, "TIFF", icc=profile)).rgb.dtype == np.uint8
 
 
@@ -185,11 +270,20 @@ def test_a_gray_profile_in_a_colour_photo_is_ignored(ramp):
         rgb_profile(IDENTITY, rXYZ=b"curv" + bytes(16)),
         rgb_profile(IDENTITY)[:300],
         profile_of("CMYK", {}),
+        tables_profile("mft2", "Lab")[:-5],
+        tables_profile("mft1", "Lab", points=2).replace(bytes([3, 3, 2, 0]), bytes([3, 3, 255, 0])),
+        tables_profile("mft1", "Lab", points=2).replace(bytes([3, 3, 2, 0]), bytes([3, 3, 0, 0])),
+        tables_profile("mft2", "Lab", points=2).replace(bytes([3, 3, 2, 0]), bytes([4, 3, 2, 0])),
+        tables_profile("mft2", "Lab").replace(struct.pack(">2H", 256, 256), struct.pack(">2H", 1, 256)),
+        tables_profile("mAB", "Lab")[:600],
+        tables_profile("mAB", "Lab").replace(b"para", b"text"),
+        tables_profile("mft2", "Lab").replace(b"scnrRGB Lab ", b"scnrRGB HSV "),
     ],
+    ids=range(19),
 )
 def test_what_is_broken_or_of_another_kind_is_none(broken):
-    assert read_curves_profile(broken) is None
+    assert read_profile(broken) is None
 
 
 def test_a_curve_divided_by_nothing_is_survived():
-    assert read_curves_profile(rgb_profile(parametric(1, 2.0, 0.0, 0.5))) is not None
+    assert read_profile(rgb_profile(parametric(1, 2.0, 0.0, 0.5))) is not None

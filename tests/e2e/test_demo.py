@@ -35,13 +35,21 @@ def test_scenes_that_were_never_seen_get_their_colours(demo):
 def test_the_picture_shows_colour_where_the_gray_photo_has_none(demo):
     out, _ = demo
     picture = np.asarray(Image.open(out / "result.png").convert("RGB")).astype(int)
-    third = picture.shape[1] // 6
+    width = picture.shape[1] // 7  # scenes gray, coloured, true; photographs gray, coloured by two models, true
     spread = [
-        np.ptp(picture[40:, column * third + 20 : (column + 1) * third - 20], axis=2).mean() for column in range(3)
+        np.ptp(picture[40:, column * width + 20 : (column + 1) * width - 20], axis=2).mean() for column in range(7)
     ]
-    gray, colored, true = spread
-    assert gray < 8
+    gray, colored, true, photo_gray, _, by_shipped, photo_true = spread
+    assert max(gray, photo_gray) < 8
     assert colored > 0.5 * true > 15
+    assert by_shipped > 0.2 * photo_true > 5
+
+
+def test_real_photographs_are_coloured_by_the_generator_that_ships_as_well(demo):
+    out, _ = demo
+    real = json.loads((out / "summary.json").read_text())["real_photographs"]
+    assert real["n_images"] == 4
+    assert real["ab_mae_shipped"] < min(real["ab_mae_gray"], real["ab_mae"])
 
 
 def test_the_story_says_where_things_are_and_shows_no_noise(demo):

@@ -78,8 +78,8 @@ def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
     by_shipped = _color_through_server(unpack(shipped_generator()), photos)
     of_scenes = [Row(_gray(true), color, true) for true, color in zip(scenes, colored, strict=False)]
     of_photos = [
-        RealRow(_gray(true), *colors, true)
-        for true, *colors in zip(photos, colored[len(scenes) :], by_shipped, strict=True)
+        RealRow(_gray(true), color, shipped, true)
+        for true, color, shipped in zip(photos, colored[len(scenes) :], by_shipped, strict=True)
     ]
     _draw(of_scenes[: len(photos)], of_photos, out / "result.png")
     summary = _summary(report, of_scenes, of_photos)

@@ -64,7 +64,8 @@ def test_the_u_net_without_padding_gives_back_the_size_it_was_given():
     generator = build_generator(network, batch_norm_momentum=0.9, seed=0)
     smallest = network.generator.smallest_size
     assert generator(np.zeros((1, smallest, 61, 1), np.float32)).shape == (1, smallest, 61, 3)
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    # With oneDNN's kernels TensorFlow refuses an empty photo, without them Keras.
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
         generator(np.zeros((1, smallest - 1, 61, 1), np.float32))
 
 

@@ -14,16 +14,18 @@ RGB_TO_XYZ = (
 # Where CIE joins the cube root to its tangent: (6/29)^3, and the tangent's slope there.
 _EPSILON = (6 / 29) ** 3
 _SLOPE = (29 / 6) ** 2 / 3
+# L* = 116 f(Y) - 16, a* = 500 (f(X) - f(Y)), b* = 200 (f(Y) - f(Z)): rows X, Y, Z. One product of matrices; taking
+# the channels apart and together again takes TensorFlow four times as long as all else here.
+_F_TO_LAB = ((0.0, 500.0, 0.0), (116.0, -500.0, 200.0), (0.0, 0.0, -200.0))
 
 
 def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
     """sRGB float32 [..., 3] in 0..1 -> L*a*b* float32 [..., 3]; L* in 0..100."""
-    linear = tf.where(rgb <= 0.04045, rgb / 12.92, ((tf.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4)
+    linear = tf.where(rgb <= 0.04045, rgb / 12.92, _power((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4))
     to_xyz = tf.constant(RGB_TO_XYZ, tf.float32) / tf.constant(WHITE_D65, tf.float32)[:, None]
-    xyz = tf.einsum("...c,xc->...x", linear, to_xyz)
-    f = tf.where(xyz > _EPSILON, tf.maximum(xyz, _EPSILON) ** (1 / 3), xyz * _SLOPE + 4 / 29)
-    x, y, z = tf.unstack(f, axis=-1)
-    return tf.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+    xyz = tf.tensordot(linear, tf.transpose(to_xyz), 1)
+    f = tf.where(xyz > _EPSILON, _power(tf.maximum(xyz, _EPSILON), 1 / 3), xyz * _SLOPE + 4 / 29)
+    return tf.tensordot(f, tf.constant(_F_TO_LAB, tf.float32), 1) - tf.constant([16.0, 0.0, 0.0])
 
 
 def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
@@ -35,3 +37,8 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
     to_rgb = tf.linalg.inv(tf.constant(RGB_TO_XYZ, tf.float32)) * tf.constant(WHITE_D65, tf.float32)
     linear = tf.clip_by_value(tf.einsum("...x,cx->...c", xyz, to_rgb), 0.0, 1.0)
     return tf.where(linear <= 0.0031308, 12.92 * linear, 1.055 * tf.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def _power(base: tf.Tensor, exponent: float) -> tf.Tensor:
+    """A power of positive numbers; on a CPU several times as quick as `tf.pow`."""
+    return tf.exp(exponent * tf.math.log(base))

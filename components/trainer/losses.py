@@ -59,23 +59,59 @@ def called_real(kind: str, logits: tf.Tensor) -> tf.Tensor:
     return _per_photo(tf.cast(logits > threshold, tf.float32))
 
 
-def reconstruction_loss(kind: str, true: tf.Tensor, predicted: tf.Tensor, huber_delta: float = 1.0) -> tf.Tensor:
+def reconstruction_loss(
+    kind: str, true: tf.Tensor, predicted: tf.Tensor, *, huber_delta: float = 1.0, log_floor: float = 1.0
+) -> tf.Tensor:
     """Distance between true and predicted colour, both [N, H, W, C].
 
     `l1`: mean absolute difference. `l2`: mean squared difference. `huber` (Huber 1964, divided by delta): squared up to
-    `huber_delta`, beyond it absolute with l1's slope. `cosine`: 1 - the cosine of the angle between the two photos as
-    vectors, 0..2; it says nothing of their lengths.
+    `huber_delta`, beyond it absolute with l1's slope. `log_l2`: the natural logarithm of 1 + l2 / `log_floor`^2, which
+    above the floor is a photo's PSNR but for sign, factor and constant: halving a small error counts as much as halving
+    a large one, so that photographs of little colour weigh as much as colourful ones. `cosine`: 1 - the cosine of the
+    angle between the two photos as vectors, 0..2; it says nothing of their lengths.
     """
     if kind == "cosine":
         return 1.0 - tf.reduce_sum(_unit(true) * _unit(predicted), axis=1)
     difference = true - predicted
     if kind == "l2":
         return _per_photo(tf.square(difference))
+    if kind == "log_l2":
+        return tf.math.log1p(_per_photo(tf.square(difference)) / log_floor**2)
     distance = tf.abs(difference)
     if kind == "l1":
         return _per_photo(distance)
     near = tf.square(difference) / (2.0 * huber_delta)
     return _per_photo(tf.where(distance < huber_delta, near, distance - huber_delta / 2.0))
+
+
+def colorfulness(chroma: tf.Tensor) -> tf.Tensor:
+    """How colourful each photo is: M(1) of Hasler and Süsstrunk (2003) where `chroma` is a*b*.
+
+    The length of the standard deviations of a photo's chroma, plus 0.37 of the length of its mean.
+
+    Args:
+        chroma: float32 [N, H, W, C], zero where a pixel is gray.
+
+    Returns:
+        [N], in the chroma's unit. Its gradient is finite on a photo of one colour, too.
+    """
+    mean, variance = tf.nn.moments(chroma, axes=[1, 2])
+    return tf.sqrt(tf.reduce_sum(variance, axis=-1) + _SHORTEST**2) + 0.37 * _length(mean)
+
+
+def colorfulness_loss(true_chroma: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    """What each photo lacks of the true one's colorfulness; 0 for one that is more colourful.
+
+    After the colorfulness loss of Kang et al. (2023), which rewards colour without end.
+
+    Args:
+        true_chroma, chroma: float32 [N, H, W, C], zero where a pixel is gray.
+    """
+    return tf.nn.relu(colorfulness(true_chroma) - colorfulness(chroma))
+
+
+def _length(vectors: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_sum(tf.square(vectors), axis=-1) + _SHORTEST**2)
 
 
 def color_repulsion(chroma: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.trainer import losses
 
@@ -78,3 +79,33 @@ def test_huber_is_squared_near_and_absolute_far_with_the_slope_of_l1():
     predicted = np.float32([0.05, 0.7]).reshape(2, 1, 1, 1)
     loss = losses.reconstruction_loss("huber", true, predicted, huber_delta=0.1)
     np.testing.assert_allclose(loss, [0.05**2 / 0.2, 0.7 - 0.05], rtol=1e-5)
+
+
+def test_log_l2_is_the_psnr_but_for_sign_factor_and_constant():
+    true = np.zeros((3, 4, 4, 2), np.float32)
+    predicted = true + np.float32([1, 10, 100]).reshape(3, 1, 1, 1)
+    loss = losses.reconstruction_loss("log_l2", true, predicted, log_floor=0.01).numpy()
+    np.testing.assert_allclose(np.diff(loss) * 10 / np.log(10), [20, 20], rtol=1e-3)
+    assert losses.reconstruction_loss("log_l2", true, true).numpy().tolist() == [0, 0, 0]
+    below_floor = losses.reconstruction_loss("log_l2", true, predicted, log_floor=1000.0).numpy()
+    np.testing.assert_allclose(below_floor[:2], [1e-6, 1e-4], rtol=1e-2)
+
+
+def test_colorfulness_is_of_the_spread_and_a_third_of_the_mean_of_a_photo():
+    one_colour = np.zeros((1, 8, 8, 2), np.float32) + np.float32([3, 4])
+    assert losses.colorfulness(one_colour).numpy() == pytest.approx(0.37 * 5, rel=1e-4)
+    stripes = np.zeros((1, 8, 8, 2), np.float32)
+    stripes[:, ::2], stripes[:, 1::2] = (6, 8), (-6, -8)
+    assert losses.colorfulness(stripes).numpy() == pytest.approx(10, rel=1e-4)
+
+
+def test_the_colorfulness_loss_is_what_a_photo_lacks_and_has_a_gradient_on_a_gray_one():
+    true = np.float32(np.random.default_rng(0).normal(size=(2, 8, 8, 2)))
+    whole = losses.colorfulness(true).numpy()
+    np.testing.assert_allclose(losses.colorfulness_loss(true, 0.25 * true), 0.75 * whole, rtol=1e-3)
+    assert losses.colorfulness_loss(true, 2 * true).numpy().tolist() == [0, 0]
+    gray = tf.zeros_like(true)
+    with tf.GradientTape() as tape:
+        tape.watch(gray)
+        loss = losses.colorfulness_loss(true, gray)
+    assert np.isfinite(tape.gradient(loss, gray)).all()

@@ -48,20 +48,6 @@ class RunConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _half_the_size_fits(self):
-        if self.train.half_size_until == 0:
-            return self
-        stride, discriminator = self.network.generator.stride, self.network.discriminator
-        if self.data.size % (2 * stride) or self.data.size // 2 < self.network.smallest_size:
-            raise ValueError(
-                f"data.size must be a multiple of {2 * stride}, half of it at least {self.network.smallest_size}, for "
-                f"train.half_size_until above 0, got {self.data.size}"
-            )
-        if discriminator is not None and discriminator.kind == "classifier":
-            raise ValueError("train.half_size_until must be 0 with a classifier discriminator: it fits one size")
-        return self
-
-    @model_validator(mode="after")
     def _adversary_is_there(self):
         if self.network.discriminator is None and self.train.loss.adversarial_weight > 0:
             raise ValueError(

@@ -267,7 +267,8 @@ class LossConfig(_Section):
     """The objectives of both networks; every term is a mean over photos.
 
     The generator minimises adversarial_weight * adversarial + reconstruction_weight * reconstruction +
-    color_repulsion_weight * color repulsion, the discriminator discriminator_weight * (real + generated).
+    colorfulness_weight * colorfulness + color_repulsion_weight * color repulsion, the discriminator
+    discriminator_weight * (real + generated).
     """
 
     adversarial: Literal["non_saturating", "least_squares", "hinge"] = "non_saturating"
@@ -276,11 +277,17 @@ class LossConfig(_Section):
         default=0.0, ge=0, lt=1, description="share of the run in which the generator learns from reconstruction alone"
     )
     discriminator_weight: float = Field(default=0.5, gt=0, description="0.5 averages real and generated photos")
-    reconstruction: Literal["l1", "l2", "huber", "cosine"] = "l1"
+    reconstruction: Literal["l1", "l2", "log_l2", "huber", "cosine"] = "l1"
     huber_delta: float = Field(
         default=15.0, gt=0, description="where huber turns from squared to absolute: CIE units of a*b*, or 8-bit steps"
     )
+    log_floor: float = Field(
+        default=2.0, gt=0, description="where log_l2 stops rewarding a smaller error; in the unit of huber_delta"
+    )
     reconstruction_weight: float = Field(default=100.0, ge=0)
+    colorfulness_weight: float = Field(
+        default=0.0, ge=0, description="for each CIE unit, or 8-bit step, that a photo is less colourful than the truth"
+    )
     color_repulsion_weight: float = Field(
         default=0.0, ge=0, description="against the same colours for every photo of a batch"
     )
@@ -341,9 +348,6 @@ class TrainConfig(_Section):
     plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")
     loss: LossConfig = LossConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    half_size_until: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the run in which photographs of half the side are learned from"
-    )
     moving_average_decay: float = Field(
         default=0.999, ge=0, lt=1, description="of the generator's weights that are evaluated and exported"
     )

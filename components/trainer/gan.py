@@ -63,7 +63,7 @@ class ColorGan:
 
     @tf.function
     def train_steps(
-        self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True, half_size: bool = False
+        self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True
     ) -> dict[str, tf.Tensor]:
         """Take `count` steps without returning to Python; the mean of each reading of `replica_step` over them.
 
@@ -71,20 +71,19 @@ class ColorGan:
             batches: an iterator of the strategy's batches.
             count: int32, at least 1.
             adversarial: False trains the generator alone, whatever the recipe's adversarial weight.
-            half_size: True halves the sides of the batches' photographs before anything else.
         """
         adversarial = adversarial and self.config.train.loss.adversarial_weight > 0
-        readings = self._distributed_step(next(batches), adversarial, half_size)
+        readings = self._distributed_step(next(batches), adversarial)
         for _ in tf.range(count - 1):
-            new = self._distributed_step(next(batches), adversarial, half_size)
+            new = self._distributed_step(next(batches), adversarial)
             readings = {name: readings[name] + new[name] for name in readings}
         return {name: total / tf.cast(count, tf.float32) for name, total in readings.items()}
 
-    def _distributed_step(self, batch, adversarial: bool, half_size: bool) -> dict[str, tf.Tensor]:
+    def _distributed_step(self, batch, adversarial: bool) -> dict[str, tf.Tensor]:
         adam, share = self.config.train.optimizer, self._share_of_rates()
         self.generator_optimizer.learning_rate.assign(share * adam.generator_learning_rate)
         self.discriminator_optimizer.learning_rate.assign(share * adam.discriminator_learning_rate)
-        per_replica = self.strategy.run(self._step_on_replica, args=(batch, adversarial, half_size))
+        per_replica = self.strategy.run(self._step_on_replica, args=(batch, adversarial))
         readings = {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in per_replica.items()
@@ -102,7 +101,7 @@ class ColorGan:
             share *= (1.0 + tf.cos(math.pi * tf.minimum(1.0, taken / self.last_step))) / 2.0
         return share
 
-    def _replica_step(self, rgb: tf.Tensor, adversarial: bool, half_size: bool) -> dict[str, tf.Tensor]:
+    def _replica_step(self, rgb: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the batch, uint8 [n, S, S, 3].
 
         The generator runs once: both losses are read from the same output, and the discriminator sees real and
@@ -110,11 +109,11 @@ class ColorGan:
         """
         loss = self.config.train.loss
         photos = tf.cast(rgb, tf.float32) / 255.0
-        if half_size:
-            photos = tf.nn.avg_pool2d(photos, ksize=2, strides=2, padding="VALID")
         gray, real = self.range.split(photos, spoil=self._spoil_lightness)
         global_batch = tf.cast(self.config.train.batch_size, tf.float32)
-        adversary = discriminator = repulsion = real_score = fake_score = discriminator_norm = tf.constant(0.0)
+        adversary = discriminator = colorfulness = repulsion = real_score = fake_score = discriminator_norm = (
+            tf.constant(0.0)
+        )
 
         def mean(per_photo: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_photo) / global_batch
@@ -122,7 +121,13 @@ class ColorGan:
         with tf.GradientTape(persistent=True) as tape:
             fake = tf.cast(self.generator(gray, training=True), tf.float32)
             reconstruction = mean(
-                losses.reconstruction_loss(loss.reconstruction, real, fake, self.range.from_steps(loss.huber_delta))
+                losses.reconstruction_loss(
+                    loss.reconstruction,
+                    real,
+                    fake,
+                    huber_delta=self.range.from_steps(loss.huber_delta),
+                    log_floor=self.range.from_steps(loss.log_floor),
+                )
             )
             if adversarial:
                 real_logits = tf.cast(self.discriminator([gray, real], training=True), tf.float32)
@@ -133,11 +138,15 @@ class ColorGan:
                 )
                 real_score = mean(losses.called_real(loss.adversarial, real_logits))
                 fake_score = mean(losses.called_real(loss.adversarial, fake_logits))
+            if loss.colorfulness_weight > 0:
+                lack = losses.colorfulness_loss(self.range.chroma(real), self.range.chroma(fake))
+                colorfulness = mean(lack / self.range.from_steps(1.0))
             if loss.color_repulsion_weight > 0:
                 repulsion = mean(losses.color_repulsion(self.range.chroma(fake)))
             generator = (
                 loss.reconstruction_weight * reconstruction
                 + loss.adversarial_weight * adversary
+                + loss.colorfulness_weight * colorfulness
                 + loss.color_repulsion_weight * repulsion
             )
 
@@ -154,6 +163,7 @@ class ColorGan:
             "reconstruction_loss": reconstruction,
             "adversarial_loss": adversary,
             "discriminator_loss": discriminator,
+            "colorfulness_loss": colorfulness,
             "color_repulsion": repulsion,
             "real_called_real": real_score,
             "generated_called_real": fake_score,

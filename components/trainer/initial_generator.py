@@ -1,18 +1,25 @@
 """Starts a training from a generator that is trained already, in place of weights drawn by the seed."""
 
+import math
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from components.trainer.config import TrainerConfig
-from components.trainer.networks import build_plain_generator
+from components.trainer.networks import LEAK, ResidualUNet, build_plain_generator
 from serving.client.errors import TintypeError
 from serving.generator.unpacking import shipped_generator, unpack
 
 SHIPPED = "shipped"
 # What `Servable.generator` is called in the object graph of an exported model's variables.
 _KEY_START, _KEY_END = "generator/", "/.ATTRIBUTES/VARIABLE_VALUE"
+
+# What a residual U-Net keeps by level on the way down.
+_DOWN_LISTS = ("downs", "down_norms", "blocks", "block_norms")
+# Mean and variance of L* / 50 - 1 in photographs, roughly; batch normalisation soon has its own.
+_GRAY_MEAN, _GRAY_VARIANCE = 0.0, 0.25
 
 # After which the vector of spectral normalisation, drawn at random, belongs to the kernel.
 _POWER_ITERATIONS = 100
@@ -21,7 +28,9 @@ _POWER_ITERATIONS = 100
 def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> None:
     """Give `generator` the weights and the statistics of `config.train.initial_generator`.
 
-    An exported kernel is already divided by its spectral norm; where the recipe divides, it starts from that one.
+    An exported kernel is already divided by its spectral norm; where the recipe divides, it starts from that one. A
+    residual U-Net may have one level more in front than the trained one: it sees twice the side and starts with the
+    colours that the trained one gives to the photo at half the side, as networks grow in Karras et al. (2018).
 
     Args:
         generator: built from `config.network`; everything in it is overwritten.
@@ -37,12 +46,16 @@ def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> Non
         reader = tf.train.load_checkpoint(variables)
     except (ValueError, tf.errors.OpError) as error:
         raise TintypeError(f"train.initial_generator: {source} cannot be read: {error}") from error
+    values = {
+        key.removeprefix(_KEY_START).removesuffix(_KEY_END): reader.get_tensor(key)
+        for key in reader.get_variable_to_shape_map()
+        if key.startswith(_KEY_START) and key.endswith(_KEY_END)
+    }
+    if isinstance(plain, ResidualUNet) and f"downs/{len(plain.downs) - 1}/_kernel" not in values:
+        values = _with_level_in_front(values, plain)
     missing = {id(weight): weight.path for weight in plain.weights}
-    for key in reader.get_variable_to_shape_map():
-        if not (key.startswith(_KEY_START) and key.endswith(_KEY_END)):
-            continue
-        path = key.removeprefix(_KEY_START).removesuffix(_KEY_END)
-        weight, value = _find(plain, path), reader.get_tensor(key)
+    for path, value in values.items():
+        weight = _find(plain, path)
         if missing.pop(id(weight), None) is None:
             raise _another_network(source, config, f"the recipe's has no {path}")
         if weight.shape != value.shape:
@@ -60,6 +73,40 @@ def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> Non
                 by_name[weight.name].assign(weight)
             for _ in range(_POWER_ITERATIONS // trained.power_iterations + 1):
                 trained.normalized_kernel(training=True)
+
+
+def _with_level_in_front(values: dict[str, np.ndarray], plain: ResidualUNet) -> dict[str, np.ndarray]:
+    """The values of a residual U-Net -> those of one with a level more in front, which halves the photo.
+
+    Two filters of the new level carry each channel of the photo, one the mean of four pixels and one its opposite,
+    since a leaky rectifier of both still tells the mean. The level after it reads these two; the new level's other
+    filters start as they are, unread.
+    """
+    grown = {}
+    for path, value in values.items():
+        name, level, *rest = path.split("/")
+        grown["/".join([name, str(int(level) + 1), *rest]) if name in _DOWN_LISTS else path] = value
+    down, norm = plain.downs[0], plain.down_norms[0]
+    old, channels = grown.get("downs/1/_kernel"), down.kernel.shape[2]
+    filters = down.kernel.shape[3]
+    if old is None or old.shape[2] != channels or filters < 2 * channels or down.kernel.shape[:2] != (4, 4):
+        return values
+    first, second = np.array(down.kernel), np.zeros((*old.shape[:2], filters, old.shape[3]), np.float32)
+    gain = np.ones(filters, np.float32)
+    for channel in range(channels):
+        for place, sign in ((2 * channel, 1.0), (2 * channel + 1, -1.0)):
+            first[..., place] = 0.0
+            first[1:3, 1:3, channel, place] = sign / 4.0
+            gain[place] = math.sqrt(_GRAY_VARIANCE + norm.epsilon)
+            second[:, :, place] = sign * old[:, :, channel] / (1.0 + LEAK)
+    return grown | {
+        "downs/0/_kernel": first,
+        "downs/1/_kernel": second,
+        "down_norms/0/gamma": gain,
+        "down_norms/0/beta": np.zeros(filters, np.float32),
+        "down_norms/0/moving_mean": np.full(filters, _GRAY_MEAN, np.float32),
+        "down_norms/0/moving_variance": np.full(filters, _GRAY_VARIANCE, np.float32),
+    }
 
 
 def _find(model: keras.Model, path: str) -> object | None:

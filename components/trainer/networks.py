@@ -27,7 +27,7 @@ from components.trainer.config import (
 from components.trainer.spectral_normalization import SpectralConv2D, SpectralConv2DTranspose
 from serving.client.errors import TintypeError
 
-_LEAK = 0.2
+LEAK = 0.2
 # What Keras subtracts from 0..255 before VGG-16, blue, green, red: the means of ImageNet.
 _VGG16_MEANS = (103.939, 116.779, 123.68)
 
@@ -427,7 +427,7 @@ class _Draws:
 
 
 def _activation(kind: Activation, name: str) -> layers.Layer:
-    return layers.LeakyReLU(_LEAK, name=name) if kind == "leaky_relu" else layers.ReLU(name=name)
+    return layers.LeakyReLU(LEAK, name=name) if kind == "leaky_relu" else layers.ReLU(name=name)
 
 
 def _convolution(

@@ -210,7 +210,7 @@ def _fit(
     last_good: list[np.ndarray] | None = None
     since_logged, since_measured = _Means(), _Means()
     watch = CollapseWatch(summary.history)
-    adversarial, half_size = False, True
+    adversarial = False
     progress = TrainingProgress(settings.steps, settings.batch_size, settings.max_minutes, visible=chief)
 
     with StopSignals() as signals, progress, writer.as_default():
@@ -227,16 +227,12 @@ def _fit(
             adversarial = adversarial or step >= adversarial_start
             if not adversarial:
                 boundary = min(boundary, adversarial_start)
-            half_size_end = math.ceil(settings.half_size_until * float(gan.last_step.numpy()))
-            half_size = half_size and step < half_size_end
-            if half_size:
-                boundary = min(boundary, half_size_end)
             if step == resumed_at:
                 count = 1  # tracing the graph must not count into the speed
             else:
                 seconds_per_step = (summary.seconds - seconds_before) / max(step - resumed_at - 1, 1)
                 count = min(boundary - step, max(1, int(CALL_SECONDS / max(seconds_per_step, 1e-3))))
-            means = gan.train_steps(batches, tf.constant(count), adversarial=adversarial, half_size=half_size)
+            means = gan.train_steps(batches, tf.constant(count), adversarial=adversarial)
             readings = {name: float(value) for name, value in means.items()}
             step += count
             if step == resumed_at + 1:

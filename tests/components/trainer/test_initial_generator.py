@@ -99,6 +99,33 @@ def test_the_shipped_generator_is_of_the_default_recipe(tmp_path, monkeypatch):
     np.testing.assert_allclose(colours_of(gan, gan.generator), served, atol=0.02)
 
 
+@pytest.mark.parametrize("gray_channels", [1, 3])
+def test_a_residual_u_net_with_a_level_more_in_front_begins_with_the_colours_of_half_the_side(gray_channels, tmp_path):
+    channels = f"network.gray_channels={gray_channels}"
+    model = exported("tintype_lab", tmp_path / "model", channels)
+    gan = ColorGan(
+        config_of(
+            "tintype_lab",
+            channels,
+            f"train.initial_generator={model}",
+            "data.size=128",
+            "network.generator.down_filters=[7,4,4,8,8]",
+            "network.generator.residual_blocks=[0,0,1,1,1]",
+        )
+    )
+    twice = tf.repeat(tf.repeat(LIGHTNESS, 2, axis=1), 2, axis=2)
+    settings, served = gan.config.network.generator, colours(model)
+    assert np.abs(served).max() > 5
+    for generator in (gan.averaged, gan.generator):
+        grown = gan.range.ab(color_photos(generator, settings, gan.range.gray(twice)))
+        # Both make colour at 32 px; linear enlargement by 2 and by 4 keeps the means around every pixel.
+        np.testing.assert_allclose(_means(grown, 4), _means(served, 2), atol=0.05)
+
+
+def _means(ab, side):
+    return tf.nn.avg_pool2d(ab, side, side, "VALID").numpy()
+
+
 @pytest.mark.parametrize(
     ("settings", "difference"),
     [

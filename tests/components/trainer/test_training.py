@@ -128,13 +128,6 @@ def test_the_generator_can_learn_alone_before_its_adversary_joins(examples, tmp_
     assert [row["discriminator_loss"] > 0 for row in summary.history] == [False, False, True, True]
 
 
-def test_a_run_can_begin_at_half_the_size(examples, tmp_path):
-    settings = ["data.size=64", "train.steps=4", "train.picture_every=2", "train.half_size_until=0.5"]
-    summary, model = run(examples, tmp_path, *settings)
-    assert summary.steps == 4
-    assert model.signatures["describe"](tf.constant([""]))["size"].numpy() == [64]
-
-
 def test_divergence_in_the_first_step_is_an_error(examples, tmp_path):
     with pytest.raises(TrainingDivergedError, match=r"first 1 step.*lower train\.optimizer"):
         run(examples, tmp_path, "train.steps=5", "train.loss.reconstruction_weight=1.0e+40")

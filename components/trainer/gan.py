@@ -111,9 +111,8 @@ class ColorGan:
         photos = tf.cast(rgb, tf.float32) / 255.0
         gray, real = self.range.split(photos, spoil=self._spoil_lightness)
         global_batch = tf.cast(self.config.train.batch_size, tf.float32)
-        adversary = discriminator = colorfulness = repulsion = real_score = fake_score = discriminator_norm = (
-            tf.constant(0.0)
-        )
+        adversary = discriminator = colorfulness = repulsion = tf.constant(0.0)
+        real_score = fake_score = discriminator_norm = tf.constant(0.0)
 
         def mean(per_photo: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_photo) / global_batch

@@ -72,6 +72,15 @@ def test_without_an_adversarial_weight_the_discriminator_stays_as_it_is():
     assert all(np.array_equal(a, b) for a, b in zip(before, kernels(gan.discriminator), strict=True))
 
 
+def test_the_generator_pays_for_what_its_photographs_lack_of_colorfulness():
+    terms = ("reconstruction=log_l2", "reconstruction_weight=2", "adversarial_weight=0.5", "colorfulness_weight=0.25")
+    gan, batches = make(*[f"train.loss.{term}" for term in terms])
+    reading = {name: float(value) for name, value in gan.train_steps(batches, tf.constant(1)).items()}
+    assert reading["colorfulness_loss"] > 1  # CIE units
+    expected = 2 * reading["reconstruction_loss"] + 0.5 * reading["adversarial_loss"]
+    assert reading["generator_loss"] == pytest.approx(expected + 0.25 * reading["colorfulness_loss"], rel=1e-4)
+
+
 def test_other_exposures_and_grain_change_the_lightness_alone_and_differ_from_photo_to_photo():
     gan, batches = make("train.augmentation.gamma=0.5", "train.augmentation.grain=5", "seed=3")
     photos = tf.cast(next(batches), tf.float32) / 255.0

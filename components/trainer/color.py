@@ -14,8 +14,8 @@ RGB_TO_XYZ = (
 # Where CIE joins the cube root to its tangent: (6/29)^3, and the tangent's slope there.
 _EPSILON = (6 / 29) ** 3
 _SLOPE = (29 / 6) ** 2 / 3
-# L* = 116 f(Y) - 16, a* = 500 (f(X) - f(Y)), b* = 200 (f(Y) - f(Z)): rows X, Y, Z. One product of matrices; taking
-# the channels apart and together again takes TensorFlow four times as long as all else here.
+# L* = 116 f(Y) - 16, a* = 500 (f(X) - f(Y)), b* = 200 (f(Y) - f(Z)): rows X, Y, Z. A product of matrices,
+# as taking the channels apart and together again was most of the time that `rgb_to_lab` took.
 _F_TO_LAB = ((0.0, 500.0, 0.0), (116.0, -500.0, 200.0), (0.0, 0.0, -200.0))
 
 

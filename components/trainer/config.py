@@ -267,8 +267,8 @@ class LossConfig(_Section):
     """The objectives of both networks; every term is a mean over photos.
 
     The generator minimises adversarial_weight * adversarial + reconstruction_weight * reconstruction +
-    colorfulness_weight * colorfulness + color_repulsion_weight * color repulsion, the discriminator
-    discriminator_weight * (real + generated).
+    absolute_error_weight * l1 + colorfulness_weight * colorfulness + color_repulsion_weight * color repulsion, the
+    discriminator discriminator_weight * (real + generated).
     """
 
     adversarial: Literal["non_saturating", "least_squares", "hinge"] = "non_saturating"
@@ -285,6 +285,9 @@ class LossConfig(_Section):
         default=2.0, gt=0, description="where log_l2 stops rewarding a smaller error; in the unit of huber_delta"
     )
     reconstruction_weight: float = Field(default=100.0, ge=0)
+    absolute_error_weight: float = Field(
+        default=0.0, ge=0, description="beside it, for each CIE unit, or 8-bit step, of a photo's mean absolute error"
+    )
     colorfulness_weight: float = Field(
         default=0.0, ge=0, description="for each CIE unit, or 8-bit step, that a photo is less colourful than the truth"
     )

@@ -111,7 +111,7 @@ class ColorGan:
         photos = tf.cast(rgb, tf.float32) / 255.0
         gray, real = self.range.split(photos, spoil=self._spoil_lightness)
         global_batch = tf.cast(self.config.train.batch_size, tf.float32)
-        adversary = discriminator = colorfulness = repulsion = tf.constant(0.0)
+        adversary = discriminator = absolute_error = colorfulness = repulsion = tf.constant(0.0)
         real_score = fake_score = discriminator_norm = tf.constant(0.0)
 
         def mean(per_photo: tf.Tensor) -> tf.Tensor:
@@ -137,6 +137,8 @@ class ColorGan:
                 )
                 real_score = mean(losses.called_real(loss.adversarial, real_logits))
                 fake_score = mean(losses.called_real(loss.adversarial, fake_logits))
+            if loss.absolute_error_weight > 0:
+                absolute_error = mean(losses.reconstruction_loss("l1", real, fake) / self.range.from_steps(1.0))
             if loss.colorfulness_weight > 0:
                 lack = losses.colorfulness_loss(self.range.chroma(real), self.range.chroma(fake))
                 colorfulness = mean(lack / self.range.from_steps(1.0))
@@ -145,6 +147,7 @@ class ColorGan:
             generator = (
                 loss.reconstruction_weight * reconstruction
                 + loss.adversarial_weight * adversary
+                + loss.absolute_error_weight * absolute_error
                 + loss.colorfulness_weight * colorfulness
                 + loss.color_repulsion_weight * repulsion
             )
@@ -162,6 +165,7 @@ class ColorGan:
             "reconstruction_loss": reconstruction,
             "adversarial_loss": adversary,
             "discriminator_loss": discriminator,
+            "absolute_error": absolute_error,
             "colorfulness_loss": colorfulness,
             "color_repulsion": repulsion,
             "real_called_real": real_score,

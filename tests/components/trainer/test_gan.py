@@ -81,6 +81,15 @@ def test_the_generator_pays_for_what_its_photographs_lack_of_colorfulness():
     assert reading["generator_loss"] == pytest.approx(expected + 0.25 * reading["colorfulness_loss"], rel=1e-4)
 
 
+def test_the_absolute_error_counts_beside_the_reconstruction_in_cie_units():
+    terms = ("reconstruction=l1", "reconstruction_weight=2", "adversarial_weight=0", "absolute_error_weight=0.25")
+    gan, batches = make(*[f"train.loss.{term}" for term in terms])
+    reading = {name: float(value) for name, value in gan.train_steps(batches, tf.constant(1)).items()}
+    assert reading["absolute_error"] == pytest.approx(127.5 * reading["reconstruction_loss"], rel=1e-4)
+    expected = 2 * reading["reconstruction_loss"] + 0.25 * reading["absolute_error"]
+    assert reading["generator_loss"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_other_exposures_and_grain_change_the_lightness_alone_and_differ_from_photo_to_photo():
     gan, batches = make("train.augmentation.gamma=0.5", "train.augmentation.grain=5", "seed=3")
     photos = tf.cast(next(batches), tf.float32) / 255.0

@@ -15,6 +15,23 @@ from components.trainer.networks import build_discriminator, build_generator, lo
 from components.trainer.precision import choose_precision
 from components.trainer.variation import color_photos
 
+# What a step reads, and `train_steps` gives the means of.
+READINGS = (
+    "generator_loss",
+    "reconstruction_loss",
+    "adversarial_loss",
+    "discriminator_loss",
+    "absolute_error",
+    "colorfulness_loss",
+    "color_repulsion",
+    "real_called_real",
+    "generated_called_real",
+    "discriminator_accuracy",
+    "generator_gradient_norm",
+    "discriminator_gradient_norm",
+    "color_diversity",
+)
+
 
 class ColorGan:
     """Generator and discriminator under the current strategy; make it inside `strategy.scope()`.
@@ -65,7 +82,7 @@ class ColorGan:
     def train_steps(
         self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True
     ) -> dict[str, tf.Tensor]:
-        """Take `count` steps without returning to Python; the mean of each reading of `replica_step` over them.
+        """Take `count` steps without returning to Python; the mean of each of `READINGS` over them.
 
         Args:
             batches: an iterator of the strategy's batches.
@@ -73,12 +90,13 @@ class ColorGan:
             adversarial: False trains the generator alone, whatever the recipe's adversarial weight.
         """
         adversarial = adversarial and self.config.train.loss.adversarial_weight > 0
-        readings = self._distributed_step(next(batches), adversarial)
-        for _ in tf.range(count - 1):
+        totals = dict.fromkeys(READINGS, tf.constant(0.0))
+        for _ in tf.range(count):
             new = self._distributed_step(next(batches), adversarial)
-            readings = {name: readings[name] + new[name] for name in readings}
-        return {name: total / tf.cast(count, tf.float32) for name, total in readings.items()}
+            totals = {name: totals[name] + value for name, value in new.items()}
+        return {name: total / tf.cast(count, tf.float32) for name, total in totals.items()}
 
+    @tf.autograph.experimental.do_not_convert  # all its branches are Python's own, and converting takes seconds
     def _distributed_step(self, batch, adversarial: bool) -> dict[str, tf.Tensor]:
         adam, share = self.config.train.optimizer, self._share_of_rates()
         self.generator_optimizer.learning_rate.assign(share * adam.generator_learning_rate)

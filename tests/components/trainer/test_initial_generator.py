@@ -92,7 +92,7 @@ def test_a_packed_generator_does_as_well(tmp_path, monkeypatch):
     np.testing.assert_allclose(colours_of(gan, gan.generator), colours(model), atol=0.2)
 
 
-def test_the_shipped_generator_is_of_the_default_recipe(tmp_path, monkeypatch):
+def test_the_shipped_generator_is_of_the_recipe_that_goes_on_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     gan = ColorGan(load_config("tintype_lab_tuned", ["train.precision=float32"]).trainer_config())
     served = colours(unpack(shipped_generator()) / "1")

@@ -341,10 +341,10 @@ class TrainConfig(_Section):
     steps: int = Field(default=10_000, ge=1)
     max_minutes: float | None = Field(default=None, gt=0, description="stop after this time even if steps are left")
     batch_size: int = Field(default=32, ge=1, description="over all replicas together")
-    initial_generator: str | None = Field(
+    initial_generator: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         default=None,
         description="go on from this trained generator of the same network: shipped (the one that comes along), a "
-        "packed one, or a SavedModel's folder; null draws weights by the seed",
+        "packed one, or a SavedModel's folder; of several the mean of their weights; null draws weights by the seed",
     )
     optimizer: AdamConfig = AdamConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -390,6 +390,10 @@ class NetworkConfig(_Section):
         gt=0,
         le=2,
         description="factor on the predicted a*b* when photographs are coloured, not in training",
+    )
+    mirror: bool = Field(
+        default=False,
+        description="colours are the mean of the photo's and its mirror image's, at twice the work; not in training",
     )
 
     @model_validator(mode="after")

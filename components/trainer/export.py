@@ -72,7 +72,7 @@ class Servable(tf.Module):
     def __init__(self, generator: keras.Model, config: TrainerConfig):
         super().__init__()
         self.generator = generator
-        self._settings = config.network.generator
+        self._network = config.network
         self._range = NetworkRange(config.network)
         self._recipe = config.recipe
         self._size = config.size
@@ -80,7 +80,7 @@ class Servable(tf.Module):
         self._fingerprint = weights_fingerprint(generator)
 
     def _ab(self, lightness: tf.Tensor, seeds: tf.Tensor | None = None) -> tf.Tensor:
-        return self._range.ab(color_photos(self.generator, self._settings, self._range.gray(lightness), seeds))
+        return self._range.ab(color_photos(self.generator, self._network, self._range.gray(lightness), seeds))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="L")])
     def colorize_lightness(self, L: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: N803

@@ -265,7 +265,7 @@ class ColorGan:
         """
         lab = color.rgb_to_lab(tf.cast(rgb, tf.float32) / 255.0)
         lightness = lab[..., :1]
-        ab = self.range.ab(color_photos(self.averaged, self.config.network.generator, self.range.gray(lightness)))
+        ab = self.range.ab(color_photos(self.averaged, self.config.network, self.range.gray(lightness)))
         gray = color.lab_to_rgb(tf.concat([lightness, tf.zeros_like(ab)], axis=-1))
         return gray, color.lab_to_rgb(tf.concat([lightness, ab], axis=-1)), ab
 

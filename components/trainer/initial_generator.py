@@ -28,6 +28,7 @@ _POWER_ITERATIONS = 100
 def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> None:
     """Give `generator` the weights and the statistics of `config.train.initial_generator`.
 
+    Of several their mean, a model soup (Wortsman et al. 2022): trainings that parted from one generator err apart.
     An exported kernel is already divided by its spectral norm; where the recipe divides, it starts from that one. A
     residual U-Net may have one level more in front than the trained one: it sees twice the side and starts with the
     colours that the trained one gives to the photo at half the side, as networks grow in Karras et al. (2018).
@@ -39,9 +40,29 @@ def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> Non
     Raises:
         TintypeError: there is no such generator, or it is of another network.
     """
-    source = config.train.initial_generator
-    variables = f"{_saved_model(source)}/variables/variables"
     plain = build_plain_generator(config)
+    source = config.train.initial_generator
+    sources = [source] if isinstance(source, str) else source
+    for place, name in enumerate(sources):
+        for weight, value in _values_by_weight(name, plain, config):
+            weight.assign((weight * place + value) / (place + 1))
+    for layer in plain.layers:
+        trained = generator.get_layer(layer.name)
+        if len(trained.weights) == len(layer.weights):
+            trained.set_weights(layer.get_weights())
+        else:
+            by_name = {weight.name: weight for weight in trained.weights}
+            for weight in layer.weights:
+                by_name[weight.name].assign(weight)
+            for _ in range(_POWER_ITERATIONS // trained.power_iterations + 1):
+                trained.normalized_kernel(training=True)
+
+
+def _values_by_weight(
+    source: str, plain: keras.Model, config: TrainerConfig
+) -> list[tuple[keras.Variable, np.ndarray]]:
+    """For every weight of `plain` what it is in `source`."""
+    variables = f"{_saved_model(source)}/variables/variables"
     try:
         reader = tf.train.load_checkpoint(variables)
     except (ValueError, tf.errors.OpError) as error:
@@ -54,25 +75,17 @@ def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> Non
     if isinstance(plain, ResidualUNet) and f"downs/{len(plain.downs) - 1}/_kernel" not in values:
         values = _with_level_in_front(values, plain)
     missing = {id(weight): weight.path for weight in plain.weights}
+    found = []
     for path, value in values.items():
         weight = _find(plain, path)
         if missing.pop(id(weight), None) is None:
             raise _another_network(source, config, f"the recipe's has no {path}")
         if weight.shape != value.shape:
             raise _another_network(source, config, f"its {path} is {value.shape}, the recipe's {weight.shape}")
-        weight.assign(value)
+        found.append((weight, value))
     if missing:
         raise _another_network(source, config, f"it has no {next(iter(missing.values()))}")
-    for layer in plain.layers:
-        trained = generator.get_layer(layer.name)
-        if len(trained.weights) == len(layer.weights):
-            trained.set_weights(layer.get_weights())
-        else:
-            by_name = {weight.name: weight for weight in trained.weights}
-            for weight in layer.weights:
-                by_name[weight.name].assign(weight)
-            for _ in range(_POWER_ITERATIONS // trained.power_iterations + 1):
-                trained.normalized_kernel(training=True)
+    return found
 
 
 def _with_level_in_front(values: dict[str, np.ndarray], plain: ResidualUNet) -> dict[str, np.ndarray]:

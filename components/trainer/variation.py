@@ -3,32 +3,45 @@
 import keras
 import tensorflow as tf
 
-from components.trainer.config import GeneratorConfig, ResidualUNetConfig, UNetConfig
+from components.trainer.config import NetworkConfig, ResidualUNetConfig, UNetConfig
 
 # The colouring that a recipe which is served with dropout gives when nobody asks for a certain one.
 _SEED_OF_THE_ONE = 0
 
 
 def color_photos(
-    generator: keras.Model, config: GeneratorConfig, gray: tf.Tensor, seeds: tf.Tensor | None = None
+    generator: keras.Model, network: NetworkConfig, gray: tf.Tensor, seeds: tf.Tensor | None = None
 ) -> tf.Tensor:
     """Colour gray photographs; a photo's colours depend on nothing but the photo and its seed.
 
     Args:
-        generator: built from `config`.
-        config: the generator's, which says whether dropout stays on when it is asked.
+        generator: built from `network`.
+        network: says whether dropout stays on when the generator is asked, and whether its mirror image is, too.
         gray: float32 [N, H, W, g].
         seeds: int32 [N], the colouring that is wanted of each photo; None for the one that is served.
 
     Returns:
         float32 [N, H, W, c], the network's output.
     """
-    if seeds is None and not (config.varies and config.dropout_at_inference):
-        return generator(gray, training=False)
-    height, width = tf.shape(gray)[1], tf.shape(gray)[2]
-    if seeds is None:  # every photo under the same mask: one row serves all
-        seeds = tf.constant([_SEED_OF_THE_ONE])
-    return generator(gray, masks=dropout_masks(generator, config, height, width, seeds), training=False)
+    config, masks = network.generator, None
+    if seeds is None and config.varies and config.dropout_at_inference:
+        seeds = tf.constant([_SEED_OF_THE_ONE])  # every photo under the same mask: one row serves all
+    if seeds is not None:
+        masks = dropout_masks(generator, config, tf.shape(gray)[1], tf.shape(gray)[2], seeds)
+    colors = _ask(generator, gray, masks)
+    if not network.mirror:
+        return colors
+    mirrored = _ask(generator, _mirror(gray), masks and [_mirror(mask) for mask in masks])
+    return (colors + _mirror(mirrored)) / 2.0
+
+
+def _ask(generator: keras.Model, gray: tf.Tensor, masks: list[tf.Tensor] | None) -> tf.Tensor:
+    return generator(gray, training=False) if masks is None else generator(gray, masks=masks, training=False)
+
+
+def _mirror(photos: tf.Tensor) -> tf.Tensor:
+    """Left to right: [N, H, W, C]."""
+    return tf.reverse(photos, [2])
 
 
 def dropout_masks(

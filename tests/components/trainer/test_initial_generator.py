@@ -54,8 +54,7 @@ def colours(model_folder):
 
 
 def colours_of(gan, generator):
-    settings = gan.config.network.generator
-    return gan.range.ab(color_photos(generator, settings, gan.range.gray(LIGHTNESS))).numpy()
+    return gan.range.ab(color_photos(generator, gan.config.network, gan.range.gray(LIGHTNESS))).numpy()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -92,6 +91,19 @@ def test_a_packed_generator_does_as_well(tmp_path, monkeypatch):
     np.testing.assert_allclose(colours_of(gan, gan.generator), colours(model), atol=0.2)
 
 
+def test_of_several_generators_the_mean_of_their_weights_is_taken(tmp_path):
+    models = [exported("tintype_lab", tmp_path / name, setting) for name, setting in (("a", "seed=7"), ("b", "seed=8"))]
+
+    def weights(*names):
+        gan = ColorGan(config_of("tintype_lab", f"train.initial_generator=[{','.join(map(str, names))}]"))
+        return gan.averaged.get_weights()
+
+    one, other = weights(models[0]), weights(models[1])
+    assert any(not np.allclose(a, b) for a, b in zip(one, other, strict=True))
+    for mean, a, b in zip(weights(*models), one, other, strict=True):
+        np.testing.assert_allclose(mean, (a + b) / 2, atol=1e-6)
+
+
 def test_the_shipped_generator_is_of_the_recipe_that_goes_on_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     gan = ColorGan(load_config("tintype_lab_tuned", ["train.precision=float32"]).trainer_config())
@@ -114,10 +126,10 @@ def test_a_residual_u_net_with_a_level_more_in_front_begins_with_the_colours_of_
         )
     )
     twice = tf.repeat(tf.repeat(LIGHTNESS, 2, axis=1), 2, axis=2)
-    settings, served = gan.config.network.generator, colours(model)
+    served = colours(model)
     assert np.abs(served).max() > 5
     for generator in (gan.averaged, gan.generator):
-        grown = gan.range.ab(color_photos(generator, settings, gan.range.gray(twice)))
+        grown = gan.range.ab(color_photos(generator, gan.config.network, gan.range.gray(twice)))
         # Both make colour at 32 px; linear enlargement by 2 and by 4 keeps the means around every pixel.
         np.testing.assert_allclose(_means(grown, 4), _means(served, 2), atol=0.05)
 

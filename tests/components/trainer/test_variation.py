@@ -22,7 +22,7 @@ def generator(network):
 
 def ask(generator, network, gray, seeds=None):
     seeds = None if seeds is None else tf.constant(seeds)
-    return color_photos(generator, network.generator, gray, seeds).numpy()
+    return color_photos(generator, network, gray, seeds).numpy()
 
 
 def test_another_seed_gives_other_colours_and_the_same_seed_the_same(generator, network):
@@ -75,3 +75,19 @@ def test_photo_statistics_are_those_that_a_batch_of_one_is_trained_with():
         generator(GRAY[:1], training=True)
     trained = generator(GRAY[:1], training=True)
     np.testing.assert_allclose(ask(generator, network, GRAY[:1]), trained, atol=1e-3)
+
+
+@pytest.mark.parametrize("seeds", [None, [1, 2, 3, 4]])
+def test_a_mirrored_photo_gets_the_mirrored_colours_where_the_recipe_asks_both(generator, network, seeds):
+    both = network.model_copy(update={"mirror": True})
+    one, colours = ask(generator, network, GRAY, seeds), ask(generator, both, GRAY, seeds)
+    assert np.abs(colours - one).max() > 1e-3
+    if seeds is None:
+        mirrored = ask(generator, both, GRAY[:, :, ::-1])
+        np.testing.assert_allclose(mirrored[:, :, ::-1], colours, atol=1e-5)
+        np.testing.assert_allclose(colours, (one + ask(generator, network, GRAY[:, :, ::-1])[:, :, ::-1]) / 2, atol=1e-5)
+    else:
+        others = ask(generator, both, GRAY, [seed + 10 for seed in seeds])
+        alone = ask(generator, network, GRAY, [seed + 10 for seed in seeds])
+        # The mirror image is asked under the mirrored masks, so that a seed says as much as before.
+        assert np.abs(colours - others).mean() > 0.5 * np.abs(one - alone).mean()

@@ -64,11 +64,11 @@ setup(
     version="0.1.0",
     description="Colours black-and-white photographs: a conditional GAN, its TFX pipeline and its serving.",
     python_requires=">=3.11,<3.12",
-    packages=find_packages(include=["tintype*", "pipeline*", "components*", "serving*"]),
+    packages=find_packages(include=["tintype*", "pipeline*", "components*", "serving*", "photo", "photo.*"]),
     package_data={
         "pipeline": ["configs/*.yaml", "comparison/questions/*.yaml", "comparison/*.j2"],
         "components.image_example_gen": ["*.pbtxt"],
-        "serving.generator": ["*.zip", "MODEL_CARD.md"],
+        "serving.model": ["*.zip", "MODEL_CARD.md"],
         "serving.web": ["nginx.conf", "static/*"],
     },
     install_requires=[

@@ -98,10 +98,11 @@ def plain_loop(model: Path, photos: Path, out: Path) -> None:
     """Read, decode, colour, encode and write every photograph; print when the first and the last were finished."""
     import cv2
 
+    from photo.coloring import finish, prepare
+    from photo.decoding import decode_photo
+    from photo.encoding import encode_photo
+    from photo.whole_file import write_whole
     from serving.batch.models import SavedModelHandler
-    from serving.client.coloring import finish, prepare
-    from serving.client.photo import decode_photo, encode_photo
-    from serving.client.whole_file import write_whole
 
     cv2.setNumThreads(1)
     loaded = SavedModelHandler(str(model)).load_model()

@@ -24,12 +24,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.client.color import join_lightness_and_color, rgb_to_lab
-from serving.client.coloring import Prepared, finish, prepare
-from serving.client.geometry import crop, resize
-from serving.client.photo import encode_photo
-from serving.client.upsample import upsample_color
-from serving.client.whole_file import write_whole
+from photo.color import join_lightness_and_color, rgb_to_lab
+from photo.coloring import Prepared, finish, prepare
+from photo.encoding import encode_photo
+from photo.geometry import crop, resize
+from photo.upsampling import upsample_color
+from photo.whole_file import write_whole
 
 SIZE = 128  # side of the square the network sees
 HEIGHT, WIDTH = 3000, 4000

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from photo.color import rgb_to_lab
 from serving.client import Colorizer
-from serving.client.color import rgb_to_lab
-from tintype.model_server import running_model_server
+from serving.server.process import running_model_server
 
 _SHOWN_SIDE = 160
 _FORMATS = (".jpg", ".jpeg", ".png")

@@ -31,7 +31,7 @@ def main() -> None:
 
     import tensorflow as tf
 
-    from components.image_example_gen.take_in import take_in
+    from components.image_example_gen.ingestion import take_in
     from components.trainer.decoded_photos import content_digest, decode_photos, example_files
     from components.trainer.gan import ColorGan
     from components.trainer.input_pipeline import training_batches

@@ -39,7 +39,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.server_process import ModelServer, Process
-from serving.client import AsyncColorizer, encode_photo
+from photo.encoding import encode_photo
+from serving.client import AsyncColorizer
 
 CALLERS = (1, 4)
 SIDE = 1000

@@ -12,8 +12,8 @@ from components.evaluator.config import EvaluateConfig
 from components.image_example_gen.config import DataConfig
 from components.pusher.config import PushConfig
 from components.trainer.config import NetworkConfig, TrainConfig, TrainerConfig
+from photo.errors import TintypeError
 from pipeline.resources import Resources
-from serving.client.errors import TintypeError
 
 RECIPES = Path(__file__).parent / "configs"
 

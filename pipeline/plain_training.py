@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from components.image_example_gen.ingestion import take_in
 from components.image_example_gen.summary import Summary, check_trainable, read_summary
-from components.image_example_gen.take_in import take_in
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
 from components.trainer.strategy import ChosenStrategy, choose_strategy, is_chief, meet
 from components.trainer.training import TrainingSummary, train
+from photo.errors import TintypeError
 from pipeline.config import RunConfig
-from serving.client.errors import TintypeError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@
 #   scripts/reproduce_generator.sh scenes_train.zip build/reproduced      # given again, it goes on where it was
 #
 # Some six hours on two cores. Needs the whole history of the repository. Words after the two are added to each training's command, as in --set train.steps=100.
-# The model card (serving/generator/MODEL_CARD.md) says what each training gave.
+# The model card (serving/model/MODEL_CARD.md) says what each training gave.
 set -euo pipefail
 if [ $# -lt 2 ]; then
   sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

@@ -71,7 +71,7 @@ _EXTRA_OF_MODULE = {
 
 def main() -> None:
     """Run the command line; what is the input's fault ends in one clear line, not in a traceback."""
-    from serving.client.errors import TintypeError
+    from photo.errors import TintypeError
 
     try:
         app()

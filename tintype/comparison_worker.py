@@ -3,7 +3,7 @@
 import sys
 
 from pipeline.comparison.worker import main
-from tintype.startup_noise import import_tensorflow_quietly
+from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv, prepare=import_tensorflow_quietly))

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import IO, Self
 
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 from serving.server import EmbeddedServer, ServeError
 
 MODEL_NAME = "canary"

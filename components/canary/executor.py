@@ -20,10 +20,10 @@ from tfx.utils import io_utils, path_utils
 from components.canary.candidate_server import MODEL_NAME, CandidateServer
 from components.canary.config import CanaryConfig
 from components.evaluator.examples import first_photographs
-from serving.client.color import rgb_to_lightness
+from photo.color import rgb_to_lightness
+from photo.errors import TintypeError
+from photo.geometry import fit_square
 from serving.client.colorizer import Colorizer
-from serving.client.errors import TintypeError
-from serving.client.geometry import fit_square
 
 REPORT_FILE = "canary.json"
 SPLIT = "eval"

@@ -11,7 +11,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.image_example_gen.summary import read_summary
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 VERDICT_KEY = "verdict"
 MIN_PHOTOS_KEY = "min_photos"

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluator.metrics import MetricSums, photo_metrics
-from components.evaluator.saved_colorizer import SavedColorizer
 from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
-from serving.client.color import join_lightness_and_color, rgb_to_lightness
-from serving.client.errors import PhotoError, TintypeError
-from serving.client.geometry import resize
-from serving.client.photo import decode_photo
+from photo.color import join_lightness_and_color, rgb_to_lightness
+from photo.decoding import decode_photo
+from photo.errors import PhotoError, TintypeError
+from photo.geometry import resize
+from serving.model.saved_colorizer import SavedColorizer
 
 MODEL, GRAYSCALE, BASELINE = "model", "grayscale", "baseline"
 # SSIM looks through a window of this side.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tfx import types
 from tfx.types import artifact_utils
 
-from serving.client.errors import PhotoError, TintypeError
-from serving.client.photo import decode_photo
+from photo.decoding import decode_photo
+from photo.errors import PhotoError, TintypeError
 
 
 class Photograph(NamedTuple):

@@ -23,12 +23,12 @@ from components.evaluator.evaluation import BASELINE, MODEL, colored_row, measur
 from components.evaluator.examples import Photograph, photographs, record_files
 from components.evaluator.grid import draw_grid
 from components.evaluator.metrics import MetricSums
-from components.evaluator.saved_colorizer import SavedColorizer
 from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
-from components.pusher.versions import newest_version
-from serving.client.color import rgb_to_lightness
-from serving.client.errors import TintypeError
-from serving.client.photo import decode_photo
+from photo.color import rgb_to_lightness
+from photo.decoding import decode_photo
+from photo.errors import TintypeError
+from serving.model.saved_colorizer import SavedColorizer
+from serving.model.version_folders import newest_version
 
 METRICS_FILE = "metrics.json"
 GRID_FILE = "grid.png"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 from skimage.metrics import structural_similarity
 
-from serving.client.color import colorfulness, join_lightness_and_color, rgb_to_lab
+from photo.color import colorfulness, join_lightness_and_color, rgb_to_lab
 
 METRICS = (
     "psnr_db",

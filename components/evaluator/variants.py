@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluator.saved_colorizer import SavedColorizer
+from serving.model.saved_colorizer import SavedColorizer
 
 VARIANTS_AB_DISTANCE = "variants_ab_distance"  # its name in a metrics JSON
 

@@ -13,8 +13,8 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingestion import SPLITS, TakeIn, check_summary
 from components.image_example_gen.summary import read_summary
-from components.image_example_gen.take_in import SPLITS, TakeIn, check_summary
 from serving.batch.photo_files import DataError, check_location
 
 

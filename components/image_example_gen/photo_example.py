@@ -11,9 +11,9 @@ from PIL import Image
 from PIL.ExifTags import Base as Tag
 
 from components.image_example_gen.config import DataConfig, Splits
-from serving.client.color import colorfulness, rgb_to_lightness
-from serving.client.errors import PhotoError
-from serving.client.photo import Photo, decode_photo
+from photo.color import colorfulness, rgb_to_lightness
+from photo.decoding import Photo, decode_photo
+from photo.errors import PhotoError
 
 JPEG_QUALITY = 95
 

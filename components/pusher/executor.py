@@ -12,7 +12,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.pusher.config import PushConfig
 from components.pusher.publish import publish
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 # The names TFX's own Pusher and its tools use on the PushedModel artifact.
 PUSHED = "pushed"

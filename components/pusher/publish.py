@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from components.pusher.versions import SAVED_MODEL_FILE, Version, list_versions
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
+from serving.model.version_folders import SAVED_MODEL_FILE, Version, list_versions
 
 TEMPORARY_PREFIX = ".tmp-"
 LOCK_FILE = ".push.lock"

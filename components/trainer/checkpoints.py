@@ -14,7 +14,7 @@ from absl import logging
 
 from components.trainer.config import TrainerConfig
 from components.trainer.gan import ColorGan
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 KEPT = 2
 _WEIGHTS, _STATE = "weights.npz", "state.json"

@@ -1,4 +1,4 @@
-"""CIE L*a*b* in TensorFlow, for the graphs of training and serving; serving/client/color.py is its twin in OpenCV.
+"""CIE L*a*b* in TensorFlow, for the graphs of training and serving; photo/color.py is its twin in OpenCV.
 
 Formulae: sRGB from IEC 61966-2-1, L*a*b* from CIE 15:2004 with the white point D65 (2 degrees).
 """

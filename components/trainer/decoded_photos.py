@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 _BATCH = 64
 _BLOCK = 1 << 22

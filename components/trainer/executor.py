@@ -13,7 +13,7 @@ from tfx.utils import path_utils
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import content_digest, example_files
 from components.trainer.training import train
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 
 class Executor(base_executor.BaseExecutor):

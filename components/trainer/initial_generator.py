@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from components.trainer.config import TrainerConfig
 from components.trainer.networks import LEAK, ResidualUNet, build_plain_generator
-from serving.client.errors import TintypeError
-from serving.generator.unpacking import shipped_generator, unpack
+from photo.errors import TintypeError
+from serving.model.shipped_generator import shipped_generator, unpack
 
 SHIPPED = "shipped"
 # What `Servable.generator` is called in the object graph of an exported model's variables.

@@ -25,7 +25,7 @@ from components.trainer.config import (
     Vgg16Config,
 )
 from components.trainer.spectral_normalization import SpectralConv2D, SpectralConv2DTranspose
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 LEAK = 0.2
 # What Keras subtracts from 0..255 before VGG-16, blue, green, red: the means of ImageNet.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 ChosenStrategy = tuple[tf.distribute.Strategy, str]
 

@@ -34,7 +34,7 @@ from components.trainer.strategy import (
     others_needed,
     worker_name,
 )
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 # A call of several steps returns after about this long: a signal is heeded then.
 CALL_SECONDS = 5.0

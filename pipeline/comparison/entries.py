@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from photo.errors import TintypeError
 from pipeline.config import ConfigError, RunConfig, load_config
-from serving.client.errors import TintypeError
 
 QUESTIONS = Path(__file__).parent / "questions"
 

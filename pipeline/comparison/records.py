@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from serving.client.whole_file import write_whole
+from photo.whole_file import write_whole
 
 TRAINED_NAME = "trained.json"
 RESULT_NAME = "result.json"

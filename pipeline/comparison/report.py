@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from photo.whole_file import write_whole
 from pipeline.comparison.figures import Table, cost_table, quality_table, remarks
 from pipeline.comparison.pictures import draw_curves, draw_grid, grid_columns
 from pipeline.comparison.records import write_record
-from serving.client.whole_file import write_whole
 
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.evaluator.evaluation import colored_row, evaluate_saved_model
-from components.evaluator.saved_colorizer import SavedColorizer
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
+from photo.decoding import decode_photo
+from photo.errors import PhotoError
+from photo.whole_file import write_whole
 from pipeline.comparison.records import RESULT_NAME, TRAINED_NAME, read_record, write_record
 from pipeline.plain_training import train_whole
 from serving.batch.photo_files import list_entries, read_photographs
-from serving.client.errors import PhotoError
-from serving.client.photo import decode_photo
-from serving.client.whole_file import write_whole
+from serving.model.saved_colorizer import SavedColorizer
 
 PICTURES_NAME = "pictures"
 # Chooses the photographs of the grid, the same for every entry.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from serving.client.errors import TintypeError
-from serving.client.whole_file import write_whole
+from photo.errors import TintypeError
+from photo.whole_file import write_whole
 
 Task = Literal["take_in", "trial"]
 
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str], *, prepare: Callable[[], None] | None = None)
         job = json.loads((folder / JOB_NAME).read_text())
         if task == "take_in":
             from components.image_example_gen.config import DataConfig
-            from components.image_example_gen.take_in import take_in
+            from components.image_example_gen.ingestion import take_in
 
             take_in(job["location"], Path(job["folder"]), DataConfig.model_validate(job["config"]))
         else:

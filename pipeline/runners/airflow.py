@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from absl import logging as absl_logging
 
+from photo.whole_file import write_whole
 from pipeline.config import ConfigError, load_config
 from pipeline.runners.component_run import run_component
 from pipeline.runners.local import CHECKPOINTS, is_ours
 from pipeline.runners.metadata_connection import metadata_of_installation
-from serving.client.whole_file import write_whole
 
 if TYPE_CHECKING:
     from airflow import DAG

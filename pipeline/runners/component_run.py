@@ -49,7 +49,7 @@ def run_component(
     from tfx.orchestration.portable import launcher, runtime_parameter_utils
     from tfx.orchestration.portable.mlmd import execution_lib
 
-    from components.image_example_gen.take_in import local_runner_options
+    from components.image_example_gen.ingestion import local_runner_options
     from components.pusher.executor import PUSHED, PUSHED_DESTINATION
     from pipeline.graph import create_pipeline
 

@@ -62,8 +62,8 @@ def compile_kubeflow(config: RunConfig, options: KubeflowOptions = KubeflowOptio
     from tfx.orchestration.data_types import RuntimeParameter
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
+    from components.image_example_gen.ingestion import local_runner_options
     from components.image_example_gen.photo_fingerprint import PhotoFingerprint
-    from components.image_example_gen.take_in import local_runner_options
     from pipeline.graph import create_pipeline
 
     defaults = {

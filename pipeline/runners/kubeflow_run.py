@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 SUCCEEDED = "SUCCEEDED"
 _ENDS = {SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"}

@@ -95,7 +95,7 @@ def main() -> None:
     """Run the step that the command line tells; what is the input's fault ends in one clear line."""
     from absl import logging
 
-    from serving.client.errors import TintypeError
+    from photo.errors import TintypeError
 
     logging.use_absl_handler()  # what the steps log is the pod's log
     try:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from absl import logging as absl_logging
 
+from photo.errors import TintypeError
 from pipeline.config import RunConfig
-from serving.client.errors import TintypeError
 
 PACKAGES = Path(__file__).parents[2]
 CHECKPOINTS = "checkpoints"
@@ -38,7 +38,7 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
     _check_writable(Path(out))
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-    from components.image_example_gen.take_in import local_runner_options
+    from components.image_example_gen.ingestion import local_runner_options
     from pipeline.graph import create_pipeline, default_destination
     from pipeline.run_report import read_run_report
 

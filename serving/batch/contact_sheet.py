@@ -4,12 +4,13 @@ import base64
 import html
 from collections.abc import Iterable
 
+from photo.decoding import decode_photo
+from photo.encoding import encode_photo
+from photo.errors import PhotoError
+from photo.geometry import resize
 from serving.batch.outcomes import Outcome
 from serving.batch.outputs import join
 from serving.batch.photo_files import open_file
-from serving.client.errors import PhotoError
-from serving.client.geometry import resize
-from serving.client.photo import decode_photo, encode_photo
 
 _SIDE = 240  # of a picture's longer side, in pixels
 _QUALITY = 80

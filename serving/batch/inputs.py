@@ -11,6 +11,7 @@ from typing import IO
 
 from apache_beam.io.filesystems import FileSystems
 
+from photo.formats import FORMAT_OF_SUFFIX
 from serving.batch.outcomes import Outcome, failed
 from serving.batch.outputs import BatchStopped
 from serving.batch.photo_files import (
@@ -23,7 +24,6 @@ from serving.batch.photo_files import (
     open_file,
     relative_name,
 )
-from serving.client.photo import FORMAT_OF_SUFFIX
 
 # A list of photographs, one path a line, is known by its name.
 LIST_SUFFIXES = (".txt", ".list")

@@ -18,6 +18,8 @@ import apache_beam as beam
 import pyarrow
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from photo.decoding import MAX_PIXELS
+from photo.errors import TintypeError
 from serving.batch.contact_sheet import contact_sheet
 from serving.batch.models import ColorHandler
 from serving.batch.outcomes import DONE, FAILED, SKIPPED, Outcome
@@ -25,8 +27,6 @@ from serving.batch.outputs import OWN_FOLDER, BatchStopped, OutputSettings, join
 from serving.batch.photo_files import is_local, open_file
 from serving.batch.progress import CountFound, CountOutcomes, ProgressFolder, shown
 from serving.batch.transforms import ColorizePhotos, ReadPhotos, Resume, WritePhotos
-from serving.client.errors import TintypeError
-from serving.client.photo import MAX_PIXELS
 
 REPORT_NAME = "report.jsonl"
 MANIFEST_NAME = "manifest.parquet"

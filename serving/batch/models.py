@@ -16,12 +16,12 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from numpy.typing import NDArray
 
+from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from serving.batch.outputs import BatchStopped
 from serving.batch.photo_files import is_local
 from serving.client.colorizer import Colorizer
-from serving.client.core import DEFAULT_MODEL_NAME
-from serving.client.errors import ServerRefused, ServerUnavailable, TintypeError
-from serving.client.settings import Retry, Tls
+from serving.client.flows import DEFAULT_MODEL_NAME
+from serving.client.options import Retry, Tls
 
 DEFAULT_BATCH_SIZE = 8
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from photo.errors import TintypeError
+from photo.formats import FORMAT_OF_SUFFIX
+from photo.whole_file import write_whole
 from serving.batch.photo_files import is_local
-from serving.client.errors import TintypeError
-from serving.client.photo import FORMAT_OF_SUFFIX
-from serving.client.whole_file import write_whole
 
 # What the job itself keeps lies in a folder of this name below the output.
 OWN_FOLDER = ".tintype"

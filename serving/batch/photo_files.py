@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from serving.client.errors import PhotoError, TintypeError
+from photo.errors import PhotoError, TintypeError
 
 # Larger files are left out unread: no photograph within the pixel limit needs that much, and a worker holds one whole.
 MAX_FILE_BYTES = 512 << 20

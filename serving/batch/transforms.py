@@ -26,15 +26,16 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import PredictionResult, RunInference
 from apache_beam.pvalue import TaggedOutput
 
+from photo.coloring import Prepared, finish, prepare
+from photo.decoding import MAX_PIXELS, decode_photo
+from photo.encoding import encode_photo
+from photo.errors import PhotoError, TintypeError
 from serving.batch.inputs import PhotoReader, find_photos, shown_path
 from serving.batch.models import ColorHandler, Colors
 from serving.batch.outcomes import DONE, SKIPPED, Outcome, failed
 from serving.batch.outputs import OWN_FOLDER, BatchStopped, OutputSettings, join, size_of, told_apart, write_file
 from serving.batch.photo_files import Entry, is_local, open_file, read_blocks
-from serving.client.coloring import Prepared, finish, prepare
-from serving.client.errors import PhotoError, TintypeError
-from serving.client.photo import MAX_PIXELS, decode_photo, encode_photo
-from serving.heap import keep_freed_memory
+from serving.freed_memory import keep_freed_memory
 
 # An object cannot be added to: there, a worker writes its records so often, and what a kill leaves without one is
 # coloured again.

@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
+from photo.errors import TintypeError
+from photo.whole_file import write_whole
 from serving.batch.inputs import find_photos
 from serving.batch.job import (
     MANIFEST_NAME,
@@ -25,8 +27,6 @@ from serving.batch.outcomes import Outcome
 from serving.batch.outputs import OWN_FOLDER, size_of
 from serving.batch.photo_files import Entry
 from serving.batch.transforms import read_records
-from serving.client.errors import TintypeError
-from serving.client.whole_file import write_whole
 
 # A file that did not change between two looks has arrived.
 _LOOK_SECONDS = 2.0

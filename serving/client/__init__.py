@@ -1,30 +1,28 @@
 """The thin client: colours photographs through a server, without TensorFlow. Names load when first used."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.client.async_colorizer import AsyncColorizer
+    from serving.client.colorizer import Colorizer
+    from serving.client.flows import ModelDescription, Outcome
+    from serving.client.options import Keepalive, Retry, Tls
+
+__all__ = ["AsyncColorizer", "Colorizer", "Keepalive", "ModelDescription", "Outcome", "Retry", "Tls"]
 
 _MODULE_OF_NAME = {
     "AsyncColorizer": "async_colorizer",
     "Colorizer": "colorizer",
-    "ModelDescription": "core",
-    "Outcome": "core",
-    "Keepalive": "settings",
-    "Retry": "settings",
-    "Tls": "settings",
-    "apply_chroma": "chroma",
-    "Photo": "photo",
-    "decode_photo": "photo",
-    "encode_photo": "photo",
-    "photo_size": "photo",
-    "ClientClosed": "errors",
-    "PhotoError": "errors",
-    "ServerRefused": "errors",
-    "ServerUnavailable": "errors",
-    "TintypeError": "errors",
+    "ModelDescription": "flows",
+    "Outcome": "flows",
+    "Keepalive": "options",
+    "Retry": "options",
+    "Tls": "options",
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)

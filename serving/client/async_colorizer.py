@@ -11,7 +11,8 @@ from typing import Any, Self, TypeVar
 import grpc.aio
 from numpy.typing import NDArray
 
-from serving.client.core import (
+from photo.errors import ClientClosed, TintypeError
+from serving.client.flows import (
     DEFAULT_CONCURRENCY,
     ClientCore,
     Flow,
@@ -24,7 +25,6 @@ from serving.client.core import (
     check_concurrency,
     output_paths_of,
 )
-from serving.client.errors import ClientClosed, TintypeError
 
 T = TypeVar("T")
 

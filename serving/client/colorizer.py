@@ -12,7 +12,8 @@ from typing import Any, Self, TypeVar
 import grpc
 from numpy.typing import NDArray
 
-from serving.client.core import (
+from photo.errors import ClientClosed, TintypeError
+from serving.client.flows import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MODEL_NAME,
     DEFAULT_SERVER,
@@ -27,7 +28,6 @@ from serving.client.core import (
     check_concurrency,
     output_paths_of,
 )
-from serving.client.errors import ClientClosed, TintypeError
 
 __all__ = ["DEFAULT_MODEL_NAME", "DEFAULT_SERVER", "Colorizer", "ModelDescription", "Outcome"]
 

@@ -26,7 +26,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse, RegressionResult
 
 from serving.server.errors import RequestError
-from serving.server.saved_model import DEFAULT_SIGNATURE, ServedModel
+from serving.server.served_model import DEFAULT_SIGNATURE, ServedModel
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
     from serving.server.config_files import BatchingParameters, SslConfig
-    from serving.server.core import ServerCore
-    from serving.server.rest import RestServer
-    from serving.server.services import Health
+    from serving.server.grpc_services import Health
+    from serving.server.model_server import ServerCore
+    from serving.server.rest_server import RestServer
 
 log = logging.getLogger(__name__)
 
@@ -327,9 +327,9 @@ class EmbeddedServer:
             import tensorflow as tf
 
             tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
-        from serving.server.core import ServerCore
-        from serving.server.saved_model import ServedModel
-        from serving.server.services import Turns, add_services
+        from serving.server.grpc_services import Turns, add_services
+        from serving.server.model_server import ServerCore
+        from serving.server.served_model import ServedModel
 
         core = ServerCore(
             lambda folder: ServedModel(folder, warmup=self._enable_model_warmup, batching=batching),
@@ -341,7 +341,7 @@ class EmbeddedServer:
         )
         self._health = add_services(server, core, Turns(*turns))
         if self._rest_api_port is not None:
-            from serving.server.rest import PROMETHEUS_PATH, RestServer
+            from serving.server.rest_server import PROMETHEUS_PATH, RestServer
 
             self._rest_server = RestServer(
                 core,

@@ -2,7 +2,7 @@
 
 import grpc
 
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 
 class ServeError(TintypeError):

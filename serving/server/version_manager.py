@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from serving.heap import give_memory_back
+from serving.freed_memory import give_memory_back
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 
 from serving.web import metrics as prometheus
 from serving.web import results, uploads
+from serving.web.bounded_colorizer import Studio
 from serving.web.jobs import Job, Jobs, State
 from serving.web.metrics import Metrics
 from serving.web.middleware import COOKIE, session_cookie
-from serving.web.photo_file import Quota
+from serving.web.nameless_file import Quota
 from serving.web.problems import Kind, Problem, ProblemDocument, documented
 from serving.web.settings import WebSettings
-from serving.web.studio import Studio
 
 # Comments in a stream of events, so that proxies do not take it for dead, in seconds.
 _HEARTBEAT_SECONDS = 15.0

@@ -13,13 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from serving.web.api import create_router
+from serving.web.bounded_colorizer import Studio
 from serving.web.jobs import Jobs
 from serving.web.metrics import Metrics
 from serving.web.middleware import Admission, Guarded, Lingering, Observed
-from serving.web.photo_file import Quota
+from serving.web.nameless_file import Quota
 from serving.web.problems import Kind, Problem, ProblemDocument, descriptions
 from serving.web.settings import WebSettings
-from serving.web.studio import Studio
 
 STATIC = Path(__file__).parent / "static"
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import Any
 
+from serving.web.bounded_colorizer import Studio
 from serving.web.metrics import Metrics
 from serving.web.problems import Kind, Problem
 from serving.web.settings import WebSettings
-from serving.web.studio import Studio
 from serving.web.uploads import Upload
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from serving.client.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
+from photo.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
 
 MEDIA_TYPE = "application/problem+json"
 

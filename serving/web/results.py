@@ -12,7 +12,7 @@ import anyio.to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from serving.web.photo_file import PhotoFile, Quota
+from serving.web.nameless_file import PhotoFile, Quota
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",

@@ -10,13 +10,13 @@ from functools import partial
 
 import uvicorn
 
-from serving.client.errors import TintypeError
-from serving.heap import keep_freed_memory
-from serving.impatient_http import ImpatientProtocol
+from photo.errors import TintypeError
+from serving.freed_memory import keep_freed_memory
+from serving.http_timeouts import ImpatientProtocol
 from serving.web.app import create_app
-from serving.web.doorman import Doorman
+from serving.web.bounded_colorizer import Studio
+from serving.web.connection_queue import Doorman
 from serving.web.settings import WebSettings
-from serving.web.studio import Studio
 
 STOP_GRACE_SECONDS = 20  # whole seconds, of uvicorn
 

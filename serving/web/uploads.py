@@ -13,9 +13,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from serving.client.errors import PhotoError
-from serving.client.photo import photo_size
-from serving.web.photo_file import PhotoFile, Quota
+from photo.decoding import photo_size
+from photo.errors import PhotoError
+from serving.web.nameless_file import PhotoFile, Quota
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from serving.client.color import join_lightness_and_color
+from photo.color import join_lightness_and_color
 
 
 def tinted_photo(seed: int, *, ab=(20.0, -30.0), height: int = 48, width: int = 64) -> np.ndarray:

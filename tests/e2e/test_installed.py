@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 from skimage import data
 
-from serving.client.color import colorfulness, rgb_to_lightness
-from tests.serving.generator.conftest import packed  # noqa: F401 - a fixture
+from photo.color import colorfulness, rgb_to_lightness
+from tests.serving.model.conftest import packed  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def wheel(tmp_path_factory, packed) -> Path:  # noqa: F811
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml"):
         shutil.copy(ROOT / name, source)
-    shutil.copy(packed, source / "serving/generator/colorizer.zip")
+    shutil.copy(packed, source / "serving/model/colorizer.zip")
     subprocess.run(
         [sys.executable, "setup.py", "-q", "bdist_wheel", "-d", "dist"], cwd=source, check=True, capture_output=True
     )

@@ -222,8 +222,8 @@ def finished(text, photographs, destination, tmp_path_factory) -> tuple[Launcher
 
 
 def test_every_step_runs_and_the_model_that_is_pushed_colours_a_photo(finished, destination):
-    from components.evaluator.saved_colorizer import SavedColorizer
-    from serving.client.color import rgb_to_lightness
+    from photo.color import rgb_to_lightness
+    from serving.model.saved_colorizer import SavedColorizer
 
     launcher, ran = finished
     assert len(ran) == 10

@@ -98,8 +98,8 @@ def test_a_failing_canary_stops_the_push(first, photographs, out):
 
 
 def test_a_violation_of_the_schema_stops_the_pipeline_before_training(first, photographs, out, tmp_path, monkeypatch):
+    from photo.errors import TintypeError
     from pipeline import graph
-    from serving.client.errors import TintypeError
 
     before = served_versions(out)
     strict = tmp_path / "schema.pbtxt"

@@ -13,10 +13,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
-from serving.client import Colorizer, apply_chroma, decode_photo, encode_photo
+from photo.apply_ab import apply_chroma
+from photo.decoding import decode_photo
+from photo.encoding import encode_photo
+from serving.client import Colorizer
 from serving.web.settings import Limits, WebSettings
-from tests.serving.client.conftest import WireServer, running
 from tests.serving.web.conftest import serving
+from tests.serving.wire_server import WireServer, running
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

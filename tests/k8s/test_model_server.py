@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
+from photo.errors import TintypeError
 from serving.client import Colorizer
-from serving.client.errors import TintypeError
-from serving.client.settings import Retry, Tls
+from serving.client.options import Retry, Tls
 from serving.server import EmbeddedServer
 from serving.server.config_files import read_batching_parameters, read_metrics_path, read_model_server_config
 from tests.k8s.manifests import OVERLAYS, Manifest, build, of_kind, one

@@ -307,8 +307,8 @@ def test_the_ingress_shows_the_page_and_keeps_the_rest_inside(name):
 
 def gateway_routes() -> set[str]:
     from serving.web.app import create_app
+    from serving.web.bounded_colorizer import connect
     from serving.web.settings import WebSettings
-    from serving.web.studio import connect
 
     application = create_app(WebSettings(), connect("localhost:1", Limits()))
     return {*application.openapi()["paths"], "/", "/docs", "/openapi.json"}

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.image_example_gen.take_in import take_in
+from components.image_example_gen.ingestion import take_in
+from photo.errors import TintypeError
 from pipeline.comparison import figures
 from pipeline.comparison.comparison import Comparison, run_comparison
 from pipeline.comparison.entries import (
@@ -30,7 +31,6 @@ from pipeline.comparison.report import write_report
 from pipeline.comparison.trial import run_trial
 from pipeline.comparison.worker import run_in_process
 from pipeline.config import ConfigError, load_config
-from serving.client.errors import TintypeError
 from tests.pipeline import comparison_workers
 from tests.tintype.test_cli import TINTYPE
 from tintype.demo.scenes import write_collection

@@ -7,9 +7,9 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 from tests.serving.batch.conftest import BOOKS, TINTYPE, files, write_photo
-from tests.serving.client.conftest import wire_server  # noqa: F401 - a fixture
+from tests.serving.wire_server import wire_server  # noqa: F401 - a fixture
 from tintype.cli import app
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.serving.generator.conftest import packed  # noqa: F401 - a fixture
+from tests.serving.model.conftest import packed  # noqa: F401 - a fixture
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluator.saved_colorizer import SavedColorizer
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
+from serving.model.saved_colorizer import SavedColorizer
 from tests.free_port import free_port
 from tintype.commands.train import train
 from tintype.demo.scenes import write_collection

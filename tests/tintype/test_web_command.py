@@ -9,8 +9,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from serving.client import encode_photo
-from serving.client.errors import TintypeError
+from photo.encoding import encode_photo
+from photo.errors import TintypeError
 from tintype.cli import app
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serving.model.quiet_tensorflow import startup_noise_set_aside
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
-from tintype.startup_noise import startup_noise_set_aside
 
 if TYPE_CHECKING:
     from serving.batch.job import BatchJob, Summary
@@ -144,7 +144,7 @@ def batch(
     from serving.batch.job import BatchJob, check_summary, run_batch
     from serving.batch.models import SavedModelHandler, server_handler
     from serving.batch.outputs import OutputSettings
-    from serving.client.settings import Tls
+    from serving.client.options import Tls
 
     try:
         settings = OutputSettings(format, name, quality, strength, keep_tint)
@@ -189,8 +189,8 @@ def _unpacked_generator(runner_arguments: list[str]) -> str:
     """Return where the generator that comes with Tintype lies unpacked on this machine."""
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-    from serving.client.errors import TintypeError
-    from serving.generator.unpacking import shipped_generator, unpack
+    from photo.errors import TintypeError
+    from serving.model.shipped_generator import shipped_generator, unpack
 
     if PipelineOptions(runner_arguments).view_as(StandardOptions).runner is not None:
         raise typer.BadParameter(

@@ -17,9 +17,9 @@ import typer
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
 
 if TYPE_CHECKING:
+    from photo.errors import TintypeError
     from serving.client.colorizer import Colorizer
-    from serving.client.errors import TintypeError
-    from tintype.model_server import ModelServer
+    from serving.server.process import ModelServer
 
 
 class OutputFormat(StrEnum):
@@ -160,7 +160,7 @@ def colorize(
 
         scan | tintype colorize - -o - > grandmother.jpg
     """
-    from serving.client.errors import ClientClosed, PhotoError, ServerUnavailable
+    from photo.errors import ClientClosed, PhotoError, ServerUnavailable
 
     is_piped = _PIPE in (*photos, out)
     if is_piped:
@@ -185,7 +185,7 @@ def colorize(
     with ExitStack() as stack:
         address, beside = server, None
         if address is None:
-            from tintype.model_server import running_model_server
+            from serving.server.process import running_model_server
 
             # Before the client is imported, so that both start at once.
             beside = stack.enter_context(
@@ -196,7 +196,7 @@ def colorize(
             address = beside.address
 
         from serving.client.colorizer import Colorizer
-        from serving.client.settings import Tls
+        from serving.client.options import Tls
 
         try:
             colorizer = Colorizer(
@@ -275,9 +275,9 @@ def _color_one(
     how: dict[str, Any],
 ) -> None:
     """Colour one photograph from or into a pipe; nothing but the result goes to standard output."""
-    from serving.client.errors import ClientClosed
-    from serving.client.same_kind import read_photo
-    from serving.client.whole_file import write_whole
+    from photo.any_kind import read_photo
+    from photo.errors import ClientClosed
+    from photo.whole_file import write_whole
 
     wanted = f".{format}" if format is not OutputFormat.SAME else out.suffix.lower()
     data = read_photo(sys.stdin.buffer if photo == _PIPE else photo)
@@ -294,7 +294,7 @@ def _color_one(
 
 def _explained(error: "TintypeError", beside: "ModelServer | None") -> "TintypeError":
     """Return the error, or where the embedded server ended by itself what that one said."""
-    from serving.client.errors import TintypeError
+    from photo.errors import TintypeError
 
     if beside is None or not beside.has_ended:
         return error
@@ -305,7 +305,7 @@ def _without_conflicts(
     tasks: list[_Task], inputs: set[Path], overwrite: bool, failures: list[tuple[Path, str]]
 ) -> list[_Task]:
     """Return the tasks whose results replace nothing they should not; the others are added to `failures`."""
-    from serving.client.errors import TintypeError
+    from photo.errors import TintypeError
 
     ready = []
     for task in tasks:
@@ -322,7 +322,7 @@ def _without_conflicts(
 
 
 def _check_may_write(target: Path, overwrite: bool) -> None:
-    from serving.client.errors import TintypeError
+    from photo.errors import TintypeError
 
     if target.exists() and not overwrite:
         raise TintypeError(f"{target} exists already; --overwrite replaces it")
@@ -335,7 +335,7 @@ def _summary(colored: int, total: int, out: Path) -> str:
 
 
 def _suffixes() -> dict[str, str]:
-    from serving.client.photo import FORMAT_OF_SUFFIX
+    from photo.formats import FORMAT_OF_SUFFIX
 
     return FORMAT_OF_SUFFIX
 
@@ -418,8 +418,8 @@ def _check_format(out: Path, format: OutputFormat) -> None:
 
 def _true_suffix(source: Path) -> str:
     """Return the suffix a file without a photograph's suffix should have had; what is no photograph fails later."""
-    from serving.client.errors import PhotoError
-    from serving.client.photo import recognise_format
+    from photo.errors import PhotoError
+    from photo.formats import recognise_format
 
     try:
         with open(source, "rb") as file:

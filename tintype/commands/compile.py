@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tintype.startup_noise import import_tensorflow_quietly
+from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 app = typer.Typer(
     help="Write the pipeline in the form that an orchestrator of a cluster takes.",
@@ -57,7 +57,7 @@ def compile_kubeflow(
 
         tintype compile kubeflow --config sn_unet_lab_128 --image registry.example/tintype-pipeline:1 -o pipeline.yaml
     """
-    from serving.client.whole_file import write_whole
+    from photo.whole_file import write_whole
 
     if output.suffix not in (".yaml", ".yml"):
         raise typer.BadParameter(f"must end in .yaml or .yml, got {output}", param_hint="--output")

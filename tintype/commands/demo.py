@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tintype.startup_noise import import_tensorflow_quietly
+from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 
 def demo(
@@ -16,6 +16,6 @@ def demo(
     """Show everything on small data made here: render, train, evaluate, push, serve, colour."""
     print("loading TensorFlow and TFX (about half a minute)", flush=True)
     import_tensorflow_quietly()
-    from tintype.demo.story import run_demo
+    from tintype.demo.demo_run import run_demo
 
     run_demo(out, settings or [], verbose)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tintype.startup_noise import import_tensorflow_quietly
+from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 
 def evaluate(
@@ -33,9 +33,9 @@ def evaluate(
 
     import_tensorflow_quietly()
     from components.evaluator.evaluation import evaluate_saved_model, metric_rows
+    from photo.errors import PhotoError
+    from photo.whole_file import write_whole
     from serving.batch.photo_files import list_entries, read_photographs
-    from serving.client.errors import PhotoError
-    from serving.client.whole_file import write_whole
 
     console = Console(stderr=True)
     entries = list(list_entries(data))

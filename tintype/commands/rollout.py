@@ -11,7 +11,7 @@ import typer
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
 
 if TYPE_CHECKING:
-    from serving.client.rollout import Rollout, ServerStatus
+    from serving.rollout.rollout import Rollout, ServerStatus
 
 app = typer.Typer(
     help="See which version of a model answers, try a new one on a share of the traffic, promote it, roll it back.",
@@ -188,8 +188,8 @@ def _rollout(
     files: tuple[Path | None, Path | None, Path | None],
     token: str | None,
 ) -> "Iterator[Rollout]":
-    from serving.client.rollout import Rollout
-    from serving.client.settings import Tls
+    from serving.client.options import Tls
+    from serving.rollout.rollout import Rollout
 
     settings: dict[str, Any] = {} if load_timeout is None else {"load_timeout": load_timeout}
     try:
@@ -211,7 +211,7 @@ def _rollout(
 
 def _conclude(rollout: "Rollout", line: str) -> None:
     """Say what is so now, and whom it does not reach."""
-    from serving.client.rollout import STABLE
+    from serving.rollout.rollout import STABLE
 
     typer.echo(line)
     for status in rollout.status():

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tintype.startup_noise import import_tensorflow_quietly
+from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 
 def run(

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from tintype.startup_noise import startup_noise_set_aside
+from serving.model.quiet_tensorflow import startup_noise_set_aside
 
 _STOP_GRACE_SECONDS = 30.0  # what Kubernetes gives a pod between SIGTERM and SIGKILL
 
@@ -151,7 +151,7 @@ def serve(
     The flags are those of tensorflow_model_server, with its defaults but for the model's name, and for the model: where
     none is named, it is the generator that comes with Tintype.
     """
-    from serving.heap import share_heaps
+    from serving.freed_memory import share_heaps
     from serving.server import EmbeddedServer, ServeError
 
     # Before there are threads: versions come and go, and their memory with them.
@@ -230,8 +230,8 @@ def _wait_for_end_of_input(stop: threading.Event) -> None:
 
 
 def _unpack_shipped_generator(intra_op_parallelism: int, inter_op_parallelism: int) -> str:
-    from serving.client.errors import TintypeError
-    from serving.generator.unpacking import shipped_generator, unpack
+    from photo.errors import TintypeError
+    from serving.model.shipped_generator import shipped_generator, unpack
 
     file = shipped_generator()
     with startup_noise_set_aside(expected=(TintypeError, ModuleNotFoundError)):

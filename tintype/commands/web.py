@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from serving.server.process import running_model_server
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
-from tintype.model_server import running_model_server
 
 _LIMITS, _PRIVACY = "Limits", "Privacy and access"
 _MODEL_SERVER_START_SECONDS = 60.0
@@ -118,11 +118,11 @@ def web(
     if model is not None and not model.is_dir():
         raise typer.BadParameter(f"no such folder: {model}", param_hint="'--model'")
 
-    from serving.client.errors import TintypeError
-    from serving.client.settings import Tls
+    from photo.errors import TintypeError
+    from serving.client.options import Tls
+    from serving.web.bounded_colorizer import connect
     from serving.web.server import WebServer, listen
     from serving.web.settings import Limits, WebSettings
-    from serving.web.studio import connect
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from serving.client.whole_file import write_whole
+from photo.whole_file import write_whole
 
 KINDS = ("sea", "meadow", "forest", "village")
 # Scenes are painted larger and reduced, which smooths their edges.

@@ -11,7 +11,8 @@ from tfx.types import channel_utils, standard_artifacts
 from components.canary.component import Canary
 from components.canary.config import CanaryConfig
 from components.canary.executor import Executor, ask
-from serving.client import Colorizer, TintypeError
+from photo.errors import TintypeError
+from serving.client import Colorizer
 from serving.server import EmbeddedServer
 from tests.components.example_artifacts import png, tinted_photo, write_examples
 from tests.tiny_models import write_tiny_model

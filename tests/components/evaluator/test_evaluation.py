@@ -3,8 +3,8 @@ import pytest
 
 from components.evaluator.evaluation import colored_row, evaluate_saved_model, square_photo
 from components.evaluator.metrics import METRICS
-from components.evaluator.saved_colorizer import SavedColorizer
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
+from serving.model.saved_colorizer import SavedColorizer
 from tests.components.example_artifacts import png, tinted_photo
 from tests.tiny_models import write_tiny_model
 

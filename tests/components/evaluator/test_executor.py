@@ -10,7 +10,7 @@ from components.evaluator.component import Evaluator
 from components.evaluator.config import EvaluateConfig
 from components.evaluator.executor import Executor
 from components.evaluator.metrics import METRICS
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 from tests.components.example_artifacts import png, tinted_photo, write_examples
 from tests.tiny_models import write_tiny_model
 

@@ -7,7 +7,7 @@ from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from components.evaluator.metrics import METRICS, PSNR_CAP_DB, MetricSums, photo_metrics
-from serving.client.color import join_lightness_and_color, rgb_to_lab
+from photo.color import join_lightness_and_color, rgb_to_lab
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from components.evaluator.saved_colorizer import SavedColorizer
 from components.evaluator.variants import variants_ab_distance
+from serving.model.saved_colorizer import SavedColorizer
 from tests.tiny_models import write_tiny_model
 
 GRAY = np.full((32, 32), 50, np.float32)

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.executor import input_location
+from components.image_example_gen.ingestion import SPLITS, TakeIn, check_summary
 from components.image_example_gen.summary import Summary, read_summary
-from components.image_example_gen.take_in import SPLITS, TakeIn, check_summary
 from serving.batch import photo_files
 from serving.batch.photo_files import DataError
 from tests.components.image_example_gen.photographs import BAD, encoded, picture, write_good, write_good_and_bad

@@ -8,7 +8,7 @@ from PIL import Image
 
 from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.photo_example import photo_example, split_of
-from serving.client.errors import PhotoError
+from photo.errors import PhotoError
 from tests.components.image_example_gen.photographs import encoded, picture
 
 CONFIG = DataConfig(max_stored_side=128)

@@ -7,7 +7,7 @@ from tfx.types import channel_utils, standard_artifacts
 from components.pusher.component import Pusher
 from components.pusher.config import PushConfig
 from components.pusher.executor import Executor
-from components.pusher.versions import newest_version
+from serving.model.version_folders import newest_version
 
 
 def push(tmp_path: Path, *, model_blessed: int | None = 1, infra_blessed: int | None = 1):

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from components.pusher import publish as publish_module
 from components.pusher.publish import LOCK_FILE, TEMPORARY_PREFIX, publish
-from components.pusher.versions import list_versions, newest_version
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
+from serving.model.version_folders import list_versions, newest_version
 
 
 def write_model(folder: Path, *, megabytes: float = 0.01, mark: str = "a") -> Path:

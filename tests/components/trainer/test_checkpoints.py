@@ -16,8 +16,8 @@ from components.trainer.checkpoints import CheckpointMismatchError, Checkpoints,
 from components.trainer.decoded_photos import example_files
 from components.trainer.gan import ColorGan
 from components.trainer.training import TrainingStoppedError, train
+from photo.errors import TintypeError
 from pipeline.config import load_config
-from serving.client.errors import TintypeError
 
 ROOT = Path(__file__).parents[3]
 STEPS = 24

@@ -4,7 +4,7 @@ from skimage import data
 from skimage.color import lab2rgb, rgb2lab
 
 from components.trainer import color
-from serving.client import color as client_color
+from photo import color as client_color
 
 
 @pytest.fixture(scope="module")

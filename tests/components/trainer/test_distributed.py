@@ -28,7 +28,7 @@ from components.trainer.decoded_photos import example_files
 from components.trainer.gan import ColorGan
 from components.trainer.training import train
 from pipeline.config import load_config
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 small = ["data.size=32", "train.batch_size=4", "train.log_every=5", "train.picture_every=10", "train.steps=20"]
 # No batch normalisation, whose statistics are each replica's own, and no dropout, whose draws are.

@@ -9,10 +9,10 @@ from components.trainer.export import export_saved_model, without_spectral_norma
 from components.trainer.gan import ColorGan
 from components.trainer.networks import build_generator
 from components.trainer.variation import color_photos
+from photo.errors import TintypeError
 from pipeline.config import load_config
-from serving.client.errors import TintypeError
-from serving.generator.packing import pack
-from serving.generator.unpacking import shipped_generator, unpack
+from serving.model.packing import pack
+from serving.model.shipped_generator import shipped_generator, unpack
 
 LIGHTNESS = tf.random.stateless_uniform([2, 64, 64, 1], [0, 0], 0.0, 100.0)
 SMALL = ("network.generator.down_filters=[4,4,8,8]", "network.generator.up_filters=[8,4,4]")

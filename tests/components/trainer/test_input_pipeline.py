@@ -8,7 +8,7 @@ from components.trainer import decoded_photos
 from components.trainer.config import AugmentationConfig
 from components.trainer.decoded_photos import content_digest, decode_photos, example_files, first_squares
 from components.trainer.input_pipeline import training_batches
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 from tests.scene_examples import write_scene_examples
 
 

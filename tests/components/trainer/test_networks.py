@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.networks import build_discriminator, build_generator, count_parameters, load_pretrained
+from photo.errors import TintypeError
 from pipeline.config import load_config
-from serving.client.errors import TintypeError
 
 
 @pytest.fixture(scope="module")

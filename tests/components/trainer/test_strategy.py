@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.strategy import choose_strategy
-from serving.client.errors import TintypeError
+from photo.errors import TintypeError
 
 
 def test_without_a_gpu_the_cpu_is_the_one_device():

@@ -236,7 +236,7 @@ def test_a_step_gets_types_and_local_paths_for_what_the_launcher_names(tmp_path)
 
 def test_a_run_cannot_ask_for_no_steps():
     from components.trainer.executor import Executor
-    from serving.client.errors import TintypeError
+    from photo.errors import TintypeError
 
     properties = {"trainer_config": load_config("demo").trainer_config().model_dump_json(), "steps": 0}
     with pytest.raises(TintypeError, match="steps must be at least 1, got 0"):

@@ -12,7 +12,7 @@ from PIL.ExifTags import Base as Tag
 
 from serving.batch.job import BatchJob, Summary, local_options, run_batch
 from serving.batch.models import ServerHandler, server_handler
-from tests.serving.client.conftest import WireServer, running, wire_server  # noqa: F401 - fixtures
+from tests.serving.wire_server import WireServer, running, wire_server  # noqa: F401 - fixtures
 
 TINTYPE = [sys.executable, "-m", "tintype.cli"]
 

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
+from photo.decoding import decode_photo
+from photo.errors import TintypeError
 from serving.batch.job import BatchJob, Summary, _alone, check_summary, local_options, run_batch
 from serving.batch.models import SavedModelHandler, server_handler
 from serving.batch.outputs import BatchStopped, OutputSettings
 from serving.batch.transforms import PhotoFile, PreparedPhoto
 from serving.client.colorizer import Colorizer
-from serving.client.errors import TintypeError
-from serving.client.photo import decode_photo
 from tests.serving.batch.conftest import files, write_photo, write_portrait
 from tests.url_file_system import DRAWER
 

@@ -7,11 +7,11 @@ import grpc
 import numpy as np
 import pytest
 
+from photo.coloring import prepare
 from serving.batch import models
 from serving.batch.models import SavedModelHandler, server_handler
-from serving.client.coloring import prepare
 from tests.serving.batch.conftest import SQUARE
-from tests.serving.client.conftest import WireServer, running
+from tests.serving.wire_server import WireServer, running
 
 
 def element(number: int):
@@ -66,7 +66,7 @@ def test_a_busy_server_is_asked_again_after_growing_pauses(wire_server, monkeypa
         longest.append(most)
         return least
 
-    monkeypatch.setattr("serving.client.settings.random.uniform", no_pause)
+    monkeypatch.setattr("serving.client.options.random.uniform", no_pause)
     wire_server.failures = [(grpc.StatusCode.UNAVAILABLE, "queue is full")] * 5
     (answer,) = handler.run_inference([element(0)], handler.load_model())
     assert answer.inference.ab.shape == (32, 32, 2)

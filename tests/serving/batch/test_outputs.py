@@ -3,9 +3,9 @@ import os
 
 import pytest
 
+from photo.errors import TintypeError
 from serving.batch import outputs
 from serving.batch.outputs import BatchStopped, OutputSettings, size_of, write_file
-from serving.client.errors import TintypeError
 from tests.url_file_system import DRAWER
 
 
@@ -36,7 +36,7 @@ def test_a_full_disk_stops_the_job_and_a_name_that_is_too_long_is_one_photograph
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("serving.client.whole_file.os.replace", refuse)
+    monkeypatch.setattr("photo.whole_file.os.replace", refuse)
     with pytest.raises(TintypeError, match=os.strerror(number)) as raised:
         write_file(os.path.join(os.environ.get("TMPDIR", "/tmp"), "never-written.jpg"), b"data")
     assert type(raised.value) is kind

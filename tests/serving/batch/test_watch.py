@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pyarrow.parquet
 import pytest
 
+from photo.errors import TintypeError
 from serving.batch.job import BatchJob, Summary
 from serving.batch.watch import watch
-from serving.client.errors import TintypeError
 from tests.serving.batch.conftest import files, write_photo
 
 

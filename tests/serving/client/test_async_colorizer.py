@@ -5,8 +5,10 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.client import AsyncColorizer, ClientClosed, Colorizer, PhotoError, Retry, ServerUnavailable, encode_photo
-from tests.serving.client.conftest import WireServer, running
+from photo.encoding import encode_photo
+from photo.errors import ClientClosed, PhotoError, ServerUnavailable
+from serving.client import AsyncColorizer, Colorizer, Retry
+from tests.serving.wire_server import WireServer, running
 
 GRAY = np.full((24, 30, 3), 128, np.uint8)
 

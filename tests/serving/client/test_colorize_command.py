@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client.photo import decode_photo
+from photo.decoding import decode_photo
 
 TINTYPE = [sys.executable, "-m", "tintype.cli"]
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client.color import rgb_to_lab, rgb_to_lightness
-from serving.client.coloring import finish, prepare
+from photo.color import rgb_to_lab, rgb_to_lightness
+from photo.coloring import finish, prepare
+from photo.decoding import decode_photo
+from photo.encoding import encode_photo
+from photo.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
 from serving.client.colorizer import Colorizer, ModelDescription
-from serving.client.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
-from serving.client.photo import decode_photo, encode_photo
-from tests.serving.client.conftest import WireServer, _Handler
+from tests.serving.wire_server import WireServer, _Handler
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from skimage import data
 
-from serving.client import Colorizer, apply_chroma, encode_photo
-from serving.client.color import join_lightness_and_color, rgb_to_lab, rgb_to_lightness
-from serving.client.geometry import resize
-from serving.client.tint import measure_tint
-from serving.client.upsample import upsample_color
+from photo.apply_ab import apply_chroma
+from photo.color import join_lightness_and_color, rgb_to_lab, rgb_to_lightness
+from photo.encoding import encode_photo
+from photo.geometry import resize
+from photo.tint import measure_tint
+from photo.upsampling import upsample_color
+from serving.client import Colorizer
 
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])
 

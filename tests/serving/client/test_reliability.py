@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client import (
-    ClientClosed,
-    Colorizer,
-    PhotoError,
-    Retry,
-    ServerRefused,
-    ServerUnavailable,
-    encode_photo,
-)
-from tests.serving.client.conftest import WireServer, running
+from photo.encoding import encode_photo
+from photo.errors import ClientClosed, PhotoError, ServerRefused, ServerUnavailable
+from serving.client import Colorizer, Retry
+from tests.serving.wire_server import WireServer, running
 
 GRAY = np.full((24, 30, 3), 128, np.uint8)
 

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client import Colorizer, ServerRefused, decode_photo, encode_photo
-from tests.serving.client.conftest import WireServer, running
+from photo.decoding import decode_photo
+from photo.encoding import encode_photo
+from photo.errors import ServerRefused
+from serving.client import Colorizer
+from tests.serving.wire_server import WireServer, running
 
 GRAY = np.full((24, 30, 3), 128, np.uint8)
 

@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
+from photo.color import rgb_to_lab
+from photo.errors import ServerRefused
 from serving.client.async_colorizer import AsyncColorizer
-from serving.client.color import rgb_to_lab
 from serving.client.colorizer import Colorizer, ModelDescription
-from serving.client.errors import ServerRefused
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ PREDICT = "/v1/models/colorizer:predict"
 
 @pytest.fixture(scope="module")
 def served_model(tiny_models):
-    from serving.server.saved_model import ServedModel
+    from serving.server.served_model import ServedModel
 
     return ServedModel(tiny_models["one"])
 
@@ -31,7 +31,7 @@ def core(served_model, tmp_path_factory):
     """A core with the model `colorizer`, whose predictions wait while `gate` is cleared, and are counted."""
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-    from serving.server.core import ServerCore
+    from serving.server.model_server import ServerCore
 
     class GatedCore(ServerCore):
         gate = threading.Event()
@@ -57,7 +57,7 @@ def core(served_model, tmp_path_factory):
 def serve(core):
     """Start REST servers, with the core's gate open and its count at 0."""
     from serving.server.monitoring import ServerMetrics
-    from serving.server.rest import RestServer
+    from serving.server.rest_server import RestServer
 
     started = []
     core.gate.set()
@@ -290,7 +290,7 @@ def test_stopping_ends_within_its_grace(serve, core):
 
 def test_a_port_that_is_taken_is_an_error_that_names_it(serve, core):
     from serving.server.monitoring import ServerMetrics
-    from serving.server.rest import RestServer
+    from serving.server.rest_server import RestServer
 
     host, port = address(serve())
     with pytest.raises(ServeError, match=f"{host}:{port}"):

@@ -10,11 +10,11 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.client import encode_photo
+from photo.encoding import encode_photo
+from serving.web.bounded_colorizer import connect
 from serving.web.server import WebServer, listen
 from serving.web.settings import Limits, WebSettings
-from serving.web.studio import connect
-from tests.serving.client.conftest import WireServer, running
+from tests.serving.wire_server import WireServer, running
 
 
 @dataclass

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.client import Colorizer, apply_chroma, decode_photo, encode_photo
-from serving.client.color import rgb_to_lab
+from photo.apply_ab import apply_chroma
+from photo.color import rgb_to_lab
+from photo.decoding import decode_photo
+from photo.encoding import encode_photo
+from serving.client import Colorizer
 from serving.web import api
 from serving.web.settings import Limits
 from tests.free_port import free_port
@@ -154,8 +157,8 @@ def test_a_photo_waits_for_a_server_that_was_started_with_the_gateway_and_still_
     import httpx
 
     from serving.web.settings import WebSettings
-    from tests.serving.client.conftest import WireServer, running
     from tests.serving.web.conftest import serving
+    from tests.serving.wire_server import WireServer, running
 
     loading = WireServer(failures=[(grpc.StatusCode.NOT_FOUND, "no version yet")] * 10_000, status=[(1, 20)])
     with (

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from serving.client import encode_photo
+from photo.encoding import encode_photo
 from serving.web.settings import Limits
 
 

@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from serving.client import encode_photo
-from serving.web import photo_file, studio
+from photo.encoding import encode_photo
+from serving.web import bounded_colorizer as studio
+from serving.web import nameless_file as photo_file
 
 
 @pytest.fixture

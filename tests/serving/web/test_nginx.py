@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import serving.web
-from serving.client import encode_photo
+from photo.encoding import encode_photo
 from serving.web.settings import Limits
 from tests.free_port import free_port
 

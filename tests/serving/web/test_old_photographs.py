@@ -1,6 +1,7 @@
 import numpy as np
 
-from serving.client import decode_photo, encode_photo
+from photo.decoding import decode_photo
+from photo.encoding import encode_photo
 
 
 def test_the_tint_of_a_toned_photo_is_removed_or_kept_as_asked(gateway):

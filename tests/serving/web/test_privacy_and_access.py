@@ -197,7 +197,7 @@ def test_a_bug_is_a_problem_with_every_header_and_what_it_says_stands_in_no_log(
     async def broken(*_, **__):
         raise ValueError("grandmother.jpg")
 
-    monkeypatch.setattr("serving.web.studio.Studio.colorize", broken)
+    monkeypatch.setattr("serving.web.bounded_colorizer.Studio.colorize", broken)
     for _ in range(2):  # the second on a connection of its own
         answer = gateway.client.post("/api/colorize", content=jpeg)
         assert answer.status_code == 500

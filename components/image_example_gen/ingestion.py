@@ -1,0 +1,334 @@
+"""Takes photographs in: lists, hashes, judges and stores them as tf.train.Examples, with a report of what was left out.
+
+The photographs are read twice, once to be hashed and once to be stored, and pixels never pass a shuffle: between the
+two only names and hashes do. So a worker holds one photograph at a time, however many there are, and of files with the
+same content the first name wins, on every runner.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import TaggedOutput
+
+from components.image_example_gen.config import DataConfig, Splits
+from components.image_example_gen.photo_example import photo_example, split_of
+from components.image_example_gen.source import read_source, source_of, write_source
+from components.image_example_gen.summary import SUMMARY_NAME, Summary, read_summary
+from photo.errors import PhotoError
+from serving.batch.photo_files import (
+    DataError,
+    Entry,
+    EntryReader,
+    check_location,
+    list_entries,
+    read_blocks,
+    read_member,
+)
+
+SPLITS = tuple(Splits.model_fields)
+METRICS_NAMESPACE = "image_example_gen"
+REPORT_NAME = "report.jsonl"
+RECORDS_NAME = "data_tfrecord"
+
+# What counts against `max_unreadable_share`. A photograph that is merely gray or small can be read.
+UNREADABLE = frozenset({"empty", "not_an_image", "truncated", "unreadable"})
+# An archive or folder that cannot be listed: unlike one broken photograph it hides any number of good ones.
+DAMAGED_SOURCE = "damaged_source"
+_EXAMPLES_OF_UNREADABLE = 10
+
+
+class Outcome(NamedTuple):
+    """What became of one file: stored in `split`, or left out with a `reason` (the other is "")."""
+
+    name: str
+    split: str
+    reason: str
+    detail: str
+
+
+def take_in(location: str, folder: Path, config: DataConfig, *, workers: int = 1) -> Summary:
+    """Take photographs in on this machine, without TFX; a folder that already holds them is used again.
+
+    The folder appears whole or not at all: a run that is stopped or refused leaves what stood there before. One run at
+    a time may write it.
+
+    Args:
+        location: a folder, .zip or .tar, local or of a filesystem that Beam knows.
+        folder: local; gets what `TakeIn` writes, and `source.SOURCE_NAME`.
+        config: sizes, thresholds and shares of the splits.
+        workers: processes that Beam may use; 1 stays in this process, 0 takes one for every core.
+
+    Raises:
+        DataError: when there are no photographs, an archive is damaged, none could be kept, or more than
+            `max_unreadable_share` of the files are unreadable; the message names the first ones.
+    """
+    check_location(location)
+    source = source_of(location, config)
+    if read_source(folder) == source:
+        return read_summary(str(folder))
+
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        with beam.Pipeline(options=PipelineOptions(local_runner_options(workers))) as pipeline:
+            pipeline | "TakeIn" >> TakeIn(location, str(temporary), config)
+        summary = read_summary(str(temporary))
+        check_summary(summary, location, config)
+        write_source(temporary, source)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return summary
+
+
+def local_runner_options(workers: int) -> list[str]:
+    """Beam's options for this machine: 1 worker stays in this process, 0 takes a process for every core."""
+    if workers == 1:
+        return ["--direct_running_mode=in_memory"]
+    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+
+
+def check_summary(summary: Summary, location: str, config: DataConfig) -> None:
+    """Raise a DataError when what was taken in is not fit to go on with."""
+    first = "".join(f"\n  {line['path']}: {line['reason']}: {line['detail']}" for line in summary.first_unreadable)
+    if DAMAGED_SOURCE in summary.left_out:
+        raise DataError(f"not all of {location} could be listed:{first}")
+    if summary.read == 0:
+        raise DataError(f"no photographs in {location}: it holds no files")
+    unreadable = sum(summary.left_out.get(reason, 0) for reason in UNREADABLE)
+    if unreadable > config.max_unreadable_share * summary.read:
+        raise DataError(
+            f"{unreadable} of {summary.read} files in {location} cannot be read as photographs, more than the "
+            f"accepted share of {config.max_unreadable_share:g} (max_unreadable_share); the first ones:{first}"
+        )
+    if summary.kept == 0:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.left_out.items())
+        raise DataError(f"no photograph in {location} could be kept: {reasons}")
+
+
+class TakeIn(beam.PTransform):
+    """From a location to files: Split-*/data_tfrecord-*.gz, report.jsonl and summary.json under `output`.
+
+    The Examples lie in the order of their hash's first byte: with the classes mixed, whatever the order of the input
+    (but a tar.gz's photographs keep the archive's order, because it can only be read from its beginning).
+    """
+
+    def __init__(self, location: str, output: str, config: DataConfig):
+        super().__init__()
+        self._location = location
+        self._output = output
+        self._config = config
+
+    def expand(self, pipeline: beam.Pipeline) -> None:
+        """Build the graph; its end is files."""
+        listed = (
+            pipeline
+            | "Location" >> beam.Create([self._location])
+            | "List" >> beam.ParDo(_List()).with_outputs("left_out", main="entries")
+        )
+        hashed = (
+            listed.entries
+            | "SpreadFiles" >> beam.Reshuffle()
+            | "Hash" >> beam.ParDo(_Hash()).with_outputs("left_out", main="contents")
+        )
+        stored = (
+            hashed.contents
+            | "FirstOfSameContent" >> beam.CombinePerKey(min)
+            | "KeyByReading" >> beam.MapTuple(_reading_key)
+            | "GatherReadings" >> beam.GroupByKey()
+            | "Store" >> beam.ParDo(_Store(self._config)).with_outputs("judged", *SPLITS)
+        )
+        for split in SPLITS:
+            folder = FileSystems.join(self._output, f"Split-{split}")
+            stored[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(
+                FileSystems.join(folder, RECORDS_NAME), file_name_suffix=".gz"
+            )
+        by_content = (
+            {"files": hashed.contents, "judged": stored.judged}
+            | "JoinFilesOfSameContent" >> beam.CoGroupByKey()
+            | "Conclude" >> beam.FlatMapTuple(_conclude)
+        )
+        outcomes = (
+            (listed.left_out, hashed.left_out, by_content)
+            | "AllOutcomes" >> beam.Flatten()
+            | "CountOutcomes" >> beam.ParDo(_CountOutcomes())
+        )
+        self._write_report(outcomes)
+        self._write_summary(outcomes)
+
+    def _write_report(self, outcomes: beam.PCollection) -> None:
+        (
+            outcomes
+            | "LeftOut" >> beam.Filter(lambda outcome: bool(outcome.reason))
+            | "ReportLine" >> beam.Map(lambda outcome: json.dumps(_report_line(outcome)))
+            | "WriteReport" >> _write_one_file(FileSystems.join(self._output, REPORT_NAME))
+        )
+
+    def _write_summary(self, outcomes: beam.PCollection) -> None:
+        counts = (
+            outcomes
+            | "Kind" >> beam.Map(lambda outcome: (outcome.split, outcome.reason))
+            | "CountKinds" >> beam.combiners.Count.PerElement()
+        )
+        first = (
+            outcomes
+            | "Unreadable" >> beam.Filter(lambda outcome: outcome.reason in UNREADABLE | {DAMAGED_SOURCE})
+            | "First" >> beam.combiners.Top.Smallest(_EXAMPLES_OF_UNREADABLE)
+        )
+        (
+            outcomes.pipeline
+            | "Once" >> beam.Create([None])
+            | "Summarise" >> beam.Map(_summarise, beam.pvalue.AsDict(counts), beam.pvalue.AsSingleton(first))
+            | "WriteSummary" >> _write_one_file(FileSystems.join(self._output, SUMMARY_NAME))
+        )
+
+
+def _write_one_file(path: str) -> beam.io.WriteToText:
+    """Return a transform that writes lines to one file; it appears under its name when it is complete."""
+    return beam.io.WriteToText(path, num_shards=1, shard_name_template="")
+
+
+class _List(beam.DoFn):
+    def process(self, location: str) -> Iterator[Any]:
+        try:
+            yield from list_entries(location)
+        except DataError as error:
+            yield TaggedOutput("left_out", Outcome(location, "", DAMAGED_SOURCE, str(error)))
+
+
+class _Reading(beam.DoFn):
+    """A step that reads photographs, with its own open archives."""
+
+    def setup(self) -> None:
+        self._reader = EntryReader()
+
+    def teardown(self) -> None:
+        self._reader.close()
+
+
+class _Hash(_Reading):
+    """Entry -> (SHA-256 of the content in hexadecimal, Entry)."""
+
+    def process(self, entry: Entry) -> Iterator[Any]:
+        if entry.position >= 0:
+            yield self._hash(entry)
+            return
+        try:
+            for member, opened in self._reader.walk(entry):
+                yield self._hash(member, opened)
+        except DataError as error:
+            yield TaggedOutput("left_out", Outcome(entry.name, "", DAMAGED_SOURCE, str(error)))
+
+    def _hash(self, entry: Entry, opened: Any = None) -> Any:
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            with _stream(self._reader, entry, opened) as stream:
+                for block in read_blocks(stream):
+                    digest.update(block)
+                    size += len(block)
+            if size == 0:  # judged here: empty files are not each other's duplicates
+                raise PhotoError("empty", "the file is empty (0 bytes)")
+        except PhotoError as error:
+            return TaggedOutput("left_out", Outcome(entry.name, "", error.reason, error.detail))
+        return digest.hexdigest(), entry
+
+
+class _Store(_Reading):
+    """(where to read, [(SHA-256, Entry)]) -> serialized Examples by split, and (SHA-256, (Entry, Outcome)) judged."""
+
+    def __init__(self, config: DataConfig):
+        super().__init__()
+        self._config = config
+
+    def process(self, reading: tuple[tuple[str, bytes, str], Iterable[tuple[str, Entry]]]) -> Iterator[Any]:
+        (kind, path, _), photos = reading
+        if kind != "tar.gz":
+            for sha256, entry in sorted(photos):
+                yield from self._store(sha256, entry)
+            return
+        wanted = {entry.position: (sha256, entry) for sha256, entry in photos}
+        try:
+            for member, opened in self._reader.walk(Entry("", kind, path, -1)):
+                if member.position in wanted:
+                    yield from self._store(*wanted.pop(member.position), opened)
+        except DataError:
+            pass  # reported when the archive was hashed
+        for sha256, entry in wanted.values():
+            yield from self._judge(sha256, entry, "", "unreadable", "the archive changed while it was read")
+
+    def _store(self, sha256: str, entry: Entry, opened: Any = None) -> Iterator[Any]:
+        try:
+            with _stream(self._reader, entry, opened) as stream:
+                data = b"".join(read_blocks(stream))
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise PhotoError("unreadable", "the file changed while it was read")
+            example = photo_example(data, entry.name, sha256, self._config)
+        except PhotoError as error:
+            yield from self._judge(sha256, entry, "", error.reason, error.detail)
+            return
+        split = split_of(sha256, self._config.splits)
+        yield TaggedOutput(split, example.SerializeToString(deterministic=True))
+        yield from self._judge(sha256, entry, split, "", "")
+
+    def _judge(self, sha256: str, entry: Entry, split: str, reason: str, detail: str) -> Iterator[Any]:
+        yield TaggedOutput("judged", (sha256, (entry, Outcome(entry.name, split, reason, detail))))
+
+
+class _CountOutcomes(beam.DoFn):
+    """Passes outcomes on and counts them in Beam's metrics: `kept`, and each reason by its name."""
+
+    def process(self, outcome: Outcome) -> Iterator[Outcome]:
+        Metrics.counter(METRICS_NAMESPACE, outcome.reason or "kept").inc()
+        yield outcome
+
+
+def _stream(reader: EntryReader, entry: Entry, opened: Any) -> Any:
+    return read_member(opened) if opened else reader.open(entry)
+
+
+def _reading_key(sha256: str, entry: Entry) -> tuple[tuple[str, bytes, str], tuple[str, Entry]]:
+    """Key what is read together: a whole tar.gz; of the rest, the 256th part with this first byte of the hash."""
+    key = (entry.kind, entry.path, "") if entry.kind == "tar.gz" else (entry.kind, b"", sha256[:2])
+    return key, (sha256, entry)
+
+
+def _conclude(sha256: str, group: dict[str, Iterable[Any]]) -> Iterator[Outcome]:
+    """Yield the outcome of each file with this content: the first one's own, for the others what follows from it."""
+    del sha256
+    ((kept, outcome),) = group["judged"]
+    for entry in group["files"]:
+        if entry == kept:
+            yield outcome
+        elif outcome.reason:
+            yield outcome._replace(name=entry.name)
+        else:
+            yield Outcome(entry.name, "", "duplicate", f"the same content as {kept.name}")
+
+
+def _report_line(outcome: Outcome) -> dict[str, str]:
+    return {"path": outcome.name, "reason": outcome.reason, "detail": outcome.detail}
+
+
+def _summarise(_: None, counts: dict[tuple[str, str], int], first: list[Outcome]) -> str:
+    splits = {split: counts.get((split, ""), 0) for split in SPLITS}
+    left_out = {reason: count for (_, reason), count in sorted(counts.items()) if reason}
+    return Summary(
+        read=sum(counts.values()) - left_out.get(DAMAGED_SOURCE, 0),
+        kept=sum(splits.values()),
+        splits=splits,
+        left_out=left_out,
+        first_unreadable=[_report_line(outcome) for outcome in first],
+    ).model_dump_json(indent=2)

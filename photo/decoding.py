@@ -1,0 +1,203 @@
+"""Photographs from bytes: any JPEG, PNG, WebP, TIFF or BMP becomes upright sRGB, or a clear error."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from photo.errors import PhotoError
+from photo.formats import FORMAT_OF_SUFFIX, claimed_size, ends_early, reader_of
+from photo.metadata import foreign_profile, orientation, portable_exif, profile_of_result, resolution
+from photo.sixteen_bit import sixteen_bit_gray, sixteen_bit_rgb, sixteen_bit_shades, to_eight_bits
+
+MAX_PIXELS = 200_000_000
+
+_STRIP_PIXELS = 2**20  # converted at a time
+
+Rgb = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photograph.
+
+    Attributes:
+        rgb: [H, W, 3] sRGB, upright, alpha flattened on white. uint16 where the file held 16 bits, else uint8; also
+            uint8 where 16 bits came with a colour profile of a kind that `photo.icc_profile` does not know, as
+            littlecms converts 8 bits only.
+        format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
+        dpi: horizontal and vertical pixels per inch, where the file says so.
+        exif: camera, date, place and author as an EXIF block, for `encode_photo`; says nothing of the orientation,
+            because `rgb` is upright.
+        icc: an ICC profile of sRGB for `encode_photo`, where the file carried a profile: the file's own when that is
+            sRGB, else (the pixels were converted) one of littlecms. None where it carried none.
+    """
+
+    rgb: Rgb
+    format: str
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    icc: bytes | None = None
+
+
+def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Decode a photograph; of an animation or a file of several pages, the first image.
+
+    Args:
+        data: the bytes of a JPEG, PNG, WebP, TIFF or BMP file.
+        max_pixels: largest height times width; judged from the header, before anything is decoded.
+
+    Raises:
+        PhotoError: with reason `empty`, `not_an_image`, `truncated`, `unreadable` or `too_many_pixels`.
+    """
+    if not data:
+        raise PhotoError("empty", "the file is empty (0 bytes)")
+    name, reader = reader_of(data)
+    try:
+        _check_pixels(*claimed_size(data, name), max_pixels)
+        image = reader(io.BytesIO(data))
+        _check_pixels(*image.size, max_pixels)
+        image.load()  # before anything else: reading the EXIF data of a PNG loads it too, and swallows what is wrong
+        profile = foreign_profile(image)
+        rgb = sixteen_bit_rgb(image, data, name, profile)
+        if rgb is None:
+            rgb = _eight_bits(image, profile)
+        return Photo(
+            _upright(rgb, orientation(image)),
+            name,
+            resolution(image),
+            portable_exif(image),
+            profile_of_result(image, profile),
+        )
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError("too_many_pixels", f"the {name} file claims too much: {error}") from error
+    except Exception as error:  # decoders meet hostile bytes with any exception whatever
+        words = str(error) or type(error).__name__
+        if "truncated" in words.lower() or ends_early(data, name):
+            raise PhotoError("truncated", f"the {name} file breaks off after {len(data)} bytes") from error
+        raise PhotoError("unreadable", f"the {name} file cannot be decoded: {words}") from error
+
+
+def photo_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[str, int, int]:
+    """Return format, width and height as the header says them, before the picture is turned upright.
+
+    Nothing is decoded, so this is cheap and safe for a file from anywhere.
+
+    Raises:
+        PhotoError: as `decode_photo`, for what the header shows.
+    """
+    if not data:
+        raise PhotoError("empty", "the file is empty (0 bytes)")
+    name, reader = reader_of(data)
+    try:
+        _check_pixels(*claimed_size(data, name), max_pixels)
+        width, height = reader(io.BytesIO(data)).size
+        _check_pixels(width, height, max_pixels)
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError("too_many_pixels", f"the {name} file claims too much: {error}") from error
+    except Exception as error:  # readers meet hostile bytes with any exception whatever
+        reason = "truncated" if ends_early(data, name) else "unreadable"
+        words = "breaks off in its header" if reason == "truncated" else f"cannot be read: {error or type(error)}"
+        raise PhotoError(reason, f"the {name} file {words}") from error
+    return name, width, height
+
+
+def photo_from_image(image: Image.Image) -> Photo:
+    """Return the photograph in a Pillow image of any mode; EXIF orientation and colour profile as in `decode_photo`.
+
+    The format is the image's own, or "PNG" where it was made in memory.
+
+    Raises:
+        PhotoError: with reason `unreadable` or `truncated`, when its pixels cannot be loaded or are of a kind no
+            photograph has.
+    """
+    try:
+        image.load()
+        name = image.format if image.format in FORMAT_OF_SUFFIX.values() else "PNG"
+        profile = foreign_profile(image)
+        rgb = sixteen_bit_gray(image, profile) if image.mode.startswith("I;16") else None
+        if rgb is None:
+            rgb = _eight_bits(image, profile)
+        return Photo(
+            _upright(rgb, orientation(image)),
+            str(name),
+            resolution(image),
+            portable_exif(image),
+            profile_of_result(image, profile),
+        )
+    except PhotoError:
+        raise
+    except Exception as error:  # a lazily opened file is decoded here
+        reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
+        raise PhotoError(reason, f"the image cannot be used: {error}") from error
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise PhotoError(
+            "too_many_pixels", f"{width} x {height} is {width * height:,} pixels; at most {max_pixels:,} are accepted"
+        )
+
+
+def _upright(pixels: NDArray, orientation: int) -> NDArray:
+    """Undo an EXIF orientation 1..8 (EXIF 2.32, tag 0x0112) of [H, W, ...]."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _eight_bits(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> NDArray[np.uint8]:
+    """Return uint8 [H, W, 3] sRGB of any mode of Pillow, flattened on white."""
+    if image.mode in ("I", "F"):
+        raise PhotoError("unreadable", "samples of 32 bits or floating point are not a photograph's; expected 8 or 16")
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray(to_eight_bits(sixteen_bit_shades(image)))
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    if image.mode in ("1", "LA", "La"):
+        image = image.convert("L")
+    elif image.mode not in ("L", "RGB", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    rgb = _through_profile(image, profile)
+    if alpha is not None:
+        rgb = Image.composite(rgb.convert("RGB"), Image.new("RGB", rgb.size, "white"), alpha)
+    return _array_of(rgb)
+
+
+def _array_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return uint8 [H, W, 3], strip by strip: all at once Pillow copies it twice, and other threads stand still."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    strip = Image.new(image.mode, (width, rows))
+    for top in range(0, height, rows):
+        strip.paste(image, (0, -top))  # crop would judge the strip's size by Pillow's global limit
+        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))[: height - top]
+    return pixels
+
+
+def _through_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+    if image.mode == "LAB":
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    if profile is not None:
+        spaces = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
+        try:
+            space = spaces[profile.profile.xcolor_space.strip()]
+            if space != image.mode and (image.mode, space) == ("L", "RGB"):
+                image = image.convert("RGB")  # a gray photograph with its camera's colour profile
+            if space == image.mode:
+                converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                if converted is not None:
+                    return converted
+        except (KeyError, ImageCms.PyCMSError):
+            pass  # a profile of another kind than its picture, or one that breaks when used, is ignored
+    return image

@@ -1,0 +1,100 @@
+"""A SavedModel asked through its serving signatures, in this process: what a server would answer, without one."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from photo.errors import TintypeError
+
+
+class Description(NamedTuple):
+    """What `describe` says: the recipe, the side in pixels it was trained at, the sides' divisor, a digest."""
+
+    recipe: str
+    size: int
+    stride: int
+    fingerprint: str
+
+
+class SavedColorizer:
+    """Loads a SavedModel that keeps the serving contract and runs its `serving_default` signature.
+
+    Args:
+        model_dir: the folder of `saved_model.pb`, on any file system TensorFlow knows.
+
+    Attributes:
+        description: what the model says of itself.
+
+    Raises:
+        TintypeError: the model does not load, lacks a signature, or cannot colour one square of its own size.
+    """
+
+    def __init__(self, model_dir: str):
+        self._model_dir = model_dir
+        try:
+            # Signatures do not own their variables: the loaded object has to live as long as they are called.
+            self._loaded = tf.saved_model.load(model_dir)
+        except Exception as error:  # TensorFlow meets broken files with many kinds of exception
+            raise TintypeError(f"the model in {model_dir} does not load: {error}") from error
+        for name in ("serving_default", "describe"):
+            if name not in self._loaded.signatures:
+                have = ", ".join(sorted(self._loaded.signatures)) or "none"
+                raise TintypeError(f"the model in {model_dir} has no signature {name!r}; it has: {have}")
+        self.description = self._describe()
+        self.predict_ab(np.full((1, self.description.size, self.description.size, 1), 50.0, np.float32))
+
+    def _describe(self) -> Description:
+        try:
+            answer = self._loaded.signatures["describe"](tf.constant(["evaluator"]))
+            described = Description(
+                recipe=answer["recipe"].numpy()[0].decode(),
+                size=int(answer["size"].numpy()[0]),
+                stride=int(answer["stride"].numpy()[0]),
+                fingerprint=answer["fingerprint"].numpy()[0].decode(),
+            )
+        except Exception as error:
+            raise TintypeError(f"the model in {self._model_dir} cannot describe itself: {error}") from error
+        if described.stride < 1 or described.size < 1 or described.size % described.stride:
+            raise TintypeError(
+                f"the model in {self._model_dir} describes size {described.size} and stride {described.stride}; "
+                "expected a positive size that the stride divides"
+            )
+        return described
+
+    @property
+    def varies(self) -> bool:
+        """Whether the model gives several colourings of one photo."""
+        return "variants" in self._loaded.signatures
+
+    def predict_ab(self, lightness: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict colours.
+
+        Args:
+            lightness: L*, float32 [N, H, W, 1], 0..100.
+
+        Returns:
+            a*b* as the model gives them, float32 [N, H, W, 2], CIE units; possibly not finite.
+
+        Raises:
+            TintypeError: the model fails, or answers with another shape.
+        """
+        return self._predict("serving_default", lightness)
+
+    def predict_variants(self, lightness: NDArray[np.float32], seeds: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Predict the colours that each row's seed stands for; `seeds` is int32 [N], the rest as in `predict_ab`."""
+        return self._predict("variants", lightness, seed=tf.constant(seeds))
+
+    def _predict(self, signature: str, lightness: NDArray[np.float32], **inputs: tf.Tensor) -> NDArray[np.float32]:
+        try:
+            ab = self._loaded.signatures[signature](L=tf.constant(lightness), **inputs)["ab"].numpy()
+        except Exception as error:
+            raise TintypeError(
+                f"the model in {self._model_dir} cannot colour a batch of shape {lightness.shape}: {error}"
+            ) from error
+        if ab.shape != (*lightness.shape[:3], 2):
+            raise TintypeError(
+                f"the model in {self._model_dir} answered ab of shape {ab.shape}, expected {(*lightness.shape[:3], 2)}"
+            )
+        return ab

@@ -1,0 +1,428 @@
+"""What the server does whatever the transport: models come and go by a config, requests find their version and run."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+from google.protobuf.message import Message
+from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
+from tensorflow_serving.apis.get_model_metadata_pb2 import (
+    GetModelMetadataRequest,
+    GetModelMetadataResponse,
+    SignatureDefMap,
+)
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, GetModelStatusResponse
+from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiInferenceResponse
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig, ModelType
+
+from serving.server import classification
+from serving.server.errors import RequestError
+from serving.server.monitoring import ServerMetrics
+from serving.server.served_model import ServedModel
+from serving.server.version_manager import (
+    State,
+    VersionManager,
+    VersionPolicy,
+    VersionStatus,
+    VersionUnavailableError,
+    every,
+    latest,
+    specific,
+)
+
+log = logging.getLogger(__name__)
+
+_PLATFORM = "tensorflow"
+_SIGNATURE_DEF = "signature_def"
+
+
+class ServerCore:
+    """The models of the present config and the calls on them, safe to use from any number of threads.
+
+    A request names its model and, if it likes, a version or a label; without either the greatest available version
+    answers. The answer's `model_spec` tells the name, the version and the signature that answered. Every call raises
+    `RequestError` with TensorFlow Serving's status code and words.
+
+    Attributes:
+        metrics: what the transports and the core count.
+
+    Args:
+        load: makes a servable model from a version's folder; any exception is a failed load. It is never called twice
+            at a time.
+        poll_wait_seconds: time between two looks at each base path; 0 looks once.
+        max_num_load_retries: attempts to load a version after a first one that failed.
+        load_retry_interval: seconds between two attempts.
+        allow_version_labels_for_unavailable_models: let a label that is new name a version that is not available.
+        on_change: called at every change of a version's state; it must return at once and must not call the core.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Path], ServedModel],
+        *,
+        poll_wait_seconds: float = 1.0,
+        max_num_load_retries: int = 5,
+        load_retry_interval: float = 60.0,
+        allow_version_labels_for_unavailable_models: bool = False,
+        on_change: Callable[[], None] = lambda: None,
+    ):
+        self.metrics = ServerMetrics()
+        self._load = load
+        self._poll_wait_seconds = poll_wait_seconds
+        self._max_num_load_retries = max_num_load_retries
+        self._load_retry_interval = load_retry_interval
+        self._allow_labels_for_unavailable = allow_version_labels_for_unavailable_models
+        self._on_change = on_change
+        self._reloading = threading.Lock()  # one config at a time
+        self._loading = threading.Lock()  # TensorFlow's loader keeps state of its own between its steps
+        # Replaced as wholes, never changed in place: a request reads them without a lock.
+        self._models: dict[str, VersionManager[ServedModel]] = {}
+        self._labels: dict[str, dict[str, int]] = {}
+        self._retired: dict[str, VersionManager[ServedModel]] = {}
+
+    def predict(self, request: PredictRequest) -> PredictResponse:
+        """Run the signature that the request names, `serving_default` if it names none.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT for inputs or an output filter that do not fit, FAILED_PRECONDITION for an
+                unknown signature, NOT_FOUND for an unknown model or version, else the code of the TensorFlow error.
+        """
+        with self._lend(request) as (name, version, model), self._timed(name, "Predict"):
+            response = model.predict(request)
+        _write_spec(response.model_spec, name, version)
+        return response
+
+    def classify(self, request: ClassificationRequest) -> ClassificationResponse:
+        """Run a classification signature on the request's examples.
+
+        Raises:
+            RequestError: as `predict()`.
+        """
+        with self._lend(request) as (name, version, model):
+            with self._timed(name, "Classify"):
+                response = classification.classify(model, request)
+            self.metrics.observe_examples(name, classification.example_count(request.input))
+        _write_spec(response.model_spec, name, version)
+        return response
+
+    def regress(self, request: RegressionRequest) -> RegressionResponse:
+        """Run a regression signature on the request's examples.
+
+        Raises:
+            RequestError: as `predict()`.
+        """
+        with self._lend(request) as (name, version, model):
+            with self._timed(name, "Regress"):
+                response = classification.regress(model, request)
+            self.metrics.observe_examples(name, classification.example_count(request.input))
+        _write_spec(response.model_spec, name, version)
+        return response
+
+    def multi_inference(self, request: MultiInferenceRequest) -> MultiInferenceResponse:
+        """Run several classification and regression signatures of one model on the same examples.
+
+        The model and its version are those of the first task.
+
+        Raises:
+            RequestError: as `predict()`.
+        """
+        spec = request.tasks[0].model_spec if request.tasks else ModelSpec()
+        with self._lend_for(spec) as (name, version, model):
+            with self._timed(name, "MultiInference"):
+                response = classification.multi_inference(model, request)
+            self.metrics.observe_examples(name, classification.example_count(request.input))
+        for result in response.results:
+            _write_spec(result.model_spec, name, version)
+        return response
+
+    def get_model_metadata(self, request: GetModelMetadataRequest) -> GetModelMetadataResponse:
+        """Return the signatures of a version; the one `metadata_field` there is is `signature_def`.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT for no or another field, NOT_FOUND for an unknown model or version.
+        """
+        _checked_spec(request)
+        if not request.metadata_field:
+            raise _invalid("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != _SIGNATURE_DEF:
+                raise _invalid(f"Metadata field {field} is not supported")
+        with self._lend(request) as (name, version, model):
+            signatures = SignatureDefMap(signature_def=model.signature_defs)
+        response = GetModelMetadataResponse()
+        _write_spec(response.model_spec, name, version)
+        response.metadata[_SIGNATURE_DEF].Pack(signatures)
+        return response
+
+    def get_model_status(self, request: GetModelStatusRequest) -> GetModelStatusResponse:
+        """Return the state of every version known of a model, of one version, or of the version that has a label.
+
+        Versions of a model that a new config left out are still told; the newest comes first.
+
+        Raises:
+            RequestError: NOT_FOUND for a model or version never seen, INVALID_ARGUMENT for an unknown label.
+        """
+        name, version = self._wanted(_checked_spec(request))
+        known = self.statuses(name)
+        if version is not None:
+            known = [status for status in known if status.version == version]
+            if not known:
+                raise RequestError(grpc.StatusCode.NOT_FOUND, f"Could not find version {version} of model {name}")
+        if not known:
+            raise RequestError(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
+        response = GetModelStatusResponse()
+        for status in reversed(known):
+            entry = response.model_version_status.add(version=status.version, state=int(status.state))
+            entry.status.error_code = status.error_code
+            entry.status.error_message = status.error_message
+        return response
+
+    def reload_config(self, config: ModelServerConfig, *, timeout: float | None = None, wait: bool = True) -> None:
+        """Serve the models of `config` and no others, and wait until those that are new can be asked.
+
+        A model that was there before keeps its versions as far as its policy still asks for them; one that is left
+        out is unloaded after its last request. A config that is refused changes nothing. When a new model does not
+        become available the config holds all the same, as TensorFlow Serving does it.
+
+        Args:
+            config: its `model_config_list` with absolute base paths.
+            timeout: seconds to wait for the new models; None waits until it is clear what becomes of them.
+            wait: whether to wait for the new models at all.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT for a config that cannot be, FAILED_PRECONDITION for a label of a version
+                that is not available, UNKNOWN when a new model did not become available, DEADLINE_EXCEEDED when it
+                was not clear in time.
+        """
+        with self._reloading:
+            new = self._apply(config)
+        if not wait:
+            return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for name, manager in new.items():
+            remaining = threading.TIMEOUT_MAX if deadline is None else max(0.0, deadline - time.monotonic())
+            if not manager.wait_for(_is_decided, remaining):
+                raise RequestError(
+                    grpc.StatusCode.DEADLINE_EXCEEDED, f"model {name} was not available within {timeout:g} s"
+                )
+        failed = [name for name, manager in new.items() if not _is_available(manager)]
+        if failed:
+            raise RequestError(
+                grpc.StatusCode.UNKNOWN,
+                f"Some models did not become available: {{{', '.join(map(self._failure, failed))}}}",
+            )
+
+    def model_names(self) -> list[str]:
+        """The models of the present config, in its order."""
+        return list(self._models)
+
+    def statuses(self, name: str) -> list[VersionStatus]:
+        """Every version seen so far of a model, in the order of their numbers; none for an unknown model."""
+        manager = self._models.get(name) or self._retired.get(name)
+        return manager.statuses() if manager is not None else []
+
+    def is_available(self) -> bool:
+        """Whether there are models, and each of them has a version that can be asked."""
+        models = self._models
+        return bool(models) and all(_is_available(manager) for manager in models.values())
+
+    def wait_for(self, name: str, condition: Callable[[list[VersionStatus]], bool], timeout: float) -> bool:
+        """Wait until `condition` holds for a model's statuses; returns whether it did within `timeout` seconds."""
+        manager = self._models.get(name)
+        return manager.wait_for(condition, timeout) if manager is not None else condition([])
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """Drop every model; returns whether all loads that ran ended within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        in_time = True
+        for manager in [*self._models.values(), *self._retired.values()]:
+            in_time &= manager.stop(max(0.1, deadline - time.monotonic()))
+        return in_time
+
+    def _apply(self, config: ModelServerConfig) -> dict[str, VersionManager[ServedModel]]:
+        """Change the models to those of `config`; returns the ones that are new."""
+        if config.WhichOneof("config") != "model_config_list":
+            raise _invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest."
+                " Only ModelConfigList is currently supported"
+            )
+        wanted: dict[str, ModelConfig] = {}
+        for model in config.model_config_list.config:
+            if model.name in wanted:
+                raise _invalid(f"Illegal to list model {model.name} multiple times in config list")
+            _check_model(model)
+            wanted[model.name] = model
+        policies = {name: _policy(model) for name, model in wanted.items()}
+        labels = {name: self._checked_labels(model) for name, model in wanted.items()}
+
+        managers: dict[str, VersionManager[ServedModel]] = {}
+        new: dict[str, VersionManager[ServedModel]] = {}
+        for name, model in wanted.items():
+            known = self._models.get(name)
+            if known is not None:
+                managers[name] = known
+            else:
+                log.info("adding model %s under %s", name, model.base_path)
+                managers[name] = new[name] = VersionManager(
+                    name,
+                    Path(model.base_path),
+                    self._load_one,
+                    policy=policies[name],
+                    poll_wait_seconds=self._poll_wait_seconds,
+                    max_num_load_retries=self._max_num_load_retries,
+                    load_retry_interval=self._load_retry_interval,
+                    on_change=self._on_change,
+                )
+        removed = {name: manager for name, manager in self._models.items() if name not in wanted}
+        self._labels = labels
+        self._models = managers
+        self._retired = {**{k: v for k, v in self._retired.items() if k not in wanted}, **removed}
+        for name, manager in removed.items():
+            log.info("removing model %s", name)
+            manager.retire()
+        for name, manager in managers.items():
+            if name in new:
+                manager.start()
+            else:
+                manager.reconfigure(Path(wanted[name].base_path), policies[name])
+        self._on_change()
+        return new
+
+    def _checked_labels(self, model: ModelConfig) -> dict[str, int]:
+        available = {status.version for status in self.statuses(model.name) if status.state is State.AVAILABLE}
+        present = self._labels.get(model.name, {})
+        for label, version in model.version_labels.items():
+            # A label in use may move to an available version only, whatever the flag says: its users must not fail.
+            may_be_unavailable = self._allow_labels_for_unavailable and present.get(label, version) == version
+            if version not in available and not may_be_unavailable:
+                raise RequestError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    f"Request to assign label to version {version} of model {model.name}, "
+                    "which is not currently available for inference",
+                )
+        return dict(model.version_labels)
+
+    def _load_one(self, folder: Path) -> ServedModel:
+        with self._loading:
+            started = time.monotonic()
+            status = "fail"
+            try:
+                model = self._load(folder)
+                status = "success"
+                if model.warmup_seconds is not None:
+                    self.metrics.observe_warmup(str(folder), model.warmup_seconds, "OK")
+                return model
+            finally:
+                self.metrics.observe_load(str(folder), time.monotonic() - started, status)
+
+    @contextmanager
+    def _timed(self, name: str, api: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.metrics.observe_runtime(name, api, time.perf_counter() - started)
+
+    def _failure(self, name: str) -> str:
+        failed = [status for status in self.statuses(name) if status.error_message]
+        if not failed:
+            return f"{{name: {name}}} due to error: no versions found under its base path"
+        return ", ".join(
+            f"{{name: {name} version: {status.version}}} due to error: {status.error_message}" for status in failed
+        )
+
+    @contextmanager
+    def _lend(self, request: Message) -> Iterator[tuple[str, int, ServedModel]]:
+        with self._lend_for(_checked_spec(request)) as lent:
+            yield lent
+
+    @contextmanager
+    def _lend_for(self, spec: ModelSpec) -> Iterator[tuple[str, int, ServedModel]]:
+        name, wanted = self._wanted(spec)
+        manager = self._models.get(name)
+        try:
+            if manager is None:
+                raise VersionUnavailableError
+            with manager.serve(wanted) as (version, model):
+                yield name, version, model
+        except VersionUnavailableError:
+            which = f"Latest({name})" if wanted is None else f"Specific({name}, {wanted})"
+            raise RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {which}") from None
+
+    def _wanted(self, spec: ModelSpec) -> tuple[str, int | None]:
+        if not spec.name:
+            raise _invalid("ModelSpec has no name specified.")
+        choice = spec.WhichOneof("version_choice")
+        if choice == "version":
+            return spec.name, spec.version.value
+        if choice == "version_label":
+            version = self._labels.get(spec.name, {}).get(spec.version_label)
+            if version is None:
+                raise _invalid(f"Unrecognized servable version label: {spec.version_label}")
+            return spec.name, version
+        return spec.name, None
+
+
+def _checked_spec(request: Message) -> ModelSpec:
+    if not request.HasField("model_spec"):
+        raise _invalid("Missing ModelSpec")
+    return request.model_spec
+
+
+def _write_spec(spec: ModelSpec, name: str, version: int) -> None:
+    spec.name = name
+    spec.version.value = version
+
+
+def _check_model(model: ModelConfig) -> None:
+    if not model.name:
+        raise _invalid("a model in the config list has no name")
+    if model.model_type != ModelType.MODEL_TYPE_UNSPECIFIED:
+        if model.model_platform:
+            raise _invalid(
+                "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
+            )
+        if model.model_type != ModelType.TENSORFLOW:
+            raise _invalid(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
+    elif not model.model_platform:
+        raise _invalid(
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
+        )
+    elif model.model_platform != _PLATFORM:
+        raise _invalid(f"Model {model.name} requests unsupported platform {model.model_platform}")
+    if not Path(model.base_path).is_absolute():
+        raise _invalid(
+            f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
+        )
+
+
+def _policy(model: ModelConfig) -> VersionPolicy:
+    policy = model.model_version_policy
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return every
+        case "specific":
+            if not policy.specific.versions:
+                raise _invalid(f"Model {model.name}: a specific version policy must name at least one version")
+            return specific(policy.specific.versions)
+        case _:
+            return latest(max(1, policy.latest.num_versions))
+
+
+def _is_available(manager: VersionManager[ServedModel]) -> bool:
+    return any(status.state is State.AVAILABLE for status in manager.statuses())
+
+
+def _is_decided(statuses: list[VersionStatus]) -> bool:
+    return any(status.state is State.AVAILABLE for status in statuses) or all(
+        status.state is State.END for status in statuses
+    )
+
+
+def _invalid(message: str) -> RequestError:
+    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

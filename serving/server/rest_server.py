@@ -1,0 +1,429 @@
+"""TensorFlow Serving's REST API over a server core: one port, one event loop, a bounded pool of threads.
+
+Clients that send or read slowly cost a connection and never a thread. Imports TensorFlow, through the messages.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import socket
+import threading
+import time
+import zlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+import grpc
+import uvicorn
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest
+
+from serving.http_timeouts import ImpatientProtocol
+from serving.server import monitoring, rest_json
+from serving.server.errors import RequestError, ServeError
+from serving.server.served_model import DEFAULT_SIGNATURE
+
+if TYPE_CHECKING:
+    from serving.server.model_server import ServerCore
+
+log = logging.getLogger(__name__)
+
+PROMETHEUS_PATH = "/monitoring/prometheus/metrics"  # TensorFlow Serving's, where its configuration names no other
+# JSON takes up to twenty times its size in memory while it is read: `[],[],` is the worst.
+MAX_BODY_BYTES = 32 * 2**20
+
+# Bodies in memory at once, in units of the largest: a request beyond them is refused like one beyond the threads.
+_MAX_HELD_BODIES = 4
+_WAITING_PER_THREAD = 8
+_STARTUP_SECONDS = 10.0
+
+_STATUS_CODE_OF = {
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+}  # 500 for the others, as in TensorFlow Serving's http_server.cc
+
+_MODEL = r"/v1/models{name}(?:/versions/(\d+)|/labels/([^/:]+))?"
+_POST = re.compile(_MODEL.format(name="/([^/:]+)") + ":(classify|regress|predict)", re.ASCII | re.IGNORECASE)
+_GET = re.compile(_MODEL.format(name="(?:/([^/:]+))?") + "(?:/(metadata))?", re.ASCII | re.IGNORECASE)
+
+
+class RestServer:
+    """Answers TensorFlow Serving's REST API for a `ServerCore`.
+
+    A request is refused with 429 when all threads work and eight more requests wait for each, with 413 when its body
+    is larger than `max_body_bytes` (before or after gzip), with 408 when its body takes longer than `patience`, and
+    with 504 when its answer takes longer than `timeout_in_ms`. Work that waits for a thread is dropped when its client
+    has gone or its time is over; work that runs goes on to its end.
+
+    Args:
+        core: does the work; it is called from several threads.
+        host: the address to bind.
+        port: where to listen; 0 takes a free port, which start() returns.
+        timeout_in_ms: for an answer, from the end of the request's body; 0 is no limit.
+        metrics: counts the requests.
+        prometheus_path: where `metrics` is shown, None for nowhere.
+        threads: requests worked on at once; four times the processors if None, as in TensorFlow Serving.
+        max_body_bytes: the largest body, compressed and not.
+        patience: seconds that a client may take to send the head of a request, or its body, and that it may leave
+            unread what was sent to it.
+    """
+
+    def __init__(
+        self,
+        core: "ServerCore",
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        timeout_in_ms: int = 30_000,
+        metrics: monitoring.ServerMetrics,
+        prometheus_path: str | None = None,
+        threads: int | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        patience: float = 60.0,
+    ):
+        self._host, self._port = host, port
+        self._timeout = timeout_in_ms / 1000 if timeout_in_ms > 0 else None
+        self._metrics = metrics
+        self._prometheus_path = prometheus_path
+        self._max_body_bytes = max_body_bytes
+        self._patience = patience
+        self._handler = _Handler(core, max_body_bytes)
+        self._threads = threads or 4 * (os.cpu_count() or 1)
+        self._slots = threading.BoundedSemaphore(self._threads * (1 + _WAITING_PER_THREAD))
+        self._held_bytes = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> int:
+        """Listen and serve in a thread of its own.
+
+        Returns:
+            The port that is bound.
+
+        Raises:
+            ServeError: the address cannot be bound.
+        """
+        try:
+            listener = _listener(self._host, self._port)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ServeError(f"cannot serve REST on {self._host}:{self._port}: {reason}") from error
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="rest")
+        config = uvicorn.Config(
+            self._answer,
+            http=partial(ImpatientProtocol, patience=self._patience),
+            ws="none",
+            interface="asgi3",
+            proxy_headers=False,
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="rest", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + _STARTUP_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise ServeError(f"the REST server on {self._host}:{self._port} did not start; its log says why")
+            time.sleep(0.005)
+        return listener.getsockname()[1]
+
+    def stop(self, grace: float) -> None:
+        """Take no new requests, give those that run `grace` seconds to end, close all connections."""
+        if self._server is None or self._thread is None or self._pool is None:
+            return
+        # uvicorn waits in whole seconds and takes 0 for no limit.
+        self._server.config.timeout_graceful_shutdown = max(1, round(grace))
+        self._server.should_exit = True
+        self._thread.join(max(1.0, grace) + _STARTUP_SECONDS)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._server = self._thread = None
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if scope["path"] == self._prometheus_path:
+            page = await asyncio.to_thread(self._metrics.exposition)
+            response: Response = Response(page, media_type=monitoring.CONTENT_TYPE)
+        elif not scope["path"].lower().startswith("/v1/"):
+            response = HTMLResponse("<html><head><title>404 Not Found</title></head></html>\n", 404)
+        else:
+            try:
+                response = await self._answer_api(request)
+            except ClientDisconnect:
+                return
+        await response(scope, receive, send)
+
+    async def _answer_api(self, request: Request) -> Response:
+        started = time.monotonic()
+        address = request.scope["raw_path"].decode("latin-1")
+        if request.scope["query_string"]:
+            address += "?" + request.scope["query_string"].decode("latin-1")
+        target = _Target()
+        code = grpc.StatusCode.OK
+        try:
+            # The body comes first even where the address is none: left unread it would hold the connection.
+            async with self._body(request) as body:
+                target = _target(request.method, address)
+                content, status = await self._work(request, target, body), 200
+        except _Refused as refused:
+            # What was not read of the body is not worth reading.
+            return Response(
+                rest_json.error_json(str(refused)), refused.status, {"Connection": "close"}, "application/json"
+            )
+        except RequestError as error:
+            code, status = error.code, _STATUS_CODE_OF.get(error.code, 500)
+            content = rest_json.error_json(error.message)
+        self._metrics.observe_request(target.model_name, target.verb, "REST", code.name, time.monotonic() - started)
+        return Response(content, status, media_type="application/json")
+
+    @asynccontextmanager
+    async def _body(self, request: Request) -> AsyncIterator[bytes]:
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and len(announced) < 20 and int(announced) > self._max_body_bytes:
+            raise _too_large(self._max_body_bytes)
+        chunks, size = [], 0
+        try:
+            try:
+                async with asyncio.timeout(self._patience):
+                    async for chunk in request.stream():
+                        chunks.append(chunk)
+                        size += len(chunk)
+                        self._held_bytes += len(chunk)
+                        if size > self._max_body_bytes:
+                            raise _too_large(self._max_body_bytes)
+                        if self._held_bytes > _MAX_HELD_BODIES * self._max_body_bytes:
+                            raise _Refused(429, "Too many bodies of requests are held in memory; try again later.")
+            except TimeoutError:
+                raise _Refused(408, f"The body did not arrive within {self._patience:g} s.") from None
+            body = b"".join(chunks)
+            chunks.clear()
+            yield body
+        finally:
+            self._held_bytes -= size
+
+    async def _work(self, request: Request, target: "_Target", body: bytes) -> bytes:
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        is_gzip = "gzip" in request.headers.get("content-encoding", "")
+        if not self._slots.acquire(blocking=False):
+            raise RequestError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "All threads are busy and enough requests wait; try again later."
+            )
+        assert self._pool is not None
+        try:
+            job = self._pool.submit(self._handler.handle, target, body, is_gzip, deadline)
+        except RuntimeError as error:
+            self._slots.release()
+            raise RequestError(grpc.StatusCode.UNAVAILABLE, "The server is stopping.") from error
+        job.add_done_callback(lambda _: self._slots.release())
+        answer = asyncio.wrap_future(job)
+        gone = asyncio.ensure_future(_disconnection(request))
+        try:
+            done, _ = await asyncio.wait({answer, gone}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            if answer in done:
+                return answer.result()
+            if gone in done:
+                raise ClientDisconnect
+            raise _timed_out()
+        finally:
+            gone.cancel()
+            answer.cancel()
+
+
+class _Target(NamedTuple):
+    """What the address of a request names; `verb` is empty for a model's status and metadata."""
+
+    model_name: str = ""
+    version: int | None = None
+    label: str | None = None
+    verb: str = ""
+    wants_metadata: bool = False
+
+    def fill(self, spec: ModelSpec) -> None:
+        """Write it into the `spec` of a request."""
+        spec.name = self.model_name
+        if self.version is not None:
+            spec.version.value = self.version
+        if self.label is not None:
+            spec.version_label = self.label
+
+
+class _Handler:
+    """From a body to the body of the answer, in a thread of the pool."""
+
+    def __init__(self, core: "ServerCore", max_body_bytes: int):
+        self._core = core
+        self._max_body_bytes = max_body_bytes
+
+    def handle(self, target: _Target, body: bytes, is_gzip: bool, deadline: float | None) -> bytes:
+        """The JSON that answers; `deadline` is on time.monotonic()'s clock.
+
+        Raises:
+            RequestError: what the core raises, or DEADLINE_EXCEEDED when its turn comes too late.
+        """
+        if deadline is not None and time.monotonic() > deadline:
+            raise _timed_out()
+        try:
+            return self._dispatch(target, _uncompressed(body, self._max_body_bytes) if is_gzip else body)
+        except (RequestError, _Refused):
+            raise
+        except Exception as error:
+            log.exception("a REST request failed")
+            raise RequestError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}") from error
+
+    def _dispatch(self, target: _Target, body: bytes) -> bytes:
+        match target.verb:
+            case "predict":
+                return self._predict(target, body)
+            case "classify":
+                parsed = rest_json.parse_body(body)
+                classification = ClassificationRequest(input=rest_json.examples_input(parsed))
+                _name(classification.model_spec, target, parsed)
+                return rest_json.classification_json(self._core.classify(classification).result)
+            case "regress":
+                parsed = rest_json.parse_body(body)
+                regression = RegressionRequest(input=rest_json.examples_input(parsed))
+                _name(regression.model_spec, target, parsed)
+                return rest_json.regression_json(self._core.regress(regression).result)
+        if not target.model_name:
+            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Missing model name in request.")
+        if target.wants_metadata:
+            return rest_json.metadata_json(self._core.get_model_metadata(_metadata_request(target)))
+        status = GetModelStatusRequest()
+        target.fill(status.model_spec)
+        return rest_json.status_json(self._core.get_model_status(status))
+
+    def _predict(self, target: _Target, body: bytes) -> bytes:
+        parsed = rest_json.parse_body(body)
+        request = PredictRequest()
+        _name(request.model_spec, target, parsed)
+        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        metadata = self._core.get_model_metadata(_metadata_request(target))
+        signatures = rest_json.signature_defs(metadata).signature_def
+        if name not in signatures:
+            raise RequestError(
+                grpc.StatusCode.INVALID_ARGUMENT, f'Serving signature name: "{name}" not found in signature def'
+            )
+        signature = signatures[name].inputs
+        if not signature:
+            shown = request.model_spec.signature_name or "DEFAULT"
+            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Failed to get input map for signature: {shown}")
+        given = rest_json.predict_inputs(parsed, signature)
+        for key, tensor in given.inputs.items():
+            request.inputs[key].CopyFrom(tensor)
+        return rest_json.predict_json(self._core.predict(request).outputs, in_rows=given.in_rows)
+
+
+class _Refused(Exception):  # noqa: N818
+    """A request whose body is not read; HTTP has a status for it and gRPC has none.
+
+    Attributes:
+        status: the HTTP status code.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+async def _disconnection(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol must be named: only then asyncio sends small answers at once instead of after 40 ms (TCP_NODELAY).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _target(method: str, address: str) -> _Target:
+    found = {"POST": _POST, "GET": _GET}[method].fullmatch(address) if method in ("POST", "GET") else None
+    # The address may be in any case, but the verb is compared as it is.
+    if found is None or (method == "POST" and not found[4].islower()):
+        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {method} {address}")
+    name, version, label, last = found.groups()
+    return _Target(
+        model_name=unquote(name or ""),
+        version=None if version is None else _int64(version),
+        label=None if label is None else unquote(label),
+        verb=last if method == "POST" else "",
+        wants_metadata=method == "GET" and last == "metadata",
+    )
+
+
+def _int64(digits: str) -> int:
+    significant = digits.lstrip("0") or "0"
+    if len(significant) > 19 or int(significant) >= 2**63:
+        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Failed to convert version: {digits} to numeric.")
+    return int(significant)
+
+
+def _name(spec: ModelSpec, target: _Target, parsed: dict[str, Any]) -> None:
+    target.fill(spec)
+    spec.signature_name = rest_json.signature_name(parsed)
+
+
+def _metadata_request(target: _Target) -> GetModelMetadataRequest:
+    request = GetModelMetadataRequest(metadata_field=[rest_json.SIGNATURE_DEF])
+    target.fill(request.model_spec)
+    return request
+
+
+def _uncompressed(body: bytes, max_bytes: int) -> bytes:
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip's header and trailer
+    try:
+        plain = stream.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise RequestError(
+            grpc.StatusCode.INVALID_ARGUMENT, f"Failed to uncompress the gzipped body: {error}"
+        ) from error
+    if len(plain) > max_bytes:
+        raise _too_large(max_bytes)
+    if not stream.eof:
+        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Failed to uncompress the gzipped body: it ends too early")
+    return plain
+
+
+def _too_large(max_bytes: int) -> _Refused:
+    return _Refused(413, f"The body of a request may have {max_bytes} bytes, before and after gzip.")
+
+
+def _timed_out() -> RequestError:
+    return RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out waiting for notification")

@@ -1,0 +1,266 @@
+"""Colours photographs through the model server with bounded threads and memory, so that the event loop stays free."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photo.apply_ab import apply_chroma
+from photo.errors import ServerRefused, ServerUnavailable, TintypeError
+from serving.client.async_colorizer import AsyncColorizer
+from serving.client.flows import ModelDescription
+from serving.freed_memory import give_memory_back
+from serving.web.nameless_file import PhotoFile
+from serving.web.problems import Kind, Problem, problem_from
+from serving.web.settings import Limits
+from serving.web.uploads import check_photo
+
+# How long it is believed without asking again that the server is there, or away, and how long it may take to say so.
+_SEEN_SECONDS, _AWAY_SECONDS = 5.0, 2.0
+_ASKING_SECONDS = 2.0
+
+# Memory that photographs have left is given back after so long without any, and every so often while they go on
+# coming: what they fill anew then is little beside their work.
+_IDLE_SECONDS, _BUSY_SECONDS = 1.0, 10.0
+
+_PIXELS_NICENESS = 5
+
+# Codes of a server whose model lacks a signature.
+_LACKS_SIGNATURE = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
+
+T = TypeVar("T")
+
+
+class Studio:
+    """What colours: a client of the model server, threads for the work on pixels, and a bound on what they hold.
+
+    Belongs to one event loop, whose default executor becomes its threads: the client works in that one.
+
+    Args:
+        colorizer: the client; it is closed with the studio.
+        watcher: a client of the same server that gives up after a moment, for the question whether it is there.
+        limits: threads, photographs at once, pixels.
+        starting_seconds: in which a server that was started with the gateway may still load its model.
+    """
+
+    def __init__(
+        self, colorizer: AsyncColorizer, watcher: AsyncColorizer, limits: Limits, *, starting_seconds: float = 0.0
+    ):
+        self._colorizer = colorizer
+        self._watcher = watcher
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="pixels", initializer=_step_back)
+        self._places = asyncio.Semaphore(limits.photos_at_once)
+        # Two of the largest, or many small ones.
+        self._pixels_left = 2 * limits.pixels
+        self._pixels_returned = asyncio.Event()
+        self._model: ModelDescription | None = None  # None: away
+        self._believed_until = 0.0
+        self._starting_seconds = starting_seconds
+        self._patient_until = 0.0
+        self._asking = asyncio.Lock()
+        self._worked = asyncio.Event()
+        self._tidying: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Take over the running event loop's executor."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(self._threads)
+        self._patient_until = loop.time() + self._starting_seconds
+        self._tidying = asyncio.create_task(self._tidy())
+
+    async def close(self) -> None:
+        """End the requests that run, and the threads once their work is done."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+        await self._colorizer.close()
+        await self._watcher.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def model(self, *, patient: bool = False) -> ModelDescription:
+        """Return what the model says of itself, as of a moment ago.
+
+        Args:
+            patient: wait for a server that is starting.
+
+        Raises:
+            Problem: `server-away`.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            async with self._asking:
+                if loop.time() > self._believed_until:
+                    try:
+                        self._saw(await self._watcher.describe())
+                    except TintypeError:  # also a server that is loading, or has another model
+                        self._saw(None)
+            if self._model is not None:
+                return self._model
+            if not patient or loop.time() >= self._patient_until:
+                raise Problem(Kind.SERVER_AWAY)
+            await asyncio.sleep(max(self._believed_until - loop.time(), 0.0))
+
+    async def check(self, file: PhotoFile) -> tuple[str, int, int]:
+        """Return format, width and height of a photograph by its header; raises Problem where it is none."""
+        return await self._in_thread(lambda: check_photo(file.read_now(), self._limits.pixels))
+
+    async def colorize(
+        self, file: PhotoFile, *, variants: int, strength: float, keep_tint: bool = False, format: str | None
+    ) -> tuple[list[bytes], str]:
+        """Colour a photograph at its full size.
+
+        Returns:
+            The colourings, and their format.
+
+        Raises:
+            Problem: when it cannot be coloured.
+        """
+        found, width, height = await self.check(file)
+        how: dict[str, Any] = {"strength": strength, "keep_tint": keep_tint, "format": format}
+        async with self._place(width * height):
+            data = await file.read()
+            if variants == 1:
+                colored = [await self._colorizer.colorize(data, **how)]
+            else:
+                try:
+                    colored = await self._colorizer.variants(data, variants, **how)
+                except ServerRefused as refused:
+                    if refused.code in _LACKS_SIGNATURE:
+                        raise Problem(Kind.ONE_COLOURING) from refused
+                    raise
+        return colored, format or found
+
+    async def find_colors(
+        self, file: PhotoFile, variants: int, at_work: Callable[[str, int, int], None]
+    ) -> NDArray[np.float32]:
+        """Ask for the colour of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
+
+        Args:
+            file: the photograph.
+            variants: how many are wanted.
+            at_work: called with format, width and height when it is the photograph's turn.
+
+        Raises:
+            Problem: when it cannot be coloured.
+        """
+        found = await self.check(file)
+        async with self._place(found[1] * found[2]):
+            at_work(*found)
+            data = await file.read()
+            if variants > 1:
+                try:
+                    return await self._colorizer.chroma(data, variants)
+                except ServerRefused as refused:
+                    if refused.code not in _LACKS_SIGNATURE:
+                        raise
+            return await self._colorizer.chroma(data)
+
+    async def paint(
+        self,
+        file: PhotoFile,
+        variant: int,
+        *,
+        pixels: int,
+        strength: float,
+        format: str | None,
+        longest_side: int | None,
+    ) -> bytes:
+        """Join a photograph of so many pixels with one of its colours; raises IndexError where it has none such."""
+
+        def work() -> bytes:
+            return apply_chroma(
+                file.read_now(),
+                file.read_color_now(variant),
+                strength=strength,
+                format=format,
+                longest_side=longest_side,
+                max_pixels=self._limits.pixels,
+            )
+
+        async with self._room(pixels):
+            try:
+                return await self._in_thread(work)
+            except TintypeError as error:
+                raise problem_from(error) from error
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        finally:
+            self._worked.set()
+
+    @asynccontextmanager
+    async def _room(self, pixels: int) -> AsyncIterator[None]:
+        """Hold room for so many pixels in memory."""
+        while self._pixels_left < pixels:
+            self._pixels_returned.clear()
+            await self._pixels_returned.wait()
+        self._pixels_left -= pixels
+        try:
+            yield
+        finally:
+            self._pixels_left += pixels
+            self._pixels_returned.set()
+            self._worked.set()
+
+    async def _tidy(self) -> None:
+        """Give back the memory that photographs have left: when there were none for a moment, and now and then."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._worked.wait()
+            latest = loop.time() + _BUSY_SECONDS
+            while self._worked.is_set() and loop.time() < latest:
+                self._worked.clear()
+                await asyncio.sleep(_IDLE_SECONDS)
+            await loop.run_in_executor(self._threads, give_memory_back)
+
+    @asynccontextmanager
+    async def _place(self, pixels: int) -> AsyncIterator[None]:
+        """Hold a place and room for so many pixels while the server is asked, and note whether it was there."""
+        async with self._places, self._room(pixels):
+            try:
+                yield
+                self._saw(self._model)
+            except ServerUnavailable as error:
+                self._saw(None)
+                raise problem_from(error) from error
+            except TintypeError as error:
+                raise problem_from(error) from error
+
+    def _saw(self, model: ModelDescription | None) -> None:
+        self._model = model
+        believed = _AWAY_SECONDS if model is None else _SEEN_SECONDS
+        self._believed_until = asyncio.get_running_loop().time() + believed
+
+
+def _step_back() -> None:
+    """Let the event loop's thread go before this one; Linux has a priority for each thread."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):  # a sandbox may refuse it
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _PIXELS_NICENESS)
+
+
+def connect(server: str, limits: Limits, *, starting_seconds: float = 0.0, **settings: Any) -> Studio:
+    """Return a studio for a model server.
+
+    Args:
+        server: HOST:PORT and whatever else `AsyncColorizer` takes.
+        limits: of the gateway.
+        starting_seconds: as for `Studio`.
+        settings: further arguments of `AsyncColorizer`.
+
+    Raises:
+        ValueError, TintypeError: as `AsyncColorizer`.
+    """
+    client = partial(AsyncColorizer, server, max_pixels=limits.pixels, **settings)
+    colorizer, watcher = client(timeout=limits.photo_seconds), client(timeout=_ASKING_SECONDS)
+    return Studio(colorizer, watcher, limits, starting_seconds=starting_seconds)

@@ -1,0 +1,29 @@
+"""Photographs that every test may use."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    from skimage import data
+
+    return data.astronaut()[:200, 60:340].copy()
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Encode a Pillow image or an array of uint8 with Pillow."""
+
+    def encode(image, format: str, **options) -> bytes:
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        file = io.BytesIO()
+        image.save(file, format, **options)
+        return file.getvalue()
+
+    return encode

@@ -1,0 +1,143 @@
+"""A gRPC server that speaks the wire format without TensorFlow and misbehaves on demand."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+import pytest
+
+from serving.client import wire
+from tests.free_port import free_port
+
+
+@dataclass
+class WireServer:
+    """Answers every lightness with the colour `ab` times L / 100, and describes itself with `size`.
+
+    `failures` are given out first, one per request: a gRPC status code with words; `first_looks` likewise, one per
+    question for the model's status, before `status`. Colours are held back until `released` is set.
+    """
+
+    ab: tuple[float, float] = (20.0, -30.0)
+    size: int = 32
+    version: int = 1
+    failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
+    status: list[tuple[int, int]] = field(default_factory=list)
+    first_looks: list[list[tuple[int, int]] | grpc.StatusCode] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    squares: list[tuple[int, ...]] = field(default_factory=list)
+    spoil: Callable[[np.ndarray], np.ndarray] | None = None
+    has_variants: bool = False
+    labels: list[str] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
+    address: str = ""
+
+    def __post_init__(self):
+        self.released.set()
+        self.lock = threading.Lock()
+
+    def service(self, call):
+        if call.method == wire.PREDICT:
+            return grpc.unary_unary_rpc_method_handler(
+                self.predict, wire.PredictRequest.FromString, wire.PredictResponse.SerializeToString
+            )
+        if call.method == wire.GET_MODEL_STATUS:
+            return grpc.unary_unary_rpc_method_handler(
+                self.model_status, wire.GetModelStatusRequest.FromString, wire.GetModelStatusResponse.SerializeToString
+            )
+        return None
+
+    def predict(self, request, context):
+        self.requests.append(request.model_spec.signature_name)
+        self.labels.append(request.model_spec.version_label)
+        self.metadata.append(dict(context.invocation_metadata()))
+        if self.failures:
+            context.abort(*self.failures.pop(0))
+        response = wire.PredictResponse()
+        response.model_spec.version.value = self.version
+        if request.model_spec.signature_name == "describe":
+            answer = {
+                "recipe": [b"tiny"],
+                "size": np.array([self.size], np.int32),
+                "stride": np.array([1], np.int32),
+                "fingerprint": [b"tiny"],
+            }
+        else:
+            lightness = wire.array_from_tensor(request.inputs["L"])
+            self.squares.append(lightness.shape)
+            self.hold()
+            answer = {"ab": lightness / 100 * np.array(self.ab, np.float32)}
+            if request.model_spec.signature_name == "variants":
+                if not self.has_variants:
+                    context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "variants" not found.')
+                seed = wire.array_from_tensor(request.inputs["seed"])
+                answer["ab"] *= np.cos(seed).astype(np.float32)[:, None, None, None]
+            if self.spoil:
+                answer["ab"] = self.spoil(answer["ab"])
+        for name, array in answer.items():
+            response.outputs[name].CopyFrom(wire.tensor_from_array(array))
+        return response
+
+    def hold(self):
+        with self.lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        self.released.wait(20)
+        with self.lock:
+            self.at_once -= 1
+
+    def model_status(self, request, context):
+        status = self.first_looks.pop(0) if self.first_looks else self.status
+        if isinstance(status, grpc.StatusCode):
+            context.abort(status, "not now")
+        if not status:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such model")
+        response = wire.GetModelStatusResponse()
+        for version, state in status:
+            response.model_version_status.add(version=version, state=state)
+        return response
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, wire_server: WireServer):
+        self.wire_server = wire_server
+
+    def service(self, handler_call_details):
+        return self.wire_server.service(handler_call_details)
+
+
+@contextmanager
+def running(served: WireServer, credentials: grpc.ServerCredentials | None = None) -> Iterator[WireServer]:
+    """Let it listen on a free port, which `address` tells."""
+    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", -1)])
+    server.add_generic_rpc_handlers([_Handler(served)])
+    port = (
+        server.add_insecure_port("localhost:0")
+        if credentials is None
+        else server.add_secure_port("localhost:0", credentials)
+    )
+    served.address = f"localhost:{port}"
+    server.start()
+    try:
+        yield served
+    finally:
+        served.released.set()
+        server.stop(None).wait()
+
+
+@pytest.fixture
+def wire_server() -> Iterator[WireServer]:
+    with running(WireServer()) as served:
+        yield served
+
+
+@pytest.fixture(name="free_port")
+def unused_port() -> int:
+    return free_port()

@@ -1,5 +1,5 @@
 # What people run. Every target sets the environment up first; that costs nothing once it stands.
-.PHONY: demo test test-fast lint lock clean help
+.PHONY: demo test test-fast test-pythons docs lint lock clean help
 
 PYTHON := .venv/bin/python
 
@@ -15,14 +15,23 @@ test: bootstrap lint ## lint, types and every test
 test-fast: bootstrap ## the unit tests alone
 	$(PYTHON) -m pytest -m "not slow"
 
+test-pythons: bootstrap ## the tests of client, server and web on Python 3.12 and 3.13, where this machine has them
+	scripts/other_pythons.sh
+
+docs: bootstrap ## the documentation as a site, in build/docs; a broken link fails
+	.venv/bin/mkdocs build --strict --site-dir build/docs
+
 lint: bootstrap ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-lock: bootstrap ## mend the lock file after a change of setup.py (LOCK_FLAGS=--upgrade: newest versions)
-	.venv/bin/uv pip compile setup.py --all-extras --python-version 3.11 --python-platform x86_64-manylinux_2_39 \
-	  --generate-hashes $(LOCK_FLAGS) -q --custom-compile-command "make lock" -o requirements/all.lock
+UV_LOCK = .venv/bin/uv pip compile setup.py --generate-hashes $(LOCK_FLAGS) -q --custom-compile-command "make lock"
+
+# serving.lock is for the Pythons that TFX does not run on.
+lock: bootstrap ## mend the lock files after a change of setup.py (LOCK_FLAGS=--upgrade: newest versions)
+	$(UV_LOCK) --all-extras --python-version 3.11 --python-platform x86_64-manylinux_2_39 -o requirements/all.lock
+	$(UV_LOCK) --extra server --extra web --extra batch --extra dev --universal --python-version 3.12 -o requirements/serving.lock
 
 clean: ## remove what builds and runs left here, the environment too
 	rm -rf build dist *.egg-info .venv .bootstrap.lock

@@ -3,7 +3,13 @@
 Beam's --setup_file installs the code on remote workers through this file, so it stays a real setup.py.
 """
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION: dict[str, str] = {}
+exec((HERE / "tintype" / "version.py").read_text(encoding="utf-8"), VERSION)
 
 TENSORFLOW = "tensorflow>=2.21,<2.22"
 SERVING_API = "tensorflow-serving-api>=2.19,<2.22"
@@ -34,6 +40,7 @@ EXTRAS = {
     ],
     "batch": [BEAM, "pyarrow>=16"],
     "web": ["fastapi>=0.115", "prometheus-client>=0.20", "python-multipart>=0.0.20", "uvicorn>=0.34"],
+    "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     "kubeflow": ["tfx[kfp]>=1.21,<1.22"],
     "airflow": ["apache-airflow>=2.11,<3"],
     "dev": [
@@ -61,21 +68,48 @@ EXTRAS = {
 
 setup(
     name="tintype",
-    version="0.1.0",
+    version=VERSION["__version__"],
     description="Colours black-and-white photographs: a conditional GAN, its TFX pipeline and its serving.",
-    python_requires=">=3.11,<3.12",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The Tintype authors",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=["colorization", "photographs", "gan", "tfx", "tensorflow-serving"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Environment :: Web Environment",
+        "Intended Audience :: Developers",
+        "Intended Audience :: End Users/Desktop",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Graphics",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    # The extras with TFX (pipeline, kubeflow, airflow) run on 3.11 alone.
+    python_requires=">=3.11",
     packages=find_packages(include=["tintype*", "pipeline*", "components*", "serving*", "photo", "photo.*"]),
     package_data={
-        "pipeline": ["configs/*.yaml", "comparison/questions/*.yaml", "comparison/*.j2"],
+        **{package: ["py.typed"] for package in ("photo", "components", "tintype")},
+        "pipeline": ["py.typed", "configs/*.yaml", "comparison/questions/*.yaml", "comparison/*.j2"],
         "components.image_example_gen": ["*.pbtxt"],
+        "serving": ["py.typed"],
         "serving.model": ["*.zip", "MODEL_CARD.md"],
         "serving.web": ["nginx.conf", "static/*"],
     },
     install_requires=[
+        "filelock>=3.15",
         "grpcio>=1.62",
         "numpy>=1.26",
         "opencv-python-headless>=4.9",
         "Pillow>=10.3",
+        "platformdirs>=4.2",
         "protobuf>=4.25",
         "rich>=13.7",
         "typer>=0.12",

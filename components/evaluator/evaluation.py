@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,7 @@ def evaluate_saved_model(
     if not total.count:
         raise TintypeError("there is nothing to measure: no photograph could be read")
     return summarize(by_label, total) | {
-        MODEL: model.description._asdict(),
+        MODEL: asdict(model.description),
         "size": size or model.description.size,
         VARIANTS_AB_DISTANCE: variants_ab_distance(model, varied),
     }

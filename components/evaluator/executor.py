@@ -4,6 +4,7 @@ import io
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import apache_beam as beam
@@ -104,7 +105,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         reasons = reasons_against(metrics, config)
         metrics |= {
             **json.loads(io_utils.read_string_file(variants_path)),
-            MODEL: description._asdict(),
+            MODEL: asdict(description),
             "split": config.split,
             "blessed": not reasons,
             "reasons": reasons,
@@ -129,7 +130,7 @@ def _served_model(base_path: str) -> dict[str, Any] | None:
         return None
     found = {"version": newest.number, "path": newest.path}
     try:
-        return found | SavedColorizer(newest.path).description._asdict()
+        return found | asdict(SavedColorizer(newest.path).description)
     except TintypeError as error:
         logging.warning("The served version %d is left out of the comparison: %s", newest.number, error)
         return found | {"error": str(error)}

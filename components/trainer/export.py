@@ -18,6 +18,7 @@ from components.trainer.config import TrainerConfig
 from components.trainer.network_range import NetworkRange
 from components.trainer.networks import build_plain_generator
 from components.trainer.variation import color_photos
+from serving.model import signatures
 
 JPEG_QUALITY = 92
 
@@ -34,15 +35,15 @@ def export_saved_model(generator: keras.Model, config: TrainerConfig, folder: st
     plain = without_spectral_normalization(generator, config)
     varies = config.network.generator.varies
     servable = VaryingServable(plain, config) if varies else Servable(plain, config)
-    signatures = {
-        "serving_default": servable.colorize_lightness,
-        "colorize_bytes": servable.colorize_bytes,
-        "describe": servable.describe,
+    functions = {
+        signatures.COLORIZE: servable.colorize_lightness,
+        signatures.COLORIZE_BYTES: servable.colorize_bytes,
+        signatures.DESCRIBE: servable.describe,
     }
     if varies:
-        signatures["variants"] = servable.colorize_variant
-    tf.saved_model.save(servable, folder, signatures=signatures)
-    _write_warmup_requests(folder, warmup_photo, signatures)
+        functions[signatures.VARIANTS] = servable.colorize_variant
+    tf.saved_model.save(servable, folder, signatures=functions)
+    _write_warmup_requests(folder, warmup_photo, functions)
 
 
 def without_spectral_normalization(generator: keras.Model, config: TrainerConfig) -> keras.Model:
@@ -82,15 +83,15 @@ class Servable(tf.Module):
     def _ab(self, lightness: tf.Tensor, seeds: tf.Tensor | None = None) -> tf.Tensor:
         return self._range.ab(color_photos(self.generator, self._network, self._range.gray(lightness), seeds))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="L")])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name=signatures.LIGHTNESS)])
     def colorize_lightness(self, L: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: N803
         """The signature serving_default."""
-        return {"ab": self._ab(L)}
+        return {signatures.AB: self._ab(L)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="bytes")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.BYTES)])
     def colorize_bytes(self, bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature colorize_bytes. Orientation tags and colour profiles are the thin client's business."""
-        return {"bytes": tf.map_fn(self._colorize_one, bytes, fn_output_signature=tf.string)}
+        return {signatures.BYTES: tf.map_fn(self._colorize_one, bytes, fn_output_signature=tf.string)}
 
     def _colorize_one(self, encoded: tf.Tensor) -> tf.Tensor:
         rgb = tf.io.decode_image(encoded, channels=3, dtype=tf.uint8, expand_animations=False)
@@ -110,7 +111,7 @@ class Servable(tf.Module):
         colored = tf.cast(tf.round(color.lab_to_rgb(lab) * 255.0), tf.uint8)
         return tf.io.encode_jpeg(colored, quality=JPEG_QUALITY)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="name")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.NAME)])
     def describe(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature describe; it takes an input because batching refuses a signature without one."""
         count = tf.shape(name)[:1]
@@ -127,29 +128,29 @@ class VaryingServable(Servable):
 
     @tf.function(
         input_signature=[
-            tf.TensorSpec([None, None, None, 1], tf.float32, name="L"),
-            tf.TensorSpec([None], tf.int32, name="seed"),
+            tf.TensorSpec([None, None, None, 1], tf.float32, name=signatures.LIGHTNESS),
+            tf.TensorSpec([None], tf.int32, name=signatures.SEED),
         ]
     )
     def colorize_variant(self, L: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: N803
         """The signature variants."""
-        return {"ab": self._ab(L, seed)}
+        return {signatures.AB: self._ab(L, seed)}
 
 
-def _write_warmup_requests(folder: str, photo, signatures: Iterable[str]) -> None:
+def _write_warmup_requests(folder: str, photo, names: Iterable[str]) -> None:
     """TensorFlow Serving replays these before it calls a version available."""
     from tensorflow_serving.apis import prediction_log_pb2
 
     lightness = color.rgb_to_lab(tf.cast(photo, tf.float32)[None] / 255.0)[..., :1]
     requests = {
-        "serving_default": {"L": lightness},
-        "colorize_bytes": {"bytes": tf.io.encode_jpeg(photo)[None]},
-        "describe": {"name": tf.constant(["warm-up"])},
-        "variants": {"L": lightness, "seed": tf.constant([0])},
+        signatures.COLORIZE: {signatures.LIGHTNESS: lightness},
+        signatures.COLORIZE_BYTES: {signatures.BYTES: tf.io.encode_jpeg(photo)[None]},
+        signatures.DESCRIBE: {signatures.NAME: tf.constant(["warm-up"])},
+        signatures.VARIANTS: {signatures.LIGHTNESS: lightness, signatures.SEED: tf.constant([0])},
     }
     tf.io.gfile.makedirs(f"{folder}/assets.extra")
     with tf.io.TFRecordWriter(f"{folder}/assets.extra/tf_serving_warmup_requests") as writer:
-        for signature in signatures:
+        for signature in names:
             log = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
             request.model_spec.name = "warm-up"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
-    from serving.client.flows import ModelDescription, Outcome
+    from serving.client.flows import Outcome
     from serving.client.options import Keepalive, Retry, Tls
 
 __all__ = ["AsyncColorizer", "Colorizer", "Keepalive", "ModelDescription", "Outcome", "Retry", "Tls"]

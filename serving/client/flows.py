@@ -31,6 +31,8 @@ from photo.formats import FORMAT_OF_SUFFIX
 from photo.whole_file import write_whole
 from serving.client import wire
 from serving.client.options import Keepalive, Retry, Tls
+from serving.model import signatures
+from serving.model.description import ModelDescription
 
 DEFAULT_SERVER = "localhost:8500"
 DEFAULT_MODEL_NAME = "colorizer"
@@ -43,9 +45,6 @@ _CUT_OFF = "CANCELLED"
 
 # Of several servers, in the midst of a rollout, another one may describe itself than the one that answered.
 _DESCRIBING_ATTEMPTS = 3
-
-# Signatures of the model contract.
-_COLORIZE, _VARIANTS, _DESCRIBE = "serving_default", "variants", "describe"
 
 _HOST = r"(\[[0-9a-fA-F:.%]+\]|[^\s:/,]+):\d{1,5}"
 _SERVER = re.compile(rf"unix:.+|(dns:(//[^/\s]*)?/)?{_HOST}|ipv[46]:{_HOST}(,{_HOST})*")
@@ -96,23 +95,6 @@ class Work:
 
 
 Flow = Generator[Send | Pause | Work, Any, T]
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """What a served model says of itself.
-
-    Attributes:
-        recipe: name of the recipe it was trained with.
-        size: side in pixels it was trained at; the client sends squares of it.
-        stride: divisor of the sides it accepts.
-        fingerprint: identifies the trained model.
-    """
-
-    recipe: str
-    size: int
-    stride: int
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -271,14 +253,11 @@ class ClientCore:
         return list(output_paths)
 
     def _describing(self, label: str | None) -> Flow[ModelDescription]:
-        outputs, version = yield from self._predicting(_DESCRIBE, {"name": np.array([b"client"], object)}, label)
+        outputs, version = yield from self._predicting(
+            signatures.DESCRIBE, {signatures.NAME: np.array([b"client"], object)}, label
+        )
         try:
-            description = ModelDescription(
-                recipe=outputs["recipe"][0].decode(),
-                size=int(outputs["size"][0]),
-                stride=int(outputs["stride"][0]),
-                fingerprint=outputs["fingerprint"][0].decode(),
-            )
+            description = ModelDescription.from_outputs(outputs)
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise ServerRefused(f"{self._who()} does not describe itself as a colorizer does: {error!r}") from error
         if not (1 <= description.stride <= description.size <= 1 << 14):
@@ -319,17 +298,17 @@ class ClientCore:
             raise ValueError(f"expected lightness of shape [N, S, S, 1], received {lightness.shape}")
         inputs = {"L": np.asarray(lightness, np.float32)}
         if seeds is None:
-            outputs, version = yield from self._predicting(_COLORIZE, inputs, label)
+            outputs, version = yield from self._predicting(signatures.COLORIZE, inputs, label)
         else:
             inputs = {"L": np.repeat(inputs["L"], len(seeds), axis=0), "seed": np.array(seeds, np.int32)}
             try:
-                outputs, version = yield from self._predicting(_VARIANTS, inputs, label)
+                outputs, version = yield from self._predicting(signatures.VARIANTS, inputs, label)
             except ServerRefused as refused:
-                if not _lacks_signature(refused, _VARIANTS):
+                if not _lacks_signature(refused, signatures.VARIANTS):
                     raise
                 raise ServerRefused(
-                    f"{self._who()} gives one colouring only: it has no signature {_VARIANTS!r}. Recipes with dropout "
-                    "while colouring, such as pix2pix_lab_256, give several",
+                    f"{self._who()} gives one colouring only: it has no signature {signatures.VARIANTS!r}. "
+                    "Recipes with dropout while colouring, such as pix2pix_lab_256, give several",
                     refused.code,
                 ) from refused
         expected = (*inputs["L"].shape[:3], 2)

@@ -18,6 +18,7 @@ def startup_noise_set_aside(expected: tuple[type[BaseException], ...] = ()) -> I
         expected: errors that explain themselves, after which the noise stays hidden.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
     with tempfile.TemporaryFile() as noise:
         stderr = os.dup(2)
         os.dup2(noise.fileno(), 2)

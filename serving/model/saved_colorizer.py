@@ -1,21 +1,13 @@
 """A SavedModel asked through its serving signatures, in this process: what a server would answer, without one."""
 
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from photo.errors import TintypeError
-
-
-class Description(NamedTuple):
-    """What `describe` says: the recipe, the side in pixels it was trained at, the sides' divisor, a digest."""
-
-    recipe: str
-    size: int
-    stride: int
-    fingerprint: str
+from serving.model import signatures
+from serving.model.description import ModelDescription
+from serving.model.saved_model import LoadedModel
 
 
 class SavedColorizer:
@@ -34,26 +26,20 @@ class SavedColorizer:
     def __init__(self, model_dir: str):
         self._model_dir = model_dir
         try:
-            # Signatures do not own their variables: the loaded object has to live as long as they are called.
-            self._loaded = tf.saved_model.load(model_dir)
+            self._signatures = LoadedModel(model_dir).signatures
         except Exception as error:  # TensorFlow meets broken files with many kinds of exception
             raise TintypeError(f"the model in {model_dir} does not load: {error}") from error
-        for name in ("serving_default", "describe"):
-            if name not in self._loaded.signatures:
-                have = ", ".join(sorted(self._loaded.signatures)) or "none"
+        for name in (signatures.COLORIZE, signatures.DESCRIBE):
+            if name not in self._signatures:
+                have = ", ".join(sorted(self._signatures)) or "none"
                 raise TintypeError(f"the model in {model_dir} has no signature {name!r}; it has: {have}")
         self.description = self._describe()
         self.predict_ab(np.full((1, self.description.size, self.description.size, 1), 50.0, np.float32))
 
-    def _describe(self) -> Description:
+    def _describe(self) -> ModelDescription:
         try:
-            answer = self._loaded.signatures["describe"](tf.constant(["evaluator"]))
-            described = Description(
-                recipe=answer["recipe"].numpy()[0].decode(),
-                size=int(answer["size"].numpy()[0]),
-                stride=int(answer["stride"].numpy()[0]),
-                fingerprint=answer["fingerprint"].numpy()[0].decode(),
-            )
+            answer = self._signatures[signatures.DESCRIBE]({signatures.NAME: tf.constant(["who"])})
+            described = ModelDescription.from_outputs({name: tensor.numpy() for name, tensor in answer.items()})
         except Exception as error:
             raise TintypeError(f"the model in {self._model_dir} cannot describe itself: {error}") from error
         if described.stride < 1 or described.size < 1 or described.size % described.stride:
@@ -66,7 +52,7 @@ class SavedColorizer:
     @property
     def varies(self) -> bool:
         """Whether the model gives several colourings of one photo."""
-        return "variants" in self._loaded.signatures
+        return signatures.VARIANTS in self._signatures
 
     def predict_ab(self, lightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict colours.
@@ -80,15 +66,18 @@ class SavedColorizer:
         Raises:
             TintypeError: the model fails, or answers with another shape.
         """
-        return self._predict("serving_default", lightness)
+        return self._predict(signatures.COLORIZE, lightness)
 
     def predict_variants(self, lightness: NDArray[np.float32], seeds: NDArray[np.int32]) -> NDArray[np.float32]:
         """Predict the colours that each row's seed stands for; `seeds` is int32 [N], the rest as in `predict_ab`."""
-        return self._predict("variants", lightness, seed=tf.constant(seeds))
+        return self._predict(signatures.VARIANTS, lightness, {signatures.SEED: tf.constant(seeds)})
 
-    def _predict(self, signature: str, lightness: NDArray[np.float32], **inputs: tf.Tensor) -> NDArray[np.float32]:
+    def _predict(
+        self, signature: str, lightness: NDArray[np.float32], more: dict[str, tf.Tensor] | None = None
+    ) -> NDArray[np.float32]:
         try:
-            ab = self._loaded.signatures[signature](L=tf.constant(lightness), **inputs)["ab"].numpy()
+            outputs = self._signatures[signature]({signatures.LIGHTNESS: tf.constant(lightness), **(more or {})})
+            ab: NDArray[np.float32] = outputs[signatures.AB].numpy()
         except Exception as error:
             raise TintypeError(
                 f"the model in {self._model_dir} cannot colour a batch of shape {lightness.shape}: {error}"

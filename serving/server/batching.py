@@ -6,18 +6,16 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 
-import grpc
 import tensorflow as tf
 
+from serving.model.saved_model import Signature
 from serving.server.config_files import BatchingParameters
-from serving.server.errors import RequestError
+from serving.server.errors import invalid
 
 log = logging.getLogger(__name__)
 
 # Each shape has a queue and a trace of its own; a client that sends every photo in its own size must not fill memory.
 _MAX_SHAPES = 64
-
-Signature = Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 class _QueueNames:
@@ -153,13 +151,9 @@ def _allowed_batch_sizes(limits: BatchingParameters) -> list[int]:
 
 def _rows(tensors: Sequence[tf.Tensor]) -> int:
     if not tensors:
-        raise _invalid("Batching Run() must have at least one input tensor")
+        raise invalid("Batching Run() must have at least one input tensor")
     if any(tensor.shape.rank == 0 for tensor in tensors):
-        raise _invalid("Batching Run() input tensors must have at least one dimension")
+        raise invalid("Batching Run() input tensors must have at least one dimension")
     if len({tensor.shape[0] for tensor in tensors}) > 1:
-        raise _invalid("Batching Run() input tensors must have equal 0th-dimension size")
+        raise invalid("Batching Run() input tensors must have equal 0th-dimension size")
     return tensors[0].shape[0]
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

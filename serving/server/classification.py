@@ -25,7 +25,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse, RegressionResult
 
-from serving.server.errors import RequestError
+from serving.server.errors import RequestError, invalid, listed_sizes
 from serving.server.served_model import DEFAULT_SIGNATURE, ServedModel
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
@@ -105,13 +105,13 @@ def _check_tasks(model: ServedModel, request: MultiInferenceRequest) -> None:
     tensor_name = ""
     for task in request.tasks:
         if not task.model_spec.name:
-            raise _invalid("Found ModelSpec with an empty model name.")
+            raise invalid("Found ModelSpec with an empty model name.")
         model_name = model_name or task.model_spec.name
         if task.model_spec.name != model_name:
-            raise _invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+            raise invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
         name = task.model_spec.signature_name or DEFAULT_SIGNATURE
         if name in signatures_seen:
-            raise _invalid(f"Duplicate evaluation of signature: {name}")
+            raise invalid(f"Duplicate evaluation of signature: {name}")
         signatures_seen.add(name)
         _, signature = _task_signature(model, task.model_spec)
         if task.method_name == CLASSIFY_METHOD:
@@ -123,32 +123,32 @@ def _check_tasks(model: ServedModel, request: MultiInferenceRequest) -> None:
         tensor_name = tensor_name or signature.inputs[_INPUTS].name
         # Signatures of a TensorFlow 2 model each have a placeholder of their own, named after the signature.
         if signature.inputs[_INPUTS].name != tensor_name:
-            raise _invalid("Input tensor must be the same for all Signatures.")
+            raise invalid("Input tensor must be the same for all Signatures.")
 
 
 def _signature(model: ServedModel, spec: ModelSpec) -> tuple[str, SignatureDef]:
     name = spec.signature_name or DEFAULT_SIGNATURE
     if name not in model.signature_defs:
-        raise _invalid(f"No signature was found with the name: {name}")
+        raise invalid(f"No signature was found with the name: {name}")
     return name, model.signature_defs[name]
 
 
 def _task_signature(model: ServedModel, spec: ModelSpec) -> tuple[str, SignatureDef]:
     name = spec.signature_name or DEFAULT_SIGNATURE
     if name not in model.signature_defs:
-        raise _invalid(f"Requested signature not found in model graph: {name}")
+        raise invalid(f"Requested signature not found in model graph: {name}")
     return name, model.signature_defs[name]
 
 
 def _check_classifies(signature: SignatureDef) -> None:
     if len(signature.inputs) != 1:
-        raise _invalid("Expected one input Tensor.")
+        raise invalid("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
-        raise _invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+        raise invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
     if _INPUTS not in signature.inputs:
-        raise _invalid(f"No classification inputs found in SignatureDef: {signature}")
+        raise invalid(f"No classification inputs found in SignatureDef: {signature}")
     if _CLASSES not in signature.outputs and _SCORES not in signature.outputs:
-        raise _invalid(
+        raise invalid(
             f'Expected classification signature outputs to contain at least one of "{_CLASSES}" or "{_SCORES}". '
             f"Signature was: {signature}"
         )
@@ -156,18 +156,18 @@ def _check_classifies(signature: SignatureDef) -> None:
 
 def _check_regresses(signature: SignatureDef) -> None:
     if len(signature.inputs) != 1:
-        raise _invalid("Expected one input Tensor.")
+        raise invalid("Expected one input Tensor.")
     if len(signature.outputs) != 1:
-        raise _invalid("Expected one output Tensor.")
+        raise invalid("Expected one output Tensor.")
     if _INPUTS not in signature.inputs:
-        raise _invalid(f"No regression inputs found in SignatureDef: {signature}")
+        raise invalid(f"No regression inputs found in SignatureDef: {signature}")
     if _OUTPUTS not in signature.outputs:
-        raise _invalid(f"No regression outputs found in SignatureDef: {signature}")
+        raise invalid(f"No regression outputs found in SignatureDef: {signature}")
 
 
 def _serialized_examples(request: Input) -> list[bytes]:
     if example_count(request) == 0:
-        raise _invalid("Input is empty.")
+        raise invalid("Input is empty.")
     if request.WhichOneof("kind") == "example_list":
         return [example.SerializeToString() for example in request.example_list.examples]
     with_context = request.example_list_with_context
@@ -191,7 +191,7 @@ def _classified(model: ServedModel, name: str, signature: SignatureDef, examples
     classes = _class_matrix(outputs, _CLASSES, DT_STRING, len(examples))
     scores = _class_matrix(outputs, _SCORES, DT_FLOAT, len(examples))
     if classes is not None and scores is not None and classes.shape[1] != scores.shape[1]:
-        raise _invalid(
+        raise invalid(
             f"Tensors class and score should match in dim_size(1). Got {classes.shape[1]} vs. {scores.shape[1]}"
         )
     count = next(matrix.shape[1] for matrix in (classes, scores) if matrix is not None)
@@ -213,11 +213,11 @@ def _class_matrix(outputs: dict[str, TensorProto], key: str, dtype: int, example
     proto = outputs[key]
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if len(shape) != 2:
-        raise _invalid(f"Expected Tensor shape: [batch_size num_classes] but got {_listed(shape)}")
+        raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {listed_sizes(shape)}")
     if proto.dtype != dtype:
-        raise _invalid(f"Expected {key} Tensor of {DataType.Name(dtype)}. Got: {DataType.Name(proto.dtype)}")
+        raise invalid(f"Expected {key} Tensor of {DataType.Name(dtype)}. Got: {DataType.Name(proto.dtype)}")
     if shape[0] != examples:
-        raise _invalid(f"Expected {key} output batch size of {examples}. Got: {shape[0]}")
+        raise invalid(f"Expected {key} output batch size of {examples}. Got: {shape[0]}")
     return tf.make_ndarray(proto)
 
 
@@ -225,29 +225,21 @@ def _set_label(entry: Class, label: bytes) -> None:
     try:
         entry.label = label.decode()
     except UnicodeDecodeError as error:
-        raise _invalid(f"the class {label!r} is not UTF-8: a ClassificationResult cannot carry it") from error
+        raise invalid(f"the class {label!r} is not UTF-8: a ClassificationResult cannot carry it") from error
 
 
 def _regressed(model: ServedModel, name: str, examples: list[bytes]) -> RegressionResult:
     proto = _run(model, name, [_OUTPUTS], examples)[_OUTPUTS]
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
-        raise _invalid(
-            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_listed(shape)}"
+        raise invalid(
+            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {listed_sizes(shape)}"
         )
     if shape[0] != len(examples):
-        raise _invalid(f"Input batch size did not match output batch size: {len(examples)} vs. {shape[0]}")
+        raise invalid(f"Input batch size did not match output batch size: {len(examples)} vs. {shape[0]}")
     if proto.dtype != DT_FLOAT:
-        raise _invalid(f"Expected output Tensor of DT_FLOAT.  Got: {DataType.Name(proto.dtype)}")
+        raise invalid(f"Expected output Tensor of DT_FLOAT.  Got: {DataType.Name(proto.dtype)}")
     result = RegressionResult()
     for value in tf.make_ndarray(proto).ravel().tolist():
         result.regressions.add().value = value
     return result
-
-
-def _listed(shape: list[int]) -> str:
-    return "[" + ",".join(map(str, shape)) + "]"
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

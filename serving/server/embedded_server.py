@@ -329,10 +329,10 @@ class EmbeddedServer:
             tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
         from serving.server.grpc_services import Turns, add_services
         from serving.server.model_server import ServerCore
-        from serving.server.served_model import ServedModel
+        from serving.server.warmup import load_served_model
 
         core = ServerCore(
-            lambda folder: ServedModel(folder, warmup=self._enable_model_warmup, batching=batching),
+            lambda folder: load_served_model(folder, warmup=self._enable_model_warmup, batching=batching),
             poll_wait_seconds=self._poll_wait_seconds,
             max_num_load_retries=self._max_num_load_retries,
             load_retry_interval=self._load_retry_interval,

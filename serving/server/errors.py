@@ -1,5 +1,7 @@
 """The errors of the embedded server: those its operator sees, and those its clients get as a gRPC status."""
 
+from collections.abc import Iterable
+
 import grpc
 
 from photo.errors import TintypeError
@@ -21,3 +23,18 @@ class RequestError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def invalid(message: str) -> RequestError:
+    """Return the error INVALID_ARGUMENT."""
+    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def listed_names(names: Iterable[str]) -> str:
+    """Return the names as TensorFlow Serving's errors list them: `{a,b}`."""
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+def listed_sizes(shape: Iterable[int]) -> str:
+    """Return a shape as TensorFlow Serving's errors write it: `[1,2]`."""
+    return "[" + ",".join(map(str, shape)) + "]"

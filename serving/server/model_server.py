@@ -23,7 +23,7 @@ from tensorflow_serving.apis.regression_pb2 import RegressionRequest, Regression
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig, ModelType
 
 from serving.server import classification
-from serving.server.errors import RequestError
+from serving.server.errors import RequestError, invalid
 from serving.server.monitoring import ServerMetrics
 from serving.server.served_model import ServedModel
 from serving.server.version_manager import (
@@ -150,10 +150,10 @@ class ServerCore:
         """
         _checked_spec(request)
         if not request.metadata_field:
-            raise _invalid("GetModelMetadataRequest must specify at least one metadata_field")
+            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != _SIGNATURE_DEF:
-                raise _invalid(f"Metadata field {field} is not supported")
+                raise invalid(f"Metadata field {field} is not supported")
         with self._lend(request) as (name, version, model):
             signatures = SignatureDefMap(signature_def=model.signature_defs)
         response = GetModelMetadataResponse()
@@ -249,14 +249,14 @@ class ServerCore:
     def _apply(self, config: ModelServerConfig) -> dict[str, VersionManager[ServedModel]]:
         """Change the models to those of `config`; returns the ones that are new."""
         if config.WhichOneof("config") != "model_config_list":
-            raise _invalid(
+            raise invalid(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest."
                 " Only ModelConfigList is currently supported"
             )
         wanted: dict[str, ModelConfig] = {}
         for model in config.model_config_list.config:
             if model.name in wanted:
-                raise _invalid(f"Illegal to list model {model.name} multiple times in config list")
+                raise invalid(f"Illegal to list model {model.name} multiple times in config list")
             _check_model(model)
             wanted[model.name] = model
         policies = {name: _policy(model) for name, model in wanted.items()}
@@ -356,21 +356,21 @@ class ServerCore:
 
     def _wanted(self, spec: ModelSpec) -> tuple[str, int | None]:
         if not spec.name:
-            raise _invalid("ModelSpec has no name specified.")
+            raise invalid("ModelSpec has no name specified.")
         choice = spec.WhichOneof("version_choice")
         if choice == "version":
             return spec.name, spec.version.value
         if choice == "version_label":
             version = self._labels.get(spec.name, {}).get(spec.version_label)
             if version is None:
-                raise _invalid(f"Unrecognized servable version label: {spec.version_label}")
+                raise invalid(f"Unrecognized servable version label: {spec.version_label}")
             return spec.name, version
         return spec.name, None
 
 
 def _checked_spec(request: Message) -> ModelSpec:
     if not request.HasField("model_spec"):
-        raise _invalid("Missing ModelSpec")
+        raise invalid("Missing ModelSpec")
     return request.model_spec
 
 
@@ -381,24 +381,22 @@ def _write_spec(spec: ModelSpec, name: str, version: int) -> None:
 
 def _check_model(model: ModelConfig) -> None:
     if not model.name:
-        raise _invalid("a model in the config list has no name")
+        raise invalid("a model in the config list has no name")
     if model.model_type != ModelType.MODEL_TYPE_UNSPECIFIED:
         if model.model_platform:
-            raise _invalid(
+            raise invalid(
                 "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
             )
         if model.model_type != ModelType.TENSORFLOW:
-            raise _invalid(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
+            raise invalid(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
     elif not model.model_platform:
-        raise _invalid(
+        raise invalid(
             "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
         )
     elif model.model_platform != _PLATFORM:
-        raise _invalid(f"Model {model.name} requests unsupported platform {model.model_platform}")
+        raise invalid(f"Model {model.name} requests unsupported platform {model.model_platform}")
     if not Path(model.base_path).is_absolute():
-        raise _invalid(
-            f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
-        )
+        raise invalid(f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}")
 
 
 def _policy(model: ModelConfig) -> VersionPolicy:
@@ -408,7 +406,7 @@ def _policy(model: ModelConfig) -> VersionPolicy:
             return every
         case "specific":
             if not policy.specific.versions:
-                raise _invalid(f"Model {model.name}: a specific version policy must name at least one version")
+                raise invalid(f"Model {model.name}: a specific version policy must name at least one version")
             return specific(policy.specific.versions)
         case _:
             return latest(max(1, policy.latest.num_versions))
@@ -422,7 +420,3 @@ def _is_decided(statuses: list[VersionStatus]) -> bool:
     return any(status.state is State.AVAILABLE for status in statuses) or all(
         status.state is State.END for status in statuses
     )
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

@@ -29,7 +29,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse
 from tensorflow_serving.apis.input_pb2 import Input
 from tensorflow_serving.apis.regression_pb2 import RegressionResult
 
-from serving.server.errors import RequestError
+from serving.server.errors import RequestError, invalid, listed_sizes
 
 SIGNATURE_DEF = "signature_def"
 
@@ -83,13 +83,13 @@ def parse_body(body: bytes) -> dict[str, Any]:
         RequestError: INVALID_ARGUMENT, the body is no JSON object.
     """
     if not body:
-        raise _invalid("JSON Parse error: The document is empty")
+        raise invalid("JSON Parse error: The document is empty")
     try:
         parsed = _loads(body)
     except orjson.JSONDecodeError as error:
         parsed = _parse_beyond_the_standard(body, error)
     if not isinstance(parsed, dict):
-        raise _invalid(f"JSON Value: {_shown(parsed)} Is not object")
+        raise invalid(f"JSON Value: {_shown(parsed)} Is not object")
     return parsed
 
 
@@ -101,7 +101,7 @@ def signature_name(parsed: Mapping[str, Any]) -> str:
     """
     name = parsed.get("signature_name", "")
     if not isinstance(name, str):
-        raise _invalid(
+        raise invalid(
             f"JSON Value: {_shown(parsed)} not formatted correctly. 'signature_name' key must be a string value."
         )
     return _text(name)
@@ -117,20 +117,20 @@ def predict_inputs(parsed: Mapping[str, Any], signature: Mapping[str, TensorInfo
             UNIMPLEMENTED for a dtype that JSON cannot carry.
     """
     if "instances" in parsed and "inputs" in parsed:
-        raise _invalid(
+        raise invalid(
             f"JSON Value: {_shown(parsed)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
             "keys to exist "
         )
     if "instances" in parsed:
         rows = parsed["instances"]
         if not isinstance(rows, list):
-            raise _invalid(f"JSON Value: {_shown(parsed)} Excepting 'instances' to be an list/array")
+            raise invalid(f"JSON Value: {_shown(parsed)} Excepting 'instances' to be an list/array")
         if not rows:
-            raise _invalid(f"JSON Value: {_shown(parsed)} No values in 'instances' array")
+            raise invalid(f"JSON Value: {_shown(parsed)} No values in 'instances' array")
         return PredictBody(_inputs_of_rows(rows, signature), in_rows=True)
     if "inputs" in parsed:
         return PredictBody(_inputs_of_columns(parsed["inputs"], signature), in_rows=False)
-    raise _invalid("Missing 'inputs' or 'instances' key")
+    raise invalid("Missing 'inputs' or 'instances' key")
 
 
 def examples_input(parsed: Mapping[str, Any]) -> Input:
@@ -145,13 +145,13 @@ def examples_input(parsed: Mapping[str, Any]) -> Input:
         target = examples.example_list_with_context
         target.context.CopyFrom(_example(parsed["context"]))
     if "examples" not in parsed:
-        raise _invalid(
+        raise invalid(
             f"JSON Value: {_shown(parsed)} When method is classify, key 'examples' is expected and was not found"
         )
     if not isinstance(parsed["examples"], list):
-        raise _invalid(f"JSON Value: {_shown(parsed)} Expecting 'examples' value to be an list/array")
+        raise invalid(f"JSON Value: {_shown(parsed)} Expecting 'examples' value to be an list/array")
     if not parsed["examples"]:
-        raise _invalid(f"JSON Value: {_shown(parsed)} 'examples' value is an empty array")
+        raise invalid(f"JSON Value: {_shown(parsed)} 'examples' value is an empty array")
     target.examples.extend(_example(value) for value in parsed["examples"])
     return examples
 
@@ -166,7 +166,7 @@ def predict_json(outputs: Mapping[str, TensorProto], *, in_rows: bool) -> bytes:
     """
     arrays = {name: _array(name, proto) for name, proto in sorted(outputs.items())}
     if not arrays:
-        raise _invalid("Cannot convert empty tensor map to JSON")
+        raise invalid("Cannot convert empty tensor map to JSON")
     if in_rows:
         return b'{"predictions": ' + _rows_json(arrays) + b"}"
     if len(arrays) == 1:
@@ -181,7 +181,7 @@ def classification_json(result: ClassificationResult) -> bytes:
         RequestError: INVALID_ARGUMENT, there is no example in it.
     """
     if not result.classifications:
-        raise _invalid("Cannot convert empty ClassificationResults to JSON")
+        raise invalid("Cannot convert empty ClassificationResults to JSON")
     entries = [entry for row in result.classifications for entry in row.classes]
     scores = iter(_number_tokens([entry.score for entry in entries]))
     rows = [
@@ -198,7 +198,7 @@ def regression_json(result: RegressionResult) -> bytes:
         RequestError: INVALID_ARGUMENT, there is no example in it.
     """
     if not result.regressions:
-        raise _invalid("Cannot convert empty RegressionResults to JSON")
+        raise invalid("Cannot convert empty RegressionResults to JSON")
     return b'{"results": ' + _list(_number_tokens([entry.value for entry in result.regressions])) + b"}"
 
 
@@ -256,14 +256,14 @@ def _parse_beyond_the_standard(body: bytes, error: orjson.JSONDecodeError) -> An
         text = body.decode(errors="surrogateescape")
     else:
         if "NaN" not in text and "Infinity" not in text:
-            raise _invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
+            raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     try:
         return json.loads(text, parse_int=_integer)
     except ValueError as beyond:
         message = getattr(beyond, "msg", str(beyond))
-        raise _invalid(f"JSON Parse error: {message} at offset: {getattr(beyond, 'pos', 0)}") from beyond
+        raise invalid(f"JSON Parse error: {message} at offset: {getattr(beyond, 'pos', 0)}") from beyond
     except RecursionError as beyond:
-        raise _invalid("JSON Parse error: nested too deeply at offset: 0") from beyond
+        raise invalid("JSON Parse error: nested too deeply at offset: 0") from beyond
 
 
 def _integer(digits: str) -> int | float:
@@ -274,14 +274,14 @@ def _integer(digits: str) -> int | float:
 
 def _inputs_of_rows(rows: list[Any], signature: Mapping[str, TensorInfo]) -> dict[str, TensorProto]:
     if not isinstance(rows[0], dict) and len(signature) > 1:
-        raise _invalid(
+        raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
     if not _is_object(rows[0]):
         for index, row in enumerate(rows):
             if _is_object(row):
-                raise _invalid(f"Expecting value/list but got object at item {index} of input list")
+                raise invalid(f"Expecting value/list but got object at item {index} of input list")
         name = min(signature)
         try:
             return {name: _tensor(rows, signature[name])}
@@ -289,13 +289,13 @@ def _inputs_of_rows(rows: list[Any], signature: Mapping[str, TensorInfo]) -> dic
             raise _of_instance(irregular) from irregular
     for index, row in enumerate(rows):
         if not _is_object(row):
-            raise _invalid(f"Expecting object but got list at item {index} of input list")
+            raise invalid(f"Expecting object but got list at item {index} of input list")
         for key in row:
             if key not in signature:
-                unknown = _invalid(f"JSON object: does not have named input: {key}")
+                unknown = invalid(f"JSON object: does not have named input: {key}")
                 raise _of_instance(_Irregular(index, unknown), key)
         if len(row) != len(signature):
-            raise _invalid(
+            raise invalid(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {_shown(row)} "
                 f"keys must be equal to: {','.join(sorted(signature))}"
             )
@@ -312,15 +312,13 @@ def _of_instance(irregular: _Irregular, key: str | None = None) -> RequestError:
     where = f"{irregular.index}" if key is None else f"{irregular.index} key: {key}"
     cause = irregular.error
     # TensorFlow Serving gives the element's status within the words of an INVALID_ARGUMENT.
-    return _invalid(
-        f"Failed to process element: {where} of 'instances' list. Error: {cause.code.name}: {cause.message}"
-    )
+    return invalid(f"Failed to process element: {where} of 'instances' list. Error: {cause.code.name}: {cause.message}")
 
 
 def _inputs_of_columns(columns: Any, signature: Mapping[str, TensorInfo]) -> dict[str, TensorProto]:
     if not _is_object(columns):
         if len(signature) > 1:
-            raise _invalid(
+            raise invalid(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
                 "tensorinfo_map"
             )
@@ -328,7 +326,7 @@ def _inputs_of_columns(columns: Any, signature: Mapping[str, TensorInfo]) -> dic
     inputs = {}
     for name, info in signature.items():
         if name not in columns:
-            raise _invalid(f"Missing named input: {name} in 'inputs' object.")
+            raise invalid(f"Missing named input: {name} in 'inputs' object.")
         try:
             tensor = _tensor([columns[name]], info)
         except _Irregular as irregular:
@@ -371,7 +369,7 @@ def _first_irregular(values: list[Any]) -> _Irregular:
             shape.append(len(probe))
             probe = probe[0] if probe else None
         if len(shape) >= _MAX_RANK:
-            return _Irregular(index, _invalid(f"a tensor has at most {_MAX_RANK} dimensions"))
+            return _Irregular(index, invalid(f"a tensor has at most {_MAX_RANK} dimensions"))
         message = _raggedness(value, 0, shape)
         if index == 0:
             first_shape = shape
@@ -380,10 +378,10 @@ def _first_irregular(values: list[Any]) -> _Irregular:
             message = (
                 f"Expecting tensor size: {first_size} but got: {size}"
                 if size != first_size
-                else f"Expecting shape {_listed(first_shape)} but got: {_listed(shape)}"
+                else f"Expecting shape {listed_sizes(first_shape)} but got: {listed_sizes(shape)}"
             )
         if message is not None:
-            return _Irregular(index, _invalid(message))
+            return _Irregular(index, invalid(message))
     raise AssertionError("the values are of one shape")
 
 
@@ -430,7 +428,7 @@ def _decimals(leaves: list[Any], dtype: np.dtype, size_of_value: int) -> np.ndar
         leaf = leaves[index]
         if isinstance(leaf, int) or np.isinf(decimals[index]):
             words = f"{_shown(leaf)} to {_DTYPE_NAMES[dtype.name]} without loss of precision."
-            raise _Irregular(index // size_of_value, _invalid(f"Cannot convert JSON value: {words}"))
+            raise _Irregular(index // size_of_value, invalid(f"Cannot convert JSON value: {words}"))
     return decimals
 
 
@@ -440,7 +438,7 @@ def _bytes(leaf: Any, index: int) -> bytes:
     if not isinstance(leaf, dict):
         raise _Irregular(index, _type_error(leaf, "string"))
     if not _is_base64(leaf):
-        raise _Irregular(index, _invalid(f"JSON Value: {_shown(leaf)} not formatted correctly for base64 data"))
+        raise _Irregular(index, invalid(f"JSON Value: {_shown(leaf)} not formatted correctly for base64 data"))
     try:
         return _base64_bytes(leaf[_BASE64_KEY])
     except RequestError as error:
@@ -457,12 +455,12 @@ def _base64_bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (ValueError, binascii.Error) as error:
-        raise _invalid("Unable to base64 decode") from error
+        raise invalid("Unable to base64 decode") from error
 
 
 def _example(value: Any) -> Example:
     if not isinstance(value, dict):
-        raise _invalid(f"Example must be JSON object but got JSON {_json_type(value)}")
+        raise invalid(f"Example must be JSON object but got JSON {_json_type(value)}")
     example = Example()
     for name, content in value.items():
         example.features.feature[_text(name)].CopyFrom(
@@ -484,14 +482,12 @@ def _feature(name: str, values: list[Any]) -> Feature:
         elif isinstance(value, int):
             kind, entry = "int64_list", int(value)
             if value >= 2**63:
-                raise _invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
+                raise invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
         else:
-            raise _invalid(f"Feature: {name} has element with unexpected JSON type: {_json_type(value)}")
+            raise invalid(f"Feature: {name} has element with unexpected JSON type: {_json_type(value)}")
         present = feature.WhichOneof("kind")
         if present not in (None, kind):
-            raise _invalid(
-                f"Unexpected element type in feature: {name} expecting type: {present.removesuffix('_list')}"
-            )
+            raise invalid(f"Unexpected element type in feature: {name} expecting type: {present.removesuffix('_list')}")
         getattr(feature, kind).value.append(entry)
     return feature
 
@@ -506,7 +502,7 @@ def _decimal_feature(value: float) -> float:
 def _array(name: str, proto: TensorProto) -> np.ndarray:
     dtype = _dtype_name(proto.dtype)
     if dtype != "string" and dtype not in _JSON_TYPES_OF_DTYPE:
-        raise _invalid(f"Failed to write JSON value for tensor type: {_DTYPE_NAMES.get(dtype, dtype)}")
+        raise invalid(f"Failed to write JSON value for tensor type: {_DTYPE_NAMES.get(dtype, dtype)}")
     return tf.make_ndarray(proto)
 
 
@@ -514,11 +510,11 @@ def _rows_json(arrays: dict[str, np.ndarray]) -> bytes:
     batch_size = 0
     for name, array in arrays.items():
         if array.ndim == 0:
-            raise _invalid(f"Tensor name: {name} has no shape information ")
+            raise invalid(f"Tensor name: {name} has no shape information ")
         if len(array) < 1:
-            raise _invalid(f"Tensor name: {name} has invalid batch size: {len(array)}")
+            raise invalid(f"Tensor name: {name} has invalid batch size: {len(array)}")
         if batch_size not in (0, len(array)):
-            raise _invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch_size}")
+            raise invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch_size}")
         batch_size = len(array)
     if len(arrays) == 1:
         return _only(arrays)
@@ -597,13 +593,13 @@ def _text_bytes(text: str) -> bytes:
     try:
         return text.encode(errors="surrogateescape")
     except UnicodeEncodeError as error:
-        raise _invalid("JSON Parse error: The surrogate pair in string is invalid.") from error
+        raise invalid("JSON Parse error: The surrogate pair in string is invalid.") from error
 
 
 def _text(text: str) -> str:
     """`text`, which is to be a string field of a message."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise _invalid(f"the name {text!a} is not UTF-8")
+        raise invalid(f"the name {text!a} is not UTF-8")
     return text
 
 
@@ -612,7 +608,7 @@ def _dtype_name(datatype: int) -> str:
 
 
 def _type_error(value: Any, dtype: str) -> RequestError:
-    return _invalid(
+    return invalid(
         f"JSON Value: {_shown(value)} Type: {_json_type(value)} is not of expected type: "
         f"{_DTYPE_NAMES.get(dtype, dtype)}"
     )
@@ -632,11 +628,3 @@ def _shown(value: Any) -> str:
     except RecursionError:
         shown = "(nested too deeply)"
     return shown if len(shown) <= _MAX_SHOWN_CHARACTERS else shown[:_MAX_SHOWN_CHARACTERS] + "..."
-
-
-def _listed(shape: list[int]) -> str:
-    return "[" + ",".join(map(str, shape)) + "]"
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

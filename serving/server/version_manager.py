@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from serving.freed_memory import give_memory_back
+from serving.model.version_folders import SAVED_MODEL_FILE, versions_under
 
 log = logging.getLogger(__name__)
 
-SAVED_MODEL_FILE = "saved_model.pb"
-_LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving's version is an int64
 _UNKNOWN_ERROR = 2  # google.rpc.Code.UNKNOWN: an error that does not come from TensorFlow
 
 ServableT = TypeVar("ServableT")
@@ -418,21 +417,6 @@ class VersionManager(Generic[ServableT]):
     def _wake(self) -> None:
         self._must_act = True
         self._changed.notify_all()
-
-
-def versions_under(base_path: Path) -> dict[int, Path]:
-    """The versions that lie under `base_path`, by number.
-
-    Raises:
-        OSError: the base path cannot be listed.
-    """
-    found = {}
-    for child in sorted(base_path.iterdir()):
-        if not (child.name.isascii() and child.name.isdigit()):
-            continue
-        if int(child.name) <= _LARGEST_VERSION and (child / SAVED_MODEL_FILE).is_file():
-            found[int(child.name)] = child
-    return found
 
 
 def next_action(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from photo.apply_ab import apply_chroma
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from serving.client.async_colorizer import AsyncColorizer
-from serving.client.flows import ModelDescription
 from serving.freed_memory import give_memory_back
+from serving.model.description import ModelDescription
 from serving.web.nameless_file import PhotoFile
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits

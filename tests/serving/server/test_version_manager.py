@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from serving.model.version_folders import versions_under
 from serving.server.version_manager import (
     State,
     VersionManager,
@@ -14,7 +15,6 @@ from serving.server.version_manager import (
     every,
     latest,
     specific,
-    versions_under,
 )
 
 

@@ -20,6 +20,10 @@ class PhotoError(TintypeError):
         self.detail = detail
 
 
+class DataError(TintypeError):
+    """The photographs as a whole cannot be used: absent, an archive is damaged, or too many are unreadable."""
+
+
 class ServerUnavailable(TintypeError):  # noqa: N818
     """The server did not answer: wrong address, not started, or gone."""
 

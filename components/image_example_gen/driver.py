@@ -7,7 +7,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.utils import proto_utils
 
 from components.image_example_gen.executor import input_location
-from serving.batch.photo_files import check_location, fingerprint
+from serving.batch.file_systems import check_location, fingerprint
 
 
 class PhotoInputProcessor(input_processor.FileBasedInputProcessor):

@@ -15,7 +15,8 @@ from tfx.utils import proto_utils
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ingestion import SPLITS, TakeIn, check_summary
 from components.image_example_gen.summary import read_summary
-from serving.batch.photo_files import DataError, check_location
+from photo.errors import DataError
+from serving.batch.file_systems import check_location
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

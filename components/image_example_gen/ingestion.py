@@ -5,13 +5,14 @@ two only names and hashes do. So a worker holds one photograph at a time, howeve
 same content the first name wins, on every runner.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -23,16 +24,9 @@ from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.photo_example import photo_example, split_of
 from components.image_example_gen.source import read_source, source_of, write_source
 from components.image_example_gen.summary import SUMMARY_NAME, Summary, read_summary
-from photo.errors import PhotoError
-from serving.batch.photo_files import (
-    DataError,
-    Entry,
-    EntryReader,
-    check_location,
-    list_entries,
-    read_blocks,
-    read_member,
-)
+from photo.archives import FileEntry, FileReader, TarMember, read_blocks
+from photo.errors import DataError, PhotoError
+from serving.batch.file_systems import check_location, file_reader, list_entries
 
 SPLITS = tuple(Splits.model_fields)
 METRICS_NAMESPACE = "image_example_gen"
@@ -212,16 +206,16 @@ class _Reading(beam.DoFn):
     """A step that reads photographs, with its own open archives."""
 
     def setup(self) -> None:
-        self._reader = EntryReader()
+        self._reader = file_reader()
 
     def teardown(self) -> None:
         self._reader.close()
 
 
 class _Hash(_Reading):
-    """Entry -> (SHA-256 of the content in hexadecimal, Entry)."""
+    """FileEntry -> (SHA-256 of the content in hexadecimal, FileEntry)."""
 
-    def process(self, entry: Entry) -> Iterator[Any]:
+    def process(self, entry: FileEntry) -> Iterator[Any]:
         if entry.position >= 0:
             yield self._hash(entry)
             return
@@ -231,7 +225,7 @@ class _Hash(_Reading):
         except DataError as error:
             yield TaggedOutput("left_out", Outcome(entry.name, "", DAMAGED_SOURCE, str(error)))
 
-    def _hash(self, entry: Entry, opened: Any = None) -> Any:
+    def _hash(self, entry: FileEntry, opened: TarMember | None = None) -> Any:
         digest = hashlib.sha256()
         size = 0
         try:
@@ -247,13 +241,14 @@ class _Hash(_Reading):
 
 
 class _Store(_Reading):
-    """(where to read, [(SHA-256, Entry)]) -> serialized Examples by split, and (SHA-256, (Entry, Outcome)) judged."""
+    """(where to read, [(SHA-256, FileEntry)]) -> serialized Examples by split, and (SHA-256, (FileEntry,
+    Outcome)) judged."""
 
     def __init__(self, config: DataConfig):
         super().__init__()
         self._config = config
 
-    def process(self, reading: tuple[tuple[str, bytes, str], Iterable[tuple[str, Entry]]]) -> Iterator[Any]:
+    def process(self, reading: tuple[tuple[str, bytes, str], Iterable[tuple[str, FileEntry]]]) -> Iterator[Any]:
         (kind, path, _), photos = reading
         if kind != "tar.gz":
             for sha256, entry in sorted(photos):
@@ -261,7 +256,7 @@ class _Store(_Reading):
             return
         wanted = {entry.position: (sha256, entry) for sha256, entry in photos}
         try:
-            for member, opened in self._reader.walk(Entry("", kind, path, -1)):
+            for member, opened in self._reader.walk(FileEntry("", kind, path, -1)):
                 if member.position in wanted:
                     yield from self._store(*wanted.pop(member.position), opened)
         except DataError:
@@ -269,7 +264,7 @@ class _Store(_Reading):
         for sha256, entry in wanted.values():
             yield from self._judge(sha256, entry, "", "unreadable", "the archive changed while it was read")
 
-    def _store(self, sha256: str, entry: Entry, opened: Any = None) -> Iterator[Any]:
+    def _store(self, sha256: str, entry: FileEntry, opened: TarMember | None = None) -> Iterator[Any]:
         try:
             with _stream(self._reader, entry, opened) as stream:
                 data = b"".join(read_blocks(stream))
@@ -283,7 +278,7 @@ class _Store(_Reading):
         yield TaggedOutput(split, example.SerializeToString(deterministic=True))
         yield from self._judge(sha256, entry, split, "", "")
 
-    def _judge(self, sha256: str, entry: Entry, split: str, reason: str, detail: str) -> Iterator[Any]:
+    def _judge(self, sha256: str, entry: FileEntry, split: str, reason: str, detail: str) -> Iterator[Any]:
         yield TaggedOutput("judged", (sha256, (entry, Outcome(entry.name, split, reason, detail))))
 
 
@@ -295,11 +290,13 @@ class _CountOutcomes(beam.DoFn):
         yield outcome
 
 
-def _stream(reader: EntryReader, entry: Entry, opened: Any) -> Any:
-    return read_member(opened) if opened else reader.open(entry)
+def _stream(
+    reader: FileReader, entry: FileEntry, opened: TarMember | None
+) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return opened.open() if opened else reader.open(entry)
 
 
-def _reading_key(sha256: str, entry: Entry) -> tuple[tuple[str, bytes, str], tuple[str, Entry]]:
+def _reading_key(sha256: str, entry: FileEntry) -> tuple[tuple[str, bytes, str], tuple[str, FileEntry]]:
     """Key what is read together: a whole tar.gz; of the rest, the 256th part with this first byte of the hash."""
     key = (entry.kind, entry.path, "") if entry.kind == "tar.gz" else (entry.kind, b"", sha256[:2])
     return key, (sha256, entry)

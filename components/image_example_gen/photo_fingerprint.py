@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 
-from serving.batch.photo_files import check_location, fingerprint
+from serving.batch.file_systems import check_location, fingerprint
 
 FINGERPRINT_KEY = "fingerprint"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.image_example_gen.config import DataConfig
-from serving.batch.photo_files import fingerprint
+from serving.batch.file_systems import fingerprint
 
 SOURCE_NAME = "source.json"
 

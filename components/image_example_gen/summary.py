@@ -3,7 +3,7 @@
 from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from serving.batch.photo_files import DataError
+from photo.errors import DataError
 
 SUMMARY_NAME = "summary.json"
 

@@ -17,12 +17,12 @@ from typing import Any
 
 from components.image_example_gen.source import read_source, source_of
 from components.image_example_gen.summary import check_trainable, read_summary
-from photo.errors import TintypeError
+from photo.errors import DataError, TintypeError
 from pipeline.comparison.entries import Budget, Entry
 from pipeline.comparison.records import RESULT_NAME, read_record
 from pipeline.comparison.report import write_report
 from pipeline.comparison.worker import JOB_NAME, WORKER, run_in_process
-from serving.batch.photo_files import DataError, check_location, fingerprint
+from serving.batch.file_systems import check_location, fingerprint
 
 LOCK_NAME = ".lock"
 

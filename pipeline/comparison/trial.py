@@ -24,7 +24,7 @@ from photo.errors import PhotoError
 from photo.whole_file import write_whole
 from pipeline.comparison.records import RESULT_NAME, TRAINED_NAME, read_record, write_record
 from pipeline.plain_training import train_whole
-from serving.batch.photo_files import list_entries, read_photographs
+from serving.batch.file_systems import list_entries, read_photographs
 from serving.model.saved_colorizer import SavedColorizer
 
 PICTURES_NAME = "pictures"

@@ -8,9 +8,9 @@ from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from photo.errors import PhotoError
 from photo.geometry import resize
+from serving.batch.file_systems import open_file
 from serving.batch.outcomes import Outcome
 from serving.batch.outputs import join
-from serving.batch.photo_files import open_file
 
 _SIDE = 240  # of a picture's longer side, in pixels
 _QUALITY = 80

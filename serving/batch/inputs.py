@@ -1,62 +1,33 @@
 """Finds the photographs of a job: in folders, globs, archives and lists, on this machine or any Beam filesystem."""
 
-import gzip
 import itertools
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from typing import IO
 
 from apache_beam.io.filesystems import FileSystems
 
+from photo.archives import FileEntry, FileReader, archive_kind
+from photo.errors import DataError
+from photo.folders import printable, relative_name
 from photo.formats import FORMAT_OF_SUFFIX
+from serving.batch.file_systems import file_reader, is_local, list_files, open_file
 from serving.batch.outcomes import Outcome, failed
 from serving.batch.outputs import BatchStopped
-from serving.batch.photo_files import (
-    DataError,
-    Entry,
-    EntryReader,
-    archive_kind,
-    is_local,
-    list_files,
-    open_file,
-    relative_name,
-)
 
 # A list of photographs, one path a line, is known by its name.
 LIST_SUFFIXES = (".txt", ".list")
 
 _WILDCARD = re.compile(r"[*?\[]")
-_COPIED_AT_ONCE = 1 << 20
-_KEPT_FREE = 1 << 30  # bytes of the disk that an unpacked tar.gz leaves to others
 
 
-class PhotoReader(EntryReader):
-    """An `EntryReader` that reads the members of a tar.gz in any order: it unpacks the archive into a private file."""
-
-    def _open_archive(self, entry: Entry) -> IO[bytes]:
-        stream = super()._open_archive(entry)
-        if archive_kind(entry.location) != "tar.gz":
-            return stream
-        unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the archive
-        with stream, gzip.GzipFile(fileobj=stream) as packed:
-            while block := packed.read(_COPIED_AT_ONCE):
-                if shutil.disk_usage(tempfile.gettempdir()).free < _KEPT_FREE:
-                    unpacked.close()
-                    raise OSError(f"unpacked into {tempfile.gettempdir()} it would fill the disk")
-                unpacked.write(block)
-        return unpacked
-
-
-def shown_path(entry: Entry) -> str:
+def shown_path(entry: FileEntry) -> str:
     """Return how reports name it: its path, and inside an archive `archive!name`."""
-    location = entry.location.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    location = printable(entry.location)
     return location if entry.kind == "file" else f"{location}!{entry.name}"
 
 
-def find_photos(location: str, *, output: str, root: str | None = None) -> Iterator[Entry | Outcome]:
+def find_photos(location: str, *, output: str, root: str | None = None) -> Iterator[FileEntry | Outcome]:
     """Yield an entry for every photograph that an input stands for, and an outcome for what is missing or damaged.
 
     What lies below `output` is passed over, so that results are not coloured again.
@@ -89,7 +60,7 @@ def find_photos(location: str, *, output: str, root: str | None = None) -> Itera
             files = (file.path for file in list_files(location) if _is_wanted(file.path))
             base = root or location
         own = _folder_to_pass_over(output, base)
-        with PhotoReader() as reader:
+        with file_reader(any_order=True) as reader:
             for path in files:
                 if own is None or not _real(path).startswith(own):
                     yield from _entries(path, base, reader)
@@ -97,22 +68,22 @@ def find_photos(location: str, *, output: str, root: str | None = None) -> Itera
         yield failed(location, "not_found", str(error))
 
 
-def _entries(path: str, base: str, reader: PhotoReader) -> Iterator[Entry | Outcome]:
+def _entries(path: str, base: str, reader: FileReader) -> Iterator[FileEntry | Outcome]:
     encoded = path.encode("utf-8", "surrogateescape")
     name = relative_name(path, base) if base else ""
     kind = archive_kind(path)
     if kind is None:
-        yield Entry(name or relative_name(path, path.rpartition("/")[0]), "file", encoded, 0)
+        yield FileEntry(name or relative_name(path, path.rpartition("/")[0]), "file", encoded, 0)
         return
-    # A tar.gz is a tar once `PhotoReader` has unpacked it.
-    whole = Entry(name, "zip" if kind == "zip" else "tar", encoded, -1)
+    # A tar.gz is a tar once the reader has unpacked it.
+    whole = FileEntry(name, "zip" if kind == "zip" else "tar", encoded, -1)
     try:
         yield from (member for member in reader.members(whole) if _is_photo(member.name))
     except DataError as error:
         yield failed(path, "damaged_archive", str(error))
 
 
-def _listed(location: str, output: str, root: str | None) -> Iterator[Entry | Outcome]:
+def _listed(location: str, output: str, root: str | None) -> Iterator[FileEntry | Outcome]:
     folder = location.rpartition("/")[0]
     try:
         with open_file(location) as lines:

@@ -21,10 +21,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from photo.decoding import MAX_PIXELS
 from photo.errors import TintypeError
 from serving.batch.contact_sheet import contact_sheet
+from serving.batch.file_systems import is_local, open_file
 from serving.batch.models import ColorHandler
 from serving.batch.outcomes import DONE, FAILED, SKIPPED, Outcome
 from serving.batch.outputs import OWN_FOLDER, BatchStopped, OutputSettings, join, write_file
-from serving.batch.photo_files import is_local, open_file
 from serving.batch.progress import CountFound, CountOutcomes, ProgressFolder, shown
 from serving.batch.transforms import ColorizePhotos, ReadPhotos, Resume, WritePhotos
 

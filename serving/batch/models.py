@@ -17,8 +17,8 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from numpy.typing import NDArray
 
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
+from serving.batch.file_systems import is_local
 from serving.batch.outputs import BatchStopped
-from serving.batch.photo_files import is_local
 from serving.client.colorizer import Colorizer
 from serving.client.flows import DEFAULT_MODEL_NAME
 from serving.client.options import Retry, Tls

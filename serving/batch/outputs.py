@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX
 from photo.whole_file import write_whole
-from serving.batch.photo_files import is_local
+from serving.batch.file_systems import is_local
 
 # What the job itself keeps lies in a folder of this name below the output.
 OWN_FOLDER = ".tintype"

@@ -26,15 +26,16 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import PredictionResult, RunInference
 from apache_beam.pvalue import TaggedOutput
 
+from photo.archives import FileEntry, read_blocks
 from photo.coloring import Prepared, finish, prepare
 from photo.decoding import MAX_PIXELS, decode_photo
 from photo.encoding import encode_photo
 from photo.errors import PhotoError, TintypeError
-from serving.batch.inputs import PhotoReader, find_photos, shown_path
+from serving.batch.file_systems import file_reader, is_local, open_file
+from serving.batch.inputs import find_photos, shown_path
 from serving.batch.models import ColorHandler, Colors
 from serving.batch.outcomes import DONE, SKIPPED, Outcome, failed
 from serving.batch.outputs import OWN_FOLDER, BatchStopped, OutputSettings, join, size_of, told_apart, write_file
-from serving.batch.photo_files import Entry, is_local, open_file, read_blocks
 from serving.freed_memory import keep_freed_memory
 
 # An object cannot be added to: there, a worker writes its records so often, and what a kill leaves without one is
@@ -62,7 +63,7 @@ class Task(NamedTuple):
             as wanted should the photograph have no tint to keep.
     """
 
-    entry: Entry
+    entry: FileEntry
     output: str
     key: str
     record: str
@@ -275,12 +276,12 @@ class _Find(beam.DoFn):
 
 
 class _KeyByName(beam.DoFn):
-    """Entry -> (name of its output in lower case, Entry): some filesystems take A.jpg and a.jpg for one."""
+    """FileEntry -> (name of its output in lower case, FileEntry): some filesystems take A.jpg and a.jpg for one."""
 
     def __init__(self, settings: OutputSettings):
         self._settings = settings
 
-    def process(self, entry: Entry) -> Iterator[tuple[str, Entry]]:
+    def process(self, entry: FileEntry) -> Iterator[tuple[str, FileEntry]]:
         yield self._settings.output_name(entry.name).casefold(), entry
 
 
@@ -325,7 +326,7 @@ class _Read(beam.DoFn):
         self._resume = resume
 
     def setup(self) -> None:
-        self._reader = PhotoReader()
+        self._reader = file_reader(any_order=True)
 
     def teardown(self) -> None:
         self._reader.close()

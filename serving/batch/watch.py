@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
+from photo.archives import FileEntry
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
 from serving.batch.inputs import find_photos
@@ -25,7 +26,6 @@ from serving.batch.job import (
 )
 from serving.batch.outcomes import Outcome
 from serving.batch.outputs import OWN_FOLDER, size_of
-from serving.batch.photo_files import Entry
 from serving.batch.transforms import read_records
 
 # A file that did not change between two looks has arrived.
@@ -102,7 +102,7 @@ def _look(folder: str, output: str) -> _Seen:
     """Return the files that hold photographs, with size and time of change."""
     seen: _Seen = {}
     for found in find_photos(folder, output=output):
-        if isinstance(found, Entry):
+        if isinstance(found, FileEntry):
             with suppress(OSError):  # it has gone again
                 status = os.stat(found.path)
                 seen[found.path] = (status.st_size, status.st_mtime_ns)

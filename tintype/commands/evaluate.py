@@ -35,7 +35,7 @@ def evaluate(
     from components.evaluator.evaluation import evaluate_saved_model, metric_rows
     from photo.errors import PhotoError
     from photo.whole_file import write_whole
-    from serving.batch.photo_files import list_entries, read_photographs
+    from serving.batch.file_systems import list_entries, read_photographs
 
     console = Console(stderr=True)
     entries = list(list_entries(data))

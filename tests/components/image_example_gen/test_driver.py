@@ -6,7 +6,7 @@ import pytest
 from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.image_example_gen.driver import PhotoInputProcessor
-from serving.batch.photo_files import DataError
+from photo.errors import DataError
 from tests.components.image_example_gen.photographs import encoded, picture, write_good
 
 

@@ -12,8 +12,8 @@ from components.image_example_gen.config import DataConfig
 from components.image_example_gen.executor import input_location
 from components.image_example_gen.ingestion import SPLITS, TakeIn, check_summary
 from components.image_example_gen.summary import Summary, read_summary
-from serving.batch import photo_files
-from serving.batch.photo_files import DataError
+from photo import archives
+from photo.errors import DataError
 from tests.components.image_example_gen.photographs import BAD, encoded, picture, write_good, write_good_and_bad
 from tests.url_file_system import DRAWER
 
@@ -149,7 +149,7 @@ def test_names_that_are_not_text_are_taken(tmp_path):
 
 
 def test_hostile_archive_members_write_nothing_and_are_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(photo_files, "MAX_FILE_BYTES", 100_000)
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 100_000)
     photograph = encoded(picture(60))
     with zipfile.ZipFile(tmp_path / "hostile.zip", "w", zipfile.ZIP_DEFLATED) as stream:
         stream.writestr("../../outside.jpg", photograph)

@@ -8,7 +8,7 @@ from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.ingestion import take_in
 from components.image_example_gen.summary import read_summary
 from components.trainer.decoded_photos import count_examples, example_files
-from serving.batch.photo_files import DataError
+from photo.errors import DataError
 from tests.components.image_example_gen.photographs import write_good, write_good_and_bad
 
 

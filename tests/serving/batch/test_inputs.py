@@ -4,10 +4,11 @@ import zipfile
 
 import pytest
 
-from serving.batch.inputs import PhotoReader, find_photos, shown_path
+from photo.archives import FileEntry
+from serving.batch.file_systems import file_reader
+from serving.batch.inputs import find_photos, shown_path
 from serving.batch.outcomes import Outcome
 from serving.batch.outputs import BatchStopped, OutputSettings, told_apart
-from serving.batch.photo_files import Entry
 
 NAMES = ["a.jpg", "b.png", "box/c.JPG", "box/deeper/d.tif", "box/deeper/e.webp"]
 
@@ -35,7 +36,7 @@ def found(location, output="out", **options):
 
 
 def names(location, **options):
-    return sorted(each.name for each in found(location, **options) if isinstance(each, Entry))
+    return sorted(each.name for each in found(location, **options) if isinstance(each, FileEntry))
 
 
 @pytest.mark.parametrize("absolute", [False, True])
@@ -44,7 +45,7 @@ def test_a_folder_a_glob_and_an_archive_give_the_same_names_and_content(folder, 
     location = f"{folder}/{kind}" if absolute else kind
     entries = [entry for entry in found(location) if not entry.name.endswith(".doc")]
     assert sorted(entry.name for entry in entries) == NAMES
-    with PhotoReader() as reader:
+    with file_reader(any_order=True) as reader:
         for entry in sorted(entries):  # another order than the archive's
             with reader.open(entry) as stream:
                 assert stream.read().decode() == entry.name
@@ -60,7 +61,7 @@ def test_a_list_names_photographs_from_its_own_folder_and_what_is_missing_is_tol
     lines = ["scans/a.jpg", "", "scans/box", "scans/gone.jpg", f"{folder}/scans/b.png", "more.txt"]
     (folder / "photos.txt").write_text("\n".join(lines))
     results = found("photos.txt")
-    taken = [each for each in results if isinstance(each, Entry)]
+    taken = [each for each in results if isinstance(each, FileEntry)]
     assert [each.name for each in taken[:-1]] == [f"scans/{name}" for name in [NAMES[0], *NAMES[2:]]]
     assert taken[-1].name == f"{folder}/scans/b.png"[1:]  # an absolute path is mirrored as a whole
     failures = [(each.path, each.reason) for each in results if isinstance(each, Outcome)]

@@ -1,0 +1,90 @@
+"""Walks a folder of this machine: which files may be photographs, how they are named, whether they changed."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from photo.errors import DataError
+
+_SYSTEM_FILES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
+
+
+class ListedFile(NamedTuple):
+    """A file as its file system lists it; `changed` is the time of its last change in that file system's own unit."""
+
+    path: str
+    size: int
+    changed: float
+
+
+def list_folder(location: str) -> Iterator[ListedFile]:
+    """Yield every file below a folder in the order of names, or the one file that `location` is.
+
+    Files and folders whose name begins with a dot, and those that systems leave beside photographs, are passed over.
+    Linked folders are followed, each folder once.
+
+    Raises:
+        DataError: when a folder cannot be listed.
+    """
+    if os.path.isfile(location):
+        yield _listed_file(location)
+        return
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
+
+    seen = set()
+    for folder, subfolders, files in os.walk(location, onerror=refuse, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link back into the tree
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if not is_hidden(name) and not _is_special(path):
+                yield _listed_file(path)
+
+
+def fingerprint_of(files: Iterable[ListedFile], location: str) -> str:
+    """Return a line that changes when one of the files below `location` is added, removed, renamed or changed."""
+    digest = hashlib.sha256()
+    count = size = 0
+    for file in files:
+        digest.update(f"{relative_name(file.path, location)}\0{file.size}\0{file.changed}\n".encode())
+        count += 1
+        size += file.size
+    return f"num_files:{count},total_bytes:{size},sha256:{digest.hexdigest()}"
+
+
+def relative_name(path: str, location: str) -> str:
+    """Return `path` below the folder `location`, as printable text with forward slashes; its last part for a file."""
+    base = location.rstrip("/" + os.sep)
+    name = path[len(base) :] if path.startswith(base + "/") or path.startswith(base + os.sep) else ""
+    return printable((name or path.rsplit("/", 1)[-1]).replace(os.sep, "/").lstrip("/"))
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a part of this path begins with a dot, or is what systems leave beside photographs."""
+    parts = name.split("/")
+    return any((part.startswith(".") and part not in (".", "..")) or part in _SYSTEM_FILES for part in parts)
+
+
+def printable(name: str) -> str:
+    """Return a name, which on disk need not be text, as text that any terminal and any JSON file takes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _listed_file(path: str) -> ListedFile:
+    try:
+        status = os.stat(path)
+    except OSError:  # a link to nowhere: listed, so that the report names it
+        return ListedFile(path, 0, 0)
+    return ListedFile(path, status.st_size, status.st_mtime_ns)
+
+
+def _is_special(path: str) -> bool:
+    """Return whether this is a pipe, socket or device: opening one may block for ever."""
+    return os.path.exists(path) and not os.path.isfile(path)

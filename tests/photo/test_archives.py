@@ -55,8 +55,6 @@ def test_more_archives_than_stay_open_are_read_in_turns(folder):
         entries = sorted(reader.list_entries(list_folder(location), location), key=lambda entry: entry.position)
         contents = [content for _, content in reader.read_all(entries)]
     assert contents == [name.encode() for name in NAMES for _ in range(6)]
-            name for name in NAMES for _ in range(6)
-        ]
 
 
 def test_a_file_that_has_gone_is_unreadable_and_a_damaged_archive_is_named(folder):

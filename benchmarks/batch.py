@@ -112,7 +112,7 @@ def plain_loop(model: Path, photos: Path, out: Path) -> None:
         batch = paths[start : start + BATCH_SIZE]
         decoded = [decode_photo(path.read_bytes()) for path in batch]
         prepared = [prepare(photo.rgb, loaded.size) for photo in decoded]
-        colors = loaded.colors(np.stack([each.square for each in prepared]))
+        colors = loaded.predict_ab(np.stack([each.square for each in prepared]))
         for path, photo, each, ab in zip(batch, decoded, prepared, colors, strict=True):
             encoded = encode_photo(finish(each, ab), "JPEG", exif=photo.exif, icc=photo.icc, dpi=photo.dpi)
             write_whole(out / path.name, encoded)
@@ -249,7 +249,7 @@ def _finished(out: Path) -> list[float]:
 
 
 def _on_flink(command: list[str], cores: list[int], out: Path) -> Timing:
-    from tests.serving.batch.flink_cluster import flink_cluster, missing
+    from benchmarks.flink_cluster import flink_cluster, missing
 
     if reason := missing():
         sys.exit(f"no Flink: {reason}")

@@ -1,25 +1,50 @@
 """The Beam batch job: colours archives of photographs on one machine or a cluster. Names load when first used."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.batch.job import BatchJob
+    from serving.batch.models import SavedModelHandler, ServerHandler, server_handler
+    from serving.batch.outcomes import Outcome
+    from serving.batch.outputs import OutputSettings
+    from serving.batch.running import run_batch
+    from serving.batch.summary import BatchSummary
+    from serving.batch.transforms import ColorizePhotos, ReadPhotos, WritePhotos
+    from serving.batch.watching import watch
 
 _MODULE_OF_NAME = {
+    "BatchJob": "job",
+    "BatchSummary": "summary",
     "ColorizePhotos": "transforms",
-    "ReadPhotos": "transforms",
-    "WritePhotos": "transforms",
-    "OutputSettings": "outputs",
     "Outcome": "outcomes",
+    "OutputSettings": "outputs",
+    "ReadPhotos": "transforms",
     "SavedModelHandler": "models",
     "ServerHandler": "models",
+    "WritePhotos": "transforms",
+    "run_batch": "running",
     "server_handler": "models",
-    "BatchJob": "job",
-    "Summary": "job",
-    "run_batch": "job",
-    "watch": "watch",
+    "watch": "watching",
 }
 
+__all__ = [
+    "BatchJob",
+    "BatchSummary",
+    "ColorizePhotos",
+    "Outcome",
+    "OutputSettings",
+    "ReadPhotos",
+    "SavedModelHandler",
+    "ServerHandler",
+    "WritePhotos",
+    "run_batch",
+    "server_handler",
+    "watch",
+]
 
-def __getattr__(name: str) -> Any:
+
+def __getattr__(name: str) -> object:
     if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)

@@ -5,12 +5,15 @@ import os
 import re
 from collections.abc import Iterator
 
+import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import TaggedOutput
 
 from photo.archives import FileEntry, FileReader, archive_kind
 from photo.errors import DataError
-from photo.folders import printable, relative_name
+from photo.folders import relative_name
 from photo.formats import FORMAT_OF_SUFFIX
+from serving.batch.elements import OUTCOMES, ElementOrOutcome
 from serving.batch.file_systems import file_reader, is_local, list_files, open_file
 from serving.batch.outcomes import Outcome, failed
 from serving.batch.outputs import BatchStopped
@@ -19,12 +22,6 @@ from serving.batch.outputs import BatchStopped
 LIST_SUFFIXES = (".txt", ".list")
 
 _WILDCARD = re.compile(r"[*?\[]")
-
-
-def shown_path(entry: FileEntry) -> str:
-    """Return how reports name it: its path, and inside an archive `archive!name`."""
-    location = printable(entry.location)
-    return location if entry.kind == "file" else f"{location}!{entry.name}"
 
 
 def find_photos(location: str, *, output: str, root: str | None = None) -> Iterator[FileEntry | Outcome]:
@@ -66,6 +63,19 @@ def find_photos(location: str, *, output: str, root: str | None = None) -> Itera
                     yield from _entries(path, base, reader)
     except (DataError, OSError) as error:
         yield failed(location, "not_found", str(error))
+
+
+class Find(beam.DoFn):
+    """An input's location -> the entries that `find_photos` yields, and its outcomes beside them."""
+
+    def __init__(self, output: str, root: str | None):
+        self._output = output
+        self._root = root
+
+    def process(self, location: str) -> Iterator[ElementOrOutcome]:
+        """Find what one input stands for."""
+        for found in find_photos(location, output=self._output, root=self._root):
+            yield TaggedOutput(OUTCOMES, found) if isinstance(found, Outcome) else found
 
 
 def _entries(path: str, base: str, reader: FileReader) -> Iterator[FileEntry | Outcome]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
@@ -17,6 +17,7 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from numpy.typing import NDArray
 
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
+from serving.batch.elements import PreparedPhoto
 from serving.batch.file_systems import is_local
 from serving.batch.outputs import BatchStopped
 from serving.client.colorizer import Colorizer
@@ -32,7 +33,7 @@ TOKEN_VARIABLE = "TINTYPE_TOKEN"
 
 # A server that restarts, or scales up, has this long to answer.
 DEFAULT_SERVER_TIMEOUT = 300.0
-_PATIENT = Retry(first_pause=0.2, longest_pause=15.0)
+_PATIENT_RETRY = Retry(first_pause=0.2, longest_pause=15.0)
 
 # Refusals that every further photograph would meet, too: the version is gone, or nobody may ask.
 _REFUSES_ALL = frozenset({"NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "FAILED_PRECONDITION", "UNIMPLEMENTED"})
@@ -53,7 +54,7 @@ class ModelIdentity:
     version: str
 
 
-class Colors(NamedTuple):
+class PredictedAb(NamedTuple):
     """The answer for one square.
 
     Attributes:
@@ -65,10 +66,17 @@ class Colors(NamedTuple):
     seconds: float
 
 
-class ColorHandler(ModelHandler[Any, PredictionResult, Any]):
+class AbModel(Protocol):
+    """What a worker asks: the model itself, or a server that has it."""
+
+    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a*b*, [N, S, S, 2], of L* [N, S, S, 1]."""
+
+
+class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
     """What both handlers share: batches of photographs, squares in, a*b* or a refusal out.
 
-    Each prediction's `inference` is `Colors`, or the TintypeError that refused the square.
+    Each prediction's `inference` is `PredictedAb`, or the TintypeError that refused the square.
     """
 
     def __init__(self, batch_size: int):
@@ -78,11 +86,12 @@ class ColorHandler(ModelHandler[Any, PredictionResult, Any]):
         # One size alone: with a choice Beam would experiment with several.
         super().__init__(min_batch_size=batch_size, max_batch_size=batch_size, element_size_fn=self.weight)
 
-    def weight(self, element: Any) -> int:
+    def weight(self, element: PreparedPhoto) -> int:
         """Return the share of a batch that a photograph takes, so that large ones do not gather."""
-        return max(1, round(element.prepared.lightness.size * self.batch_size / MAX_BATCH_PIXELS))
+        pixels: int = element.prepared.lightness.size
+        return max(1, round(pixels * self.batch_size / MAX_BATCH_PIXELS))
 
-    def get_num_bytes(self, batch: Sequence[Any]) -> int:
+    def get_num_bytes(self, batch: Sequence[PreparedPhoto]) -> int:
         """Return the bytes of the squares; RunInference would pickle whole photographs to count them."""
         return sum(element.prepared.square.nbytes for element in batch)
 
@@ -95,17 +104,17 @@ class ColorHandler(ModelHandler[Any, PredictionResult, Any]):
         raise NotImplementedError
 
     def run_inference(
-        self, batch: Sequence[Any], model: Any, inference_args: dict[str, Any] | None = None
+        self, batch: Sequence[PreparedPhoto], model: AbModel, inference_args: dict[str, Any] | None = None
     ) -> Iterator[PredictionResult]:
         """Colour the squares of a batch in one go."""
         del inference_args
         if not batch:  # Beam sends the batch so far, be it empty, when the first photograph is a large one
             return
         started = time.perf_counter()
-        colors = model.colors(np.stack([element.prepared.square for element in batch]))
+        answers = model.predict_ab(np.stack([element.prepared.square for element in batch]))
         seconds = (time.perf_counter() - started) / len(batch)
-        for element, ab in zip(batch, colors, strict=True):
-            yield PredictionResult(element, Colors(ab, seconds))
+        for element, ab in zip(batch, answers, strict=True):
+            yield PredictionResult(element, PredictedAb(ab, seconds))
 
 
 class SavedModelHandler(ColorHandler):
@@ -177,7 +186,7 @@ class ServerHandler(ColorHandler):
         return self._identity
 
     def run_inference(
-        self, batch: Sequence[Any], model: Any, inference_args: dict[str, Any] | None = None
+        self, batch: Sequence[PreparedPhoto], model: AbModel, inference_args: dict[str, Any] | None = None
     ) -> Iterator[PredictionResult]:
         """Colour the squares of a batch with one request; when it is refused, with one for each of them.
 
@@ -224,7 +233,7 @@ def server_handler(
         ServerUnavailable: nobody answers within `timeout`.
         ServerRefused: there is no such model.
     """
-    settings: dict[str, Any] = {"model_name": model_name, "timeout": timeout, "retry": _PATIENT, "tls": tls}
+    settings: dict[str, Any] = {"model_name": model_name, "timeout": timeout, "retry": _PATIENT_RETRY, "tls": tls}
     with _Asking(server, version_label=version_label, **settings, **_token_of_environment()) as asking:
         identity = asking.identity()
     return ServerHandler(server, identity, settings, batch_size=batch_size, concurrency=concurrency)
@@ -243,10 +252,10 @@ class _ServedModel:
 
     def __init__(self, colorizer: Colorizer, concurrency: int):
         self._colorizer = colorizer
-        self._room = threading.BoundedSemaphore(concurrency)
+        self._free_requests = threading.BoundedSemaphore(concurrency)
 
-    def colors(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
-        with self._room:
+    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._free_requests:
             return self._colorizer.predict_ab(squares)
 
 
@@ -272,7 +281,7 @@ class _LoadedModel:
                 raise BatchStopped(f"{folder} holds no model that colours photographs: {error}") from error
         self._tensor = tf.constant
 
-    def colors(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
         ab = self._colorize(L=self._tensor(squares))["ab"].numpy()
         if not np.isfinite(ab).all():
             raise BatchStopped("the model gives colours that are not numbers")

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import posixpath
 import re
@@ -51,7 +50,7 @@ class OutputSettings:
     strength: float = 1.0
     keep_tint: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.format is not None and f".{self.format}" not in FORMAT_OF_SUFFIX:
             known = ", ".join(suffix[1:] for suffix in FORMAT_OF_SUFFIX)
             raise ValueError(f"expected a format of {known}, received {self.format!r}")
@@ -106,12 +105,6 @@ class OutputSettings:
         return frozenset(
             {self.digest(output_name, has_tint=False), self.digest(output_name, has_tint=self.keep_tint or None)}
         )
-
-
-def told_apart(output_name: str, path: str) -> str:
-    """Return another name for the colouring of `path`, because `output_name` is taken: always the same one."""
-    stem, suffix = posixpath.splitext(output_name)
-    return f"{stem}-{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}{suffix}"
 
 
 def join(output: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Live progress of a job: workers of this machine count into small files, the driver adds them up and shows them."""
+"""How far a job is: workers of this machine count into small files, and the driver adds them up."""
 
 import contextlib
 import fcntl
@@ -6,17 +6,14 @@ import mmap
 import os
 import shutil
 import struct
-import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import Metrics
 
 from serving.batch.outcomes import DONE, FAILED, SKIPPED, Outcome
 
@@ -25,7 +22,6 @@ _FOUND = "found"
 _KINDS = (_FOUND, DONE, SKIPPED, FAILED)
 _COUNTS = struct.Struct(f"<{len(_KINDS)}q")
 _LIVING = "living"  # the driver holds a lock on this file as long as it lives
-_PLAIN_SECONDS = 10.0
 
 
 class Counts(NamedTuple):
@@ -155,71 +151,3 @@ def _end_with_the_driver(folder: str) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, name="end-with-the-driver", daemon=True).start()
-
-
-@contextmanager
-def shown(counts: Callable[[], Counts], *, terminal: bool | None = None) -> Iterator[None]:
-    """Show the progress while the block runs: a bar on a terminal, elsewhere a line from time to time."""
-    stop = threading.Event()
-    show = _show_bar if (sys.stderr.isatty() if terminal is None else terminal) else _show_lines
-    thread = threading.Thread(target=show, args=(counts, stop), name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _show_lines(counts: Callable[[], Counts], stop: threading.Event) -> None:
-    started: tuple[float, int] | None = None
-    last = Counts()
-    while not stop.wait(_PLAIN_SECONDS):
-        now = counts()
-        if now == last:
-            continue
-        last = now
-        started = started or (time.monotonic(), now.finished)
-        seconds = time.monotonic() - started[0]
-        rate = (now.finished - started[1]) / seconds if seconds > 0 else 0.0
-        left = f", {_clock((now.found - now.finished) / rate)} left" if rate > 0 else ""
-        print(
-            f"{now.finished} of {now.found} photographs, {rate:.1f}/s{left}, {now.failed} failed",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def _show_bar(counts: Callable[[], Counts], stop: threading.Event) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failures]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None, rate="", failures="")
-        while not stop.wait(0.25):
-            now = counts()
-            if not now.found:
-                continue
-            speed = bar.tasks[0].speed
-            bar.update(
-                task,
-                completed=now.finished,
-                total=now.found,
-                description="colouring" if now.finished else "finding",
-                rate=f"{speed:.1f}/s" if speed else "",
-                failures=f"[yellow]{now.failed} failed" if now.failed else "",
-            )
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -10,8 +10,8 @@ import grpc
 import numpy as np
 import pytest
 
+from benchmarks.free_port import free_port
 from serving.client import wire
-from tests.free_port import free_port
 
 
 @dataclass

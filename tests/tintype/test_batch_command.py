@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from photo.errors import TintypeError
-from tests.serving.batch.conftest import BOOKS, TINTYPE, files, write_photo
+from tests.serving.batch.conftest import REPORTS, TINTYPE, files, write_photo
 from tests.serving.wire_server import wire_server  # noqa: F401 - a fixture
 from tintype.cli import app
 
@@ -57,7 +57,7 @@ def test_a_run_says_what_it_did_and_a_second_one_does_nothing(wire_server, tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("coloured 6 photographs into out, 1 failed (1 not_an_image; see out/report.jsonl): ")
     assert files(tmp_path / "out") == [f"box/{number}.png" for number in range(6)]
-    assert all((tmp_path / "out" / book).exists() for book in BOOKS)
+    assert all((tmp_path / "out" / report).exists() for report in REPORTS)
     manifest = pyarrow.parquet.read_table(tmp_path / "out/manifest.parquet")
     assert set(manifest.column("settings").to_pylist()) == {"PNG quality 92 strength 0.5 no tint"}
     again = batch(*arguments, cwd=tmp_path)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.free_port import free_port
 from photo.errors import TintypeError
 from serving.model.saved_colorizer import SavedColorizer
-from tests.free_port import free_port
 from tintype.commands.train import train
 from tintype.demo.scenes import write_collection
 

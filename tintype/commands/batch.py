@@ -11,8 +11,9 @@ from serving.model.quiet_tensorflow import startup_noise_set_aside
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
 
 if TYPE_CHECKING:
-    from serving.batch.job import BatchJob, Summary
+    from serving.batch.job import BatchJob
     from serving.batch.models import ColorHandler
+    from serving.batch.summary import BatchSummary
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # Beam's options are its own business
 
@@ -141,9 +142,10 @@ def batch(
     if watch and context.args:
         raise typer.BadParameter("a watch runs on this machine, without Beam's options", param_hint="'--watch'")
 
-    from serving.batch.job import BatchJob, check_summary, run_batch
+    from serving.batch.job import BatchJob
     from serving.batch.models import SavedModelHandler, server_handler
     from serving.batch.outputs import OutputSettings
+    from serving.batch.running import check_summary, run_batch
     from serving.client.options import Tls
 
     try:
@@ -209,7 +211,7 @@ def _runner_options(arguments: list[str], workers: int) -> list[str]:
     """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-    from serving.batch.job import local_options
+    from serving.batch.local_runner import local_options
 
     options = PipelineOptions(arguments)
     known = options.get_all_options(drop_default=False)
@@ -227,7 +229,7 @@ def _watch(job: "BatchJob", workers: int) -> None:
     import signal
     import threading
 
-    from serving.batch.watch import watch
+    from serving.batch.watching import watch
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -237,11 +239,10 @@ def _watch(job: "BatchJob", workers: int) -> None:
     typer.echo("stopped", err=True)
 
 
-def _print_summary(summary: "Summary", job: "BatchJob") -> None:
+def _print_summary(summary: "BatchSummary", job: "BatchJob") -> None:
     failed = ""
     if summary.bad:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.failed.items()))
-        failed = f", {summary.bad} failed ({reasons}; see {job.book('report.jsonl')})"
+        failed = f", {summary.bad} failed ({summary.reasons}; see {job.report_location('report.jsonl')})"
     skipped = f", {summary.skipped} done before" if summary.skipped else ""
     typer.echo(
         f"coloured {summary.done} photograph{'s' if summary.done != 1 else ''} into {job.output}{skipped}{failed}: "

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.free_port import free_port
+from benchmarks.free_port import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
-from serving.batch.job import BatchJob, Summary, local_options, run_batch
+from serving.batch.job import BatchJob
+from serving.batch.local_runner import local_options
 from serving.batch.models import ServerHandler, server_handler
+from serving.batch.running import run_batch
+from serving.batch.summary import BatchSummary
 from tests.serving.wire_server import WireServer, running, wire_server  # noqa: F401 - fixtures
 
 TINTYPE = [sys.executable, "-m", "tintype.cli"]
@@ -42,10 +45,10 @@ def handler(wire_server) -> ServerHandler:  # noqa: F811
 
 
 @pytest.fixture
-def colored(handler, tmp_path) -> Callable[..., Summary]:
+def colored(handler, tmp_path) -> Callable[..., BatchSummary]:
     """Colour inputs into `tmp_path/out`, in this process."""
 
-    def run(*inputs, **changes) -> Summary:
+    def run(*inputs, **changes) -> BatchSummary:
         fields = {"output": str(tmp_path / "out"), "handler": handler, "sample": 0} | changes
         return run_batch(BatchJob([str(each) for each in inputs], **fields), local_options(1), show_progress=False)
 
@@ -107,7 +110,7 @@ def write_portrait(path: Path, size: tuple[int, int], *, mode: str = "L", turned
     return path
 
 
-BOOKS = ("report.jsonl", "manifest.parquet", "contact_sheet.html", "summary.json")
+REPORTS = ("report.jsonl", "manifest.parquet", "contact_sheet.html", "summary.json")
 
 
 def files(folder: Path) -> list[str]:
@@ -115,4 +118,4 @@ def files(folder: Path) -> list[str]:
     found = (
         Path(parent, name).relative_to(folder) for parent, _, names in os.walk(folder) for name in names
     )  # os.walk bears it when a running job removes a folder
-    return sorted(str(path) for path in found if path.parts[0] != ".tintype" and str(path) not in BOOKS)
+    return sorted(str(path) for path in found if path.parts[0] != ".tintype" and str(path) not in REPORTS)

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from tests.free_port import free_port
+from benchmarks.flink_cluster import flink_cluster, missing, pool_environment
+from benchmarks.free_port import free_port
 from tests.serving.batch.conftest import TINTYPE, files, write_photo
-from tests.serving.batch.flink_cluster import flink_cluster, missing, pool_environment
 
 
 def write_scans(folder):

@@ -5,10 +5,12 @@ import zipfile
 import pytest
 
 from photo.archives import FileEntry
+from serving.batch.elements import shown_path
 from serving.batch.file_systems import file_reader
-from serving.batch.inputs import find_photos, shown_path
+from serving.batch.inputs import find_photos
+from serving.batch.naming import told_apart
 from serving.batch.outcomes import Outcome
-from serving.batch.outputs import BatchStopped, OutputSettings, told_apart
+from serving.batch.outputs import BatchStopped, OutputSettings
 
 NAMES = ["a.jpg", "b.png", "box/c.JPG", "box/deeper/d.tif", "box/deeper/e.webp"]
 

@@ -14,10 +14,14 @@ from PIL.ExifTags import Base as Tag
 
 from photo.decoding import decode_photo
 from photo.errors import TintypeError
-from serving.batch.job import BatchJob, Summary, _alone, check_summary, local_options, run_batch
+from serving.batch.elements import LoadedPhoto, PreparedPhoto
+from serving.batch.job import BatchJob
+from serving.batch.local_runner import local_options
 from serving.batch.models import SavedModelHandler, server_handler
+from serving.batch.output_lock import only_job_into
 from serving.batch.outputs import BatchStopped, OutputSettings
-from serving.batch.transforms import PhotoFile, PreparedPhoto
+from serving.batch.running import check_summary, run_batch
+from serving.batch.summary import BatchSummary
 from serving.client.colorizer import Colorizer
 from tests.serving.batch.conftest import files, write_photo, write_portrait
 from tests.url_file_system import DRAWER
@@ -217,7 +221,7 @@ def test_too_many_bad_ones_or_none_at_all_fail_the_job(colored, handler, scans, 
         check_summary(summary, job)
     check_summary(summary, replace(job, max_bad_share=0.2))
     with pytest.raises(TintypeError, match="no photographs in nowhere"):
-        check_summary(Summary(0, 0, {}, 1.0, 0.0), replace(job, inputs=["nowhere"]))
+        check_summary(BatchSummary(0, 0, {}, 1.0, 0.0), replace(job, inputs=["nowhere"]))
 
 
 def test_a_server_that_goes_away_stops_the_job_and_nothing_is_blamed_on_photographs(colored, wire_server, tmp_path):
@@ -251,7 +255,7 @@ def test_one_photograph_that_the_server_refuses_is_named_and_its_batch_goes_on(c
 
 
 def test_a_second_job_into_the_same_folder_is_refused(colored, scans, tmp_path):
-    with _alone(str(tmp_path / "out")), pytest.raises(TintypeError, match="another job writes into"):
+    with only_job_into(str(tmp_path / "out")), pytest.raises(TintypeError, match="another job writes into"):
         colored(scans)
 
 
@@ -271,12 +275,12 @@ def test_a_worker_holds_the_photographs_of_one_batch_and_the_bytes_of_one_file(c
 
     def look(ab):
         held = gc.get_objects()  # also what another test's error still holds
-        decoded.append(sum(isinstance(each, PreparedPhoto) and is_ours(each.file) for each in held))
-        undecoded.append(sum(isinstance(each, PhotoFile) and is_ours(each) and bool(each.data) for each in held))
+        decoded.append(sum(isinstance(each, PreparedPhoto) and is_ours(each) for each in held))
+        undecoded.append(sum(isinstance(each, LoadedPhoto) and is_ours(each) and bool(each.data) for each in held))
         return ab
 
-    def is_ours(file: PhotoFile) -> bool:
-        return file.task.entry.location.startswith(str(tmp_path))
+    def is_ours(photo: LoadedPhoto | PreparedPhoto) -> bool:
+        return photo.task.entry.location.startswith(str(tmp_path))
 
     wire_server.spoil = look
     assert colored(tmp_path / "in").done == 14

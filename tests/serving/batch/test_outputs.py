@@ -4,7 +4,7 @@ import os
 import pytest
 
 from photo.errors import TintypeError
-from serving.batch import outputs
+from serving.batch.naming import told_apart
 from serving.batch.outputs import BatchStopped, OutputSettings, size_of, write_file
 from tests.url_file_system import DRAWER
 
@@ -55,4 +55,4 @@ def test_settings_that_change_pixels_are_told_apart_and_others_are_not():
     }
     assert len(digests) == 3
     assert plain.digest("a.png") != plain.digest("a.jpg") == plain.digest("b.JPEG")
-    assert outputs.told_apart("a.jpg", "one") != outputs.told_apart("a.jpg", "two")
+    assert told_apart("a.jpg", "one") != told_apart("a.jpg", "two")

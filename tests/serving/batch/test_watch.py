@@ -7,8 +7,9 @@ import pyarrow.parquet
 import pytest
 
 from photo.errors import TintypeError
-from serving.batch.job import BatchJob, Summary
-from serving.batch.watch import watch
+from serving.batch.job import BatchJob
+from serving.batch.summary import BatchSummary
+from serving.batch.watching import watch
 from tests.serving.batch.conftest import files, write_photo
 
 
@@ -60,7 +61,7 @@ def test_a_file_is_left_alone_until_it_has_arrived_and_then_taken_once(handler, 
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     whole = write_photo(tmp_path / "whole.jpg", 1).read_bytes()
-    summaries: list[Summary] = []
+    summaries: list[BatchSummary] = []
 
     def write(data: bytes) -> Callable[[], object]:
         return lambda: (folder / "slow.jpg").write_bytes(data)

@@ -16,9 +16,9 @@ import grpc
 import numpy as np
 import pytest
 
+from benchmarks.free_port import free_port
 from serving.server import EmbeddedServer
 from serving.server.version_manager import State
-from tests.free_port import free_port
 from tests.tiny_models import write_tiny_model
 
 NAME = "colorizer"

@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.free_port import free_port
+from benchmarks.free_port import free_port
 from tests.serving.server.conftest import model_config, model_configs, model_server
 from tests.serving.server.example_models import write_example_model, write_typed_model
 

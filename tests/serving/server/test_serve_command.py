@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tests.free_port import free_port
+from benchmarks.free_port import free_port
 from tests.serving.server.conftest import Client, model_config, model_configs
 
 pytestmark = pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.free_port import free_port
 from photo.apply_ab import apply_chroma
 from photo.color import rgb_to_lab
 from photo.decoding import decode_photo
@@ -15,7 +16,6 @@ from photo.encoding import encode_photo
 from serving.client import Colorizer
 from serving.web import api
 from serving.web.settings import Limits
-from tests.free_port import free_port
 
 
 def test_a_photo_comes_back_as_the_client_would_colour_it(gateway, jpeg):

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 import serving.web
+from benchmarks.free_port import free_port
 from photo.encoding import encode_photo
 from serving.web.settings import Limits
-from tests.free_port import free_port
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 CONFIGURATION = Path(serving.web.__file__).with_name("nginx.conf")

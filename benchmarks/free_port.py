@@ -1,4 +1,4 @@
-"""Ports for servers that a test starts in a moment."""
+"""Ports for servers that a test or a benchmark starts in a moment."""
 
 import random
 import socket

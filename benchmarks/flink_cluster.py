@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.free_port import free_port
+from benchmarks.free_port import free_port
 
-FLINK = Path(__file__).parents[3] / "build" / "flink"
+FLINK = Path(__file__).parents[1] / "build" / "flink"
 TASK_MANAGERS = 2
 
 # What Flink's start scripts, which its package does not bring, would work out.

@@ -14,19 +14,13 @@ from photo.archives import FileEntry
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
 from serving.batch.inputs import find_photos
-from serving.batch.job import (
-    MANIFEST_NAME,
-    MANIFEST_SCHEMA,
-    REPORT_NAME,
-    BatchJob,
-    Summary,
-    local_options,
-    manifest_row,
-    run_batch,
-)
-from serving.batch.outcomes import Outcome
+from serving.batch.job import BatchJob
+from serving.batch.local_runner import local_options
 from serving.batch.outputs import OWN_FOLDER, size_of
-from serving.batch.transforms import read_records
+from serving.batch.records import newest_records, read_records
+from serving.batch.reports import MANIFEST_NAME, MANIFEST_SCHEMA, REPORT_NAME, manifest_row
+from serving.batch.running import run_batch
+from serving.batch.summary import BatchSummary
 
 # A file that did not change between two looks has arrived.
 _LOOK_SECONDS = 2.0
@@ -40,7 +34,7 @@ def watch(
     *,
     workers: int = 0,
     look_seconds: float = _LOOK_SECONDS,
-    tell: Callable[[Summary], None] = lambda summary: None,
+    tell: Callable[[BatchSummary], None] = lambda summary: None,
 ) -> None:
     """Colour what is in the job's folders and what comes, or changes, later; returns when `stop` is set.
 
@@ -63,7 +57,7 @@ def watch(
     before = {folder: _look(folder, job.output) for folder in job.inputs}
     tell(run_batch(job, local_options(workers)))
     colored = {folder: dict(seen) for folder, seen in before.items()}
-    books = str(Path(job.output) / OWN_FOLDER / "round")
+    round_reports = Path(job.output) / OWN_FOLDER / "round"
     while not stop.wait(look_seconds):
         for folder in job.inputs:
             now = _look(folder, job.output)
@@ -76,21 +70,19 @@ def watch(
             if arrived:
                 colored[folder] |= {path: now[path] for path in arrived}
                 inputs = [path.decode("utf-8", "surrogateescape") for path in arrived]
-                round_of_it = replace(job, inputs=inputs, root=job.root or folder, books=books, sample=0)
-                tell(run_batch(round_of_it, local_options(1), show_progress=False))
-                _add_to_report(Path(books) / REPORT_NAME, Path(job.output) / REPORT_NAME)
+                arrivals = replace(
+                    job, inputs=inputs, root=job.root or folder, reports_folder=str(round_reports), sample=0
+                )
+                tell(run_batch(arrivals, local_options(1), show_progress=False))
+                _add_to_report(round_reports / REPORT_NAME, Path(job.output) / REPORT_NAME)
     write_manifest_of_records(job.output)
 
 
 def write_manifest_of_records(output: str) -> None:
     """Write the manifest from what all runs have recorded: of each output that is there, the last record."""
-    newest: dict[str, Outcome] = {}
-    for record in read_records(output):
-        if record.output not in newest or record.finished > newest[record.output].finished:
-            newest[record.output] = record
     rows = [
         manifest_row(record)
-        for name, record in sorted(newest.items())
+        for name, record in sorted(newest_records(read_records(output)).items())
         if size_of(os.path.join(output, name)) == record.output_bytes
     ]
     sink = pyarrow.BufferOutputStream()

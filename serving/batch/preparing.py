@@ -1,0 +1,59 @@
+"""Decodes photographs and takes the square that the network sees."""
+
+import time
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from photo.coloring import prepare
+from photo.decoding import decode_photo
+from photo.errors import PhotoError
+from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto, too_large
+from serving.batch.models import ColorHandler
+from serving.batch.outcomes import Outcome, failed
+from serving.batch.resuming import has_tint, skipped
+from serving.freed_memory import keep_freed_memory
+
+# Every photograph frees, and the next one takes, arrays of its full size: up to 20 megapixels they are kept.
+_LARGEST_BLOCK = 256 * 2**20
+
+
+class Prepare(beam.DoFn):
+    """LoadedPhoto -> PreparedPhoto; or an outcome, when it is no photograph, or was done and has no tint to keep."""
+
+    def __init__(self, handler: ColorHandler, max_pixels: int, keep_tint: bool):
+        self._handler = handler
+        self._max_pixels = max_pixels
+        self._keep_tint = keep_tint
+
+    def setup(self) -> None:
+        """Leave the other cores to other workers, and keep memory for the next photograph."""
+        import cv2
+
+        # A worker process for every core is the plan; OpenCV would take all cores in each.
+        cv2.setNumThreads(1)
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        keep_freed_memory(_LARGEST_BLOCK, _LARGEST_BLOCK)
+
+    def process(self, loaded: LoadedPhoto) -> Iterator[ElementOrOutcome]:
+        """Prepare one."""
+        started = time.perf_counter()
+        task, sha256, input_bytes = loaded.task, loaded.sha256, len(loaded.data)
+        try:
+            photo = decode_photo(loaded.data, max_pixels=self._max_pixels)
+            prepared = prepare(photo.rgb, self._handler.identity().size, keep_tint=self._keep_tint)
+        except PhotoError as error:
+            yield TaggedOutput(OUTCOMES, failed(task.shown_path, error.reason, error.detail))
+            return
+        except MemoryError:
+            yield TaggedOutput(OUTCOMES, too_large(task))
+            return
+        record = Outcome.from_json(task.record) if task.record else None
+        if record is not None and not has_tint(prepared):
+            yield TaggedOutput(OUTCOMES, skipped(record, task))
+            return
+        seconds = loaded.seconds + time.perf_counter() - started
+        exif, icc, dpi = photo.exif, photo.icc, photo.dpi
+        del loaded, photo  # the next steps run inside this yield
+        yield PreparedPhoto(task, input_bytes, sha256, prepared, exif, icc, dpi, seconds)

@@ -1,0 +1,57 @@
+"""What a batch run skips: photographs that an earlier run has coloured as this one would."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from photo.coloring import Prepared
+from serving.batch.elements import Task
+from serving.batch.models import ColorHandler
+from serving.batch.outcomes import SKIPPED, Outcome
+from serving.batch.outputs import OutputSettings, join, size_of
+
+# In CIE units of a*b*: a hundredth of an 8-bit step.
+_FAINTEST_TINT = 0.001
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What tells a done photograph from one to do.
+
+    Attributes:
+        output: where an earlier run may have written.
+        handler: gives the fingerprint that a record must bear.
+    """
+
+    output: str
+    handler: ColorHandler
+
+    def record_of(self, task: Task, sha256: str, settings: OutputSettings) -> Outcome | None:
+        """Return the record of the output that lies there, if it is of this content and model and of these settings.
+
+        Whether a tint is kept may differ: `is_as_wanted` says whether that matters.
+        """
+        record = Outcome.from_json(task.record) if task.record else None
+        is_of_task = (
+            record is not None
+            and record.input_sha256 == sha256
+            and record.settings in settings.digests_as_good(task.output) | {settings.digest(task.output)}
+            and record.output_bytes == size_of(join(self.output, task.output))
+            and record.model_fingerprint == self.handler.identity().fingerprint
+        )
+        return record if is_of_task else None
+
+
+def is_as_wanted(record: Outcome, settings: OutputSettings) -> bool:
+    """Return whether a recorded output has the pixels that these settings would give, tinted photograph or not."""
+    return record.settings in settings.digests_as_good(record.output)
+
+
+def has_tint(prepared: Prepared) -> bool:
+    """Return whether a tint that shows was measured; a gray photograph's is what rounding left, 0.00001 or so."""
+    return prepared.tint is not None and bool(np.abs(prepared.tint.ab).max() > _FAINTEST_TINT)
+
+
+def skipped(record: Outcome, task: Task) -> Outcome:
+    """Return the outcome of a photograph that an earlier run has coloured."""
+    return record._replace(status=SKIPPED, path=task.shown_path)

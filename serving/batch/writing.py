@@ -1,0 +1,80 @@
+"""Encodes photographs at their full size and writes them, each with its record."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+
+import apache_beam as beam
+
+from photo.coloring import Prepared, finish
+from photo.encoding import encode_photo
+from photo.errors import TintypeError
+from serving.batch.elements import ColoredPhoto, too_large
+from serving.batch.outcomes import DONE, Outcome, failed
+from serving.batch.outputs import BatchStopped, OutputSettings, join, write_file
+from serving.batch.records import RecordWriter
+from serving.batch.resuming import has_tint
+
+
+class Write(beam.DoFn):
+    """ColoredPhoto -> Outcome; the file is written, and from time to time the records."""
+
+    def __init__(self, output: str, settings: OutputSettings):
+        self._output = output
+        self._settings = settings
+
+    def start_bundle(self) -> None:
+        """Begin a file of records."""
+        self._records = RecordWriter(self._output)
+
+    def process(self, colored: ColoredPhoto) -> Iterator[Outcome]:
+        """Write one."""
+        started = time.perf_counter()
+        photo, task = colored.photo, colored.photo.task
+        try:
+            rgb = finish(photo.prepared, colored.ab, self._settings.strength)
+            height, width = rgb.shape[:2]
+            encoded = encode_photo(
+                rgb,
+                self._settings.encoding_of(task.output),
+                quality=self._settings.quality,
+                exif=photo.exif,
+                icc=photo.icc,
+                dpi=photo.dpi,
+            )
+            del rgb
+            write_file(join(self._output, task.output), encoded)
+        except BatchStopped:
+            raise
+        except TintypeError as error:
+            yield failed(task.shown_path, "unwritable", str(error))
+            return
+        except MemoryError:
+            yield too_large(task)
+            return
+        outcome = Outcome(
+            task.shown_path,
+            DONE,
+            output=task.output,
+            key=task.key,
+            settings=self._settings.digest(task.output, self._tint_of(photo.prepared)),
+            width=width,
+            height=height,
+            input_bytes=photo.input_bytes,
+            output_bytes=len(encoded),
+            input_sha256=photo.input_sha256,
+            output_sha256=hashlib.sha256(encoded).hexdigest(),
+            model_version=colored.model_version,
+            model_fingerprint=colored.model_fingerprint,
+            milliseconds=round(1000 * (photo.seconds + time.perf_counter() - started), 1),
+            finished=round(time.time(), 3),
+        )
+        self._records.add(outcome)
+        yield outcome
+
+    def finish_bundle(self) -> None:
+        """Write the last records."""
+        self._records.close()
+
+    def _tint_of(self, prepared: Prepared) -> bool | None:
+        return has_tint(prepared) if self._settings.keep_tint else None

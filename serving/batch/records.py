@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from serving.batch.file_systems import is_local, open_file
@@ -38,13 +37,10 @@ def newest_records(records: Iterable[Outcome]) -> dict[str, Outcome]:
     return newest
 
 
-class ReadRecords(beam.DoFn):
-    """An output's location -> (key, record as JSON) of every record in it."""
-
-    def process(self, output: str) -> Iterator[tuple[str, str]]:
-        """Read the records of one output."""
-        for record in read_records(output):
-            yield record.key, record.to_json()
+def keyed_records(output: str) -> Iterator[tuple[str, str]]:
+    """Yield every record as JSON, with its key."""
+    for record in read_records(output):
+        yield record.key, record.to_json()
 
 
 class RecordWriter:

@@ -30,7 +30,7 @@ from serving.batch.outputs import OutputSettings
 from serving.batch.predicting import TakeAnswers
 from serving.batch.preparing import Prepare
 from serving.batch.reading import Read
-from serving.batch.records import ReadRecords
+from serving.batch.records import keyed_records
 from serving.batch.resuming import Resume
 from serving.batch.writing import Write
 
@@ -86,7 +86,7 @@ class ReadPhotos(beam.PTransform[beam.Pipeline, Photos]):
         tasks = (
             {
                 "entries": entries | "KeyByName" >> beam.ParDo(KeyByName(self._settings)),
-                "records": records | "ReadRecords" >> beam.ParDo(ReadRecords()),
+                "records": records | "ReadRecords" >> beam.FlatMap(keyed_records),
             }
             | "JoinRecords" >> beam.CoGroupByKey()
             | "Name" >> beam.ParDo(NameOutputs(self._settings))
@@ -144,4 +144,5 @@ class WritePhotos(beam.PTransform[PCollection[ColoredPhoto], PCollection[Outcome
 
     def expand(self, colored: PCollection[ColoredPhoto]) -> PCollection[Outcome]:
         """Build the graph."""
-        return colored | "Write" >> beam.ParDo(Write(self._output, self._settings))
+        written: PCollection[Outcome] = colored | "Write" >> beam.ParDo(Write(self._output, self._settings))
+        return written

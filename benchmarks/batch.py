@@ -111,7 +111,7 @@ def plain_loop(model: Path, photos: Path, out: Path) -> None:
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
         decoded = [decode_photo(path.read_bytes()) for path in batch]
-        prepared = [prepare(photo.rgb, loaded.size) for photo in decoded]
+        prepared = [prepare(photo.rgb, loaded.description.size) for photo in decoded]
         colors = loaded.predict_ab(np.stack([each.square for each in prepared]))
         for path, photo, each, ab in zip(batch, decoded, prepared, colors, strict=True):
             encoded = encode_photo(finish(each, ab), "JPEG", exif=photo.exif, icc=photo.icc, dpi=photo.dpi)

@@ -1,13 +1,10 @@
 """The network of a batch job, as Beam's RunInference drives it: a SavedModel in each worker, or a server for all."""
 
+import contextlib
 import os
-import re
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +20,8 @@ from serving.batch.outputs import BatchStopped
 from serving.client.colorizer import Colorizer
 from serving.client.flows import DEFAULT_MODEL_NAME
 from serving.client.options import Retry, Tls
+from serving.model.quiet_tensorflow import startup_noise_set_aside
+from serving.model.version_folders import SAVED_MODEL_FILE, numbered
 
 DEFAULT_BATCH_SIZE = 8
 
@@ -135,14 +134,14 @@ class SavedModelHandler(ColorHandler):
         self.folder, self.version = _newest_version(model)
         self.threads = threads
 
-    def load_model(self) -> "_LoadedModel":
+    def load_model(self) -> "LoadedModel":
         """Return the process's one copy of the model."""
         return _loaded(self.folder, self.threads)
 
     def identity(self) -> ModelIdentity:
         """Ask the model itself, which is loaded for it."""
-        model = self.load_model()
-        return ModelIdentity(model.size, model.fingerprint, self.version)
+        description = self.load_model().description
+        return ModelIdentity(description.size, description.fingerprint, self.version)
 
 
 class ServerHandler(ColorHandler):
@@ -259,67 +258,50 @@ class _ServedModel:
             return self._colorizer.predict_ab(squares)
 
 
-class _LoadedModel:
-    """A SavedModel that keeps the serving contract."""
+class LoadedModel:
+    """A SavedModel in this process.
+
+    Attributes:
+        description: what it says of itself.
+
+    Raises:
+        BatchStopped: the folder holds no model that colours photographs.
+    """
 
     def __init__(self, folder: str, threads: int):
-        with _native_noise_held_back():
+        with startup_noise_set_aside(expected=(TintypeError,)):
             import tensorflow as tf
 
-            try:
+            from serving.model.saved_colorizer import SavedColorizer
+
+            with contextlib.suppress(RuntimeError):  # TensorFlow runs already, with the threads it was given
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
                 tf.config.threading.set_inter_op_parallelism_threads(threads)
-            except RuntimeError:
-                pass  # TensorFlow runs already in this process, with the threads it was given
             try:
-                self._loaded = tf.saved_model.load(folder)
-                self._colorize = self._loaded.signatures["serving_default"]
-                described = self._loaded.signatures["describe"](name=tf.constant(["batch"]))
-                self.size = int(described["size"][0])
-                self.fingerprint = described["fingerprint"][0].numpy().decode()
-            except (KeyError, OSError, ValueError, tf.errors.OpError) as error:
-                raise BatchStopped(f"{folder} holds no model that colours photographs: {error}") from error
-        self._tensor = tf.constant
+                self._colorizer = SavedColorizer(folder)
+            except TintypeError as error:
+                raise BatchStopped(str(error)) from error
+        self.description = self._colorizer.description
 
     def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
-        ab = self._colorize(L=self._tensor(squares))["ab"].numpy()
+        """Return finite a*b*, [N, S, S, 2], of L* [N, S, S, 1]."""
+        ab = self._colorizer.predict_ab(squares)
         if not np.isfinite(ab).all():
             raise BatchStopped("the model gives colours that are not numbers")
         return ab
 
 
-_LOADED: dict[str, _LoadedModel] = {}
+_LOADED: dict[str, LoadedModel] = {}
 _LOADING = threading.Lock()
 
 
-def _loaded(folder: str, threads: int) -> _LoadedModel:
+def _loaded(folder: str, threads: int) -> LoadedModel:
     """Return the model of this process; another one takes its place, so that a worker never holds two."""
     with _LOADING:
         if folder not in _LOADED:
             _LOADED.clear()
-            _LOADED[folder] = _LoadedModel(folder, threads)
+            _LOADED[folder] = LoadedModel(folder, threads)
         return _LOADED[folder]
-
-
-@contextmanager
-def _native_noise_held_back() -> Iterator[None]:
-    """Hold back what TensorFlow's native code says at its start, of every worker anew; show it when it fails."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise:
-        stderr = os.dup(2)
-        os.dup2(noise.fileno(), 2)
-        try:
-            yield
-        except TintypeError:
-            raise
-        except BaseException:
-            noise.seek(0)
-            os.write(stderr, noise.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _token_of_environment() -> dict[str, str]:
@@ -332,7 +314,7 @@ def _newest_version(model: str) -> tuple[str, str]:
     model = model.rstrip("/") or "/"
     if is_local(model):
         model = os.path.abspath(model)
-    patterns = [f"{model}/saved_model.pb", f"{model}/*/saved_model.pb"]
+    patterns = [f"{model}/{SAVED_MODEL_FILE}", f"{model}/*/{SAVED_MODEL_FILE}"]
     try:
         own, below = (result.metadata_list for result in FileSystems.match(patterns))
     except (OSError, ValueError) as error:
@@ -340,7 +322,8 @@ def _newest_version(model: str) -> tuple[str, str]:
     if own:
         version = model.rpartition("/")[2]
         return model, version if version.isdigit() else ""
-    versions = [int(found[1]) for file in below if (found := re.search(r"/(\d+)/saved_model\.pb$", file.path))]
+    versions = numbered(file.path.split("/")[-2] for file in below)
     if not versions:
         raise TintypeError(f"no saved_model.pb in {model}, nor in a folder of a version below it")
-    return f"{model}/{max(versions)}", str(max(versions))
+    newest = max(versions)
+    return f"{model}/{versions[newest]}", str(newest)

@@ -1,6 +1,9 @@
+import gc
 import pickle
 import shutil
 import threading
+import weakref
+from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
@@ -8,7 +11,6 @@ import numpy as np
 import pytest
 
 from photo.coloring import prepare
-from serving.batch import models
 from serving.batch.models import SavedModelHandler, server_handler
 from tests.serving.batch.conftest import SQUARE
 from tests.serving.wire_server import WireServer, running
@@ -83,7 +85,7 @@ def test_the_token_is_taken_from_the_workers_environment_and_is_not_in_the_graph
     assert sent["authorization"] == "Bearer open-sesame"
 
 
-def test_a_worker_loads_a_model_once_and_never_holds_two(picture_model, tmp_path):
+def test_a_worker_loads_a_model_once_and_never_holds_two(picture_model: Path, tmp_path: Path) -> None:
     newer = shutil.copytree(picture_model, tmp_path / "8")
     first, second = SavedModelHandler(str(picture_model)), SavedModelHandler(str(newer))
     model = first.load_model()
@@ -91,7 +93,10 @@ def test_a_worker_loads_a_model_once_and_never_holds_two(picture_model, tmp_path
     assert SavedModelHandler(str(picture_model)).load_model() is model
     assert first.identity().size == SQUARE
     assert second.load_model() is not model
-    assert len(models._LOADED) == 1
+    held = weakref.ref(model)
+    del model
+    gc.collect()
+    assert held() is None
 
 
 def test_a_base_path_stands_for_its_newest_version(tmp_path):

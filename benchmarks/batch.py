@@ -102,7 +102,7 @@ def plain_loop(model: Path, photos: Path, out: Path) -> None:
     from photo.decoding import decode_photo
     from photo.encoding import encode_photo
     from photo.whole_file import write_whole
-    from serving.batch.models import SavedModelHandler
+    from serving.batch.model_in_worker import SavedModelHandler
 
     cv2.setNumThreads(1)
     loaded = SavedModelHandler(str(model)).load_model()

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from serving.batch.job import BatchJob
-    from serving.batch.models import SavedModelHandler, ServerHandler, server_handler
+    from serving.batch.model_in_worker import SavedModelHandler
+    from serving.batch.model_on_server import ServerHandler, server_handler
     from serving.batch.outcomes import Outcome
-    from serving.batch.outputs import OutputSettings
+    from serving.batch.output_settings import OutputSettings
     from serving.batch.running import run_batch
     from serving.batch.summary import BatchSummary
     from serving.batch.transforms import ColorizePhotos, ReadPhotos, WritePhotos
@@ -18,13 +19,13 @@ _MODULE_OF_NAME = {
     "BatchSummary": "summary",
     "ColorizePhotos": "transforms",
     "Outcome": "outcomes",
-    "OutputSettings": "outputs",
+    "OutputSettings": "output_settings",
     "ReadPhotos": "transforms",
-    "SavedModelHandler": "models",
-    "ServerHandler": "models",
+    "SavedModelHandler": "model_in_worker",
+    "ServerHandler": "model_on_server",
     "WritePhotos": "transforms",
     "run_batch": "running",
-    "server_handler": "models",
+    "server_handler": "model_on_server",
     "watch": "watching",
 }
 

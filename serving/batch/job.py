@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from photo.decoding import MAX_PIXELS
-from serving.batch.models import ColorHandler
-from serving.batch.outputs import OutputSettings, join
+from serving.batch.model_handler import ColorHandler
+from serving.batch.output_settings import OutputSettings
+from serving.batch.outputs import join
 
 
 @dataclass(frozen=True)

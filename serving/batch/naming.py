@@ -10,7 +10,7 @@ import apache_beam as beam
 from photo.archives import FileEntry
 from serving.batch.elements import Task, shown_path
 from serving.batch.outcomes import Outcome
-from serving.batch.outputs import OutputSettings
+from serving.batch.output_settings import OutputSettings
 from serving.batch.records import newest_records
 
 

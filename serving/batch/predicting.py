@@ -9,7 +9,7 @@ from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.pvalue import TaggedOutput
 
 from serving.batch.elements import OUTCOMES, ColoredPhoto, ElementOrOutcome, PreparedPhoto
-from serving.batch.models import ColorHandler, PredictedAb
+from serving.batch.model_handler import ColorHandler, PredictedAb
 from serving.batch.outcomes import failed
 
 

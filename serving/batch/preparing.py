@@ -10,7 +10,7 @@ from photo.coloring import prepare
 from photo.decoding import decode_photo
 from photo.errors import PhotoError
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto, too_large
-from serving.batch.models import ColorHandler
+from serving.batch.model_handler import ColorHandler
 from serving.batch.outcomes import Outcome, failed
 from serving.batch.resuming import has_tint, skipped
 from serving.freed_memory import keep_freed_memory

@@ -12,7 +12,7 @@ from photo.errors import PhotoError
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, Task
 from serving.batch.file_systems import file_reader
 from serving.batch.outcomes import failed
-from serving.batch.outputs import OutputSettings
+from serving.batch.output_settings import OutputSettings
 from serving.batch.resuming import Resume, is_as_wanted, skipped
 
 

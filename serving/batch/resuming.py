@@ -6,9 +6,10 @@ import numpy as np
 
 from photo.coloring import Prepared
 from serving.batch.elements import Task
-from serving.batch.models import ColorHandler
+from serving.batch.model_handler import ColorHandler
 from serving.batch.outcomes import SKIPPED, Outcome
-from serving.batch.outputs import OutputSettings, join, size_of
+from serving.batch.output_settings import OutputSettings
+from serving.batch.outputs import join, size_of
 
 # In CIE units of a*b*: a hundredth of an 8-bit step.
 _FAINTEST_TINT = 0.001

@@ -11,10 +11,11 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from photo.errors import TintypeError
+from serving.batch.errors import BatchStopped
 from serving.batch.job import BatchJob
 from serving.batch.outcomes import DONE, SKIPPED
 from serving.batch.output_lock import only_job_into
-from serving.batch.outputs import BatchStopped, write_file
+from serving.batch.outputs import write_file
 from serving.batch.progress import CountFound, CountOutcomes, ProgressFolder
 from serving.batch.progress_display import progress_shown
 from serving.batch.reports import REPORT_NAME, SUMMARY_NAME, read_counts, write_reports

@@ -22,11 +22,11 @@ from apache_beam.typehints.decorators import no_annotations
 
 from photo.decoding import MAX_PIXELS
 from serving.batch.elements import OUTCOMES, ColoredPhoto, LoadedPhoto
-from serving.batch.inputs import Find
-from serving.batch.models import ColorHandler
+from serving.batch.finding import Find
+from serving.batch.model_handler import ColorHandler
 from serving.batch.naming import KeyByName, NameOutputs
 from serving.batch.outcomes import Outcome
-from serving.batch.outputs import OutputSettings
+from serving.batch.output_settings import OutputSettings
 from serving.batch.predicting import TakeAnswers
 from serving.batch.preparing import Prepare
 from serving.batch.reading import Read

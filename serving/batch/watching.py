@@ -13,7 +13,7 @@ import pyarrow.parquet
 from photo.archives import FileEntry
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
-from serving.batch.inputs import find_photos
+from serving.batch.finding import find_photos
 from serving.batch.job import BatchJob
 from serving.batch.local_runner import local_options
 from serving.batch.outputs import OWN_FOLDER, size_of

@@ -10,8 +10,10 @@ from photo.coloring import Prepared, finish
 from photo.encoding import encode_photo
 from photo.errors import TintypeError
 from serving.batch.elements import ColoredPhoto, too_large
+from serving.batch.errors import BatchStopped
 from serving.batch.outcomes import DONE, Outcome, failed
-from serving.batch.outputs import BatchStopped, OutputSettings, join, write_file
+from serving.batch.output_settings import OutputSettings
+from serving.batch.outputs import join, write_file
 from serving.batch.records import RecordWriter
 from serving.batch.resuming import has_tint
 

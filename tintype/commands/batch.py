@@ -12,7 +12,7 @@ from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, 
 
 if TYPE_CHECKING:
     from serving.batch.job import BatchJob
-    from serving.batch.models import ColorHandler
+    from serving.batch.model_handler import ColorHandler
     from serving.batch.summary import BatchSummary
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # Beam's options are its own business
@@ -143,8 +143,9 @@ def batch(
         raise typer.BadParameter("a watch runs on this machine, without Beam's options", param_hint="'--watch'")
 
     from serving.batch.job import BatchJob
-    from serving.batch.models import SavedModelHandler, server_handler
-    from serving.batch.outputs import OutputSettings
+    from serving.batch.model_in_worker import SavedModelHandler
+    from serving.batch.model_on_server import server_handler
+    from serving.batch.output_settings import OutputSettings
     from serving.batch.running import check_summary, run_batch
     from serving.client.options import Tls
 

@@ -12,7 +12,7 @@ from PIL.ExifTags import Base as Tag
 
 from serving.batch.job import BatchJob
 from serving.batch.local_runner import local_options
-from serving.batch.models import ServerHandler, server_handler
+from serving.batch.model_on_server import ServerHandler, server_handler
 from serving.batch.running import run_batch
 from serving.batch.summary import BatchSummary
 from tests.serving.wire_server import WireServer, running, wire_server  # noqa: F401 - fixtures

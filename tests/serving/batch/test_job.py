@@ -15,11 +15,13 @@ from PIL.ExifTags import Base as Tag
 from photo.decoding import decode_photo
 from photo.errors import TintypeError
 from serving.batch.elements import LoadedPhoto, PreparedPhoto
+from serving.batch.errors import BatchStopped
 from serving.batch.job import BatchJob
 from serving.batch.local_runner import local_options
-from serving.batch.models import SavedModelHandler, server_handler
+from serving.batch.model_in_worker import SavedModelHandler
+from serving.batch.model_on_server import server_handler
 from serving.batch.output_lock import only_job_into
-from serving.batch.outputs import BatchStopped, OutputSettings
+from serving.batch.output_settings import OutputSettings
 from serving.batch.running import check_summary, run_batch
 from serving.batch.summary import BatchSummary
 from serving.client.colorizer import Colorizer

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from photo.coloring import prepare
-from serving.batch.models import SavedModelHandler, server_handler
+from serving.batch.model_in_worker import SavedModelHandler
+from serving.batch.model_on_server import server_handler
 from tests.serving.batch.conftest import SQUARE
 from tests.serving.wire_server import WireServer, running
 

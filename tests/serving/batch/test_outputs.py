@@ -4,8 +4,10 @@ import os
 import pytest
 
 from photo.errors import TintypeError
+from serving.batch.errors import BatchStopped
 from serving.batch.naming import told_apart
-from serving.batch.outputs import BatchStopped, OutputSettings, size_of, write_file
+from serving.batch.output_settings import OutputSettings
+from serving.batch.outputs import size_of, write_file
 from tests.url_file_system import DRAWER
 
 

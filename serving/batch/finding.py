@@ -14,9 +14,9 @@ from photo.errors import DataError
 from photo.folders import relative_name
 from photo.formats import FORMAT_OF_SUFFIX
 from serving.batch.elements import OUTCOMES, ElementOrOutcome
+from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import file_reader, is_local, list_files, open_file
 from serving.batch.outcomes import Outcome, failed
-from serving.batch.outputs import BatchStopped
 
 # A list of photographs, one path a line, is known by its name.
 LIST_SUFFIXES = (".txt", ".list")

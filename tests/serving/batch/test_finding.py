@@ -6,11 +6,12 @@ import pytest
 
 from photo.archives import FileEntry
 from serving.batch.elements import shown_path
+from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import file_reader
-from serving.batch.inputs import find_photos
+from serving.batch.finding import find_photos
 from serving.batch.naming import told_apart
 from serving.batch.outcomes import Outcome
-from serving.batch.outputs import BatchStopped, OutputSettings
+from serving.batch.output_settings import OutputSettings
 
 NAMES = ["a.jpg", "b.png", "box/c.JPG", "box/deeper/d.tif", "box/deeper/e.webp"]
 

@@ -1,0 +1,95 @@
+"""The network of a batch job, as Beam's RunInference drives it: what a model in each worker and a server share."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from numpy.typing import NDArray
+
+from serving.batch.elements import PreparedPhoto
+
+DEFAULT_BATCH_SIZE = 8
+
+# A batch is closed before its photographs hold more pixels than this; one photograph may hold more, and is alone then.
+MAX_BATCH_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What a job has to know of its model.
+
+    Attributes:
+        size: side in pixels of the squares it sees.
+        fingerprint: changes when the trained weights do.
+        version: its number as it was pushed; "" when it lies in a folder without one.
+    """
+
+    size: int
+    fingerprint: str
+    version: str
+
+
+class PredictedAb(NamedTuple):
+    """The answer for one square.
+
+    Attributes:
+        ab: a*b*, float32 [S, S, 2], CIE units.
+        seconds: the square's share of the time its batch took.
+    """
+
+    ab: NDArray[np.float32]
+    seconds: float
+
+
+class AbModel(Protocol):
+    """What a worker asks: the model itself, or a server that has it."""
+
+    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a*b*, [N, S, S, 2], of L* [N, S, S, 1]."""
+
+
+class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
+    """What both handlers share: batches of photographs, squares in, a*b* or a refusal out.
+
+    Each prediction's `inference` is `PredictedAb`, or the TintypeError that refused the square.
+    """
+
+    def __init__(self, batch_size: int):
+        if batch_size < 1:
+            raise ValueError(f"expected a batch size of at least 1, received {batch_size}")
+        self.batch_size = batch_size
+        # One size alone: with a choice Beam would experiment with several.
+        super().__init__(min_batch_size=batch_size, max_batch_size=batch_size, element_size_fn=self.weight)
+
+    def weight(self, element: PreparedPhoto) -> int:
+        """Return the share of a batch that a photograph takes, so that large ones do not gather."""
+        pixels: int = element.prepared.lightness.size
+        return max(1, round(pixels * self.batch_size / MAX_BATCH_PIXELS))
+
+    def get_num_bytes(self, batch: Sequence[PreparedPhoto]) -> int:
+        """Return the bytes of the squares; RunInference would pickle whole photographs to count them."""
+        return sum(element.prepared.square.nbytes for element in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """Return the name that Beam's own figures of the inference go by."""
+        return "tintype"
+
+    def identity(self) -> ModelIdentity:
+        """Say what the model is; loads it or asks for it when it must."""
+        raise NotImplementedError
+
+    def run_inference(
+        self, batch: Sequence[PreparedPhoto], model: AbModel, inference_args: dict[str, Any] | None = None
+    ) -> Iterator[PredictionResult]:
+        """Colour the squares of a batch in one go."""
+        del inference_args
+        if not batch:  # Beam sends the batch so far, be it empty, when the first photograph is a large one
+            return
+        started = time.perf_counter()
+        answers = model.predict_ab(np.stack([element.prepared.square for element in batch]))
+        seconds = (time.perf_counter() - started) / len(batch)
+        for element, ab in zip(batch, answers, strict=True):
+            yield PredictionResult(element, PredictedAb(ab, seconds))

@@ -1,0 +1,110 @@
+"""A SavedModel in each worker process of a batch job."""
+
+import contextlib
+import os
+import threading
+
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+from numpy.typing import NDArray
+
+from photo.errors import TintypeError
+from serving.batch.errors import BatchStopped
+from serving.batch.file_systems import is_local
+from serving.batch.model_handler import DEFAULT_BATCH_SIZE, ColorHandler, ModelIdentity
+from serving.model.quiet_tensorflow import startup_noise_set_aside
+from serving.model.version_folders import SAVED_MODEL_FILE, numbered
+
+
+class SavedModelHandler(ColorHandler):
+    """Loads a SavedModel once in each worker process.
+
+    Args:
+        model: the folder of saved_model.pb, or a base path whose newest version is taken; of this machine, or of a
+            filesystem that both Beam and TensorFlow know.
+        batch_size: squares that the network sees at once.
+        threads: of TensorFlow; 1, because a job has a worker process for every core.
+
+    Raises:
+        TintypeError: there is no SavedModel.
+    """
+
+    def __init__(self, model: str, *, batch_size: int = DEFAULT_BATCH_SIZE, threads: int = 1):
+        super().__init__(batch_size)
+        self.folder, self.version = _newest_version(model)
+        self.threads = threads
+
+    def load_model(self) -> "WorkerModel":
+        """Return the process's one copy of the model."""
+        return _loaded(self.folder, self.threads)
+
+    def identity(self) -> ModelIdentity:
+        """Ask the model itself, which is loaded for it."""
+        description = self.load_model().description
+        return ModelIdentity(description.size, description.fingerprint, self.version)
+
+
+class WorkerModel:
+    """A SavedModel in this process.
+
+    Attributes:
+        description: what it says of itself.
+
+    Raises:
+        BatchStopped: the folder holds no model that colours photographs.
+    """
+
+    def __init__(self, folder: str, threads: int):
+        with startup_noise_set_aside(expected=(TintypeError,)):
+            import tensorflow as tf
+
+            from serving.model.saved_colorizer import SavedColorizer
+
+            with contextlib.suppress(RuntimeError):  # TensorFlow runs already, with the threads it was given
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+                tf.config.threading.set_inter_op_parallelism_threads(threads)
+            try:
+                self._colorizer = SavedColorizer(folder)
+            except TintypeError as error:
+                raise BatchStopped(str(error)) from error
+        self.description = self._colorizer.description
+
+    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return finite a*b*, [N, S, S, 2], of L* [N, S, S, 1]."""
+        ab = self._colorizer.predict_ab(squares)
+        if not np.isfinite(ab).all():
+            raise BatchStopped("the model gives colours that are not numbers")
+        return ab
+
+
+_LOADED: dict[str, WorkerModel] = {}
+_LOADING = threading.Lock()
+
+
+def _loaded(folder: str, threads: int) -> WorkerModel:
+    """Return the model of this process; another one takes its place, so that a worker never holds two."""
+    with _LOADING:
+        if folder not in _LOADED:
+            _LOADED.clear()
+            _LOADED[folder] = WorkerModel(folder, threads)
+        return _LOADED[folder]
+
+
+def _newest_version(model: str) -> tuple[str, str]:
+    """Return the folder of saved_model.pb, and the version that its name is."""
+    model = model.rstrip("/") or "/"
+    if is_local(model):
+        model = os.path.abspath(model)
+    patterns = [f"{model}/{SAVED_MODEL_FILE}", f"{model}/*/{SAVED_MODEL_FILE}"]
+    try:
+        own, below = (result.metadata_list for result in FileSystems.match(patterns))
+    except (OSError, ValueError) as error:
+        raise TintypeError(f"cannot look for a model in {model}: {error}") from error
+    if own:
+        version = model.rpartition("/")[2]
+        return model, version if version.isdigit() else ""
+    versions = numbered(file.path.split("/")[-2] for file in below)
+    if not versions:
+        raise TintypeError(f"no saved_model.pb in {model}, nor in a folder of a version below it")
+    newest = max(versions)
+    return f"{model}/{versions[newest]}", str(newest)

@@ -1,0 +1,146 @@
+"""A server as the model of a batch job: all workers ask it for one version."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from apache_beam.ml.inference.base import PredictionResult
+from numpy.typing import NDArray
+
+from photo.errors import ServerRefused, ServerUnavailable
+from serving.batch.elements import PreparedPhoto
+from serving.batch.errors import BatchStopped
+from serving.batch.model_handler import DEFAULT_BATCH_SIZE, AbModel, ColorHandler, ModelIdentity
+from serving.client.colorizer import Colorizer
+from serving.client.flows import DEFAULT_MODEL_NAME
+from serving.client.options import Retry, Tls
+
+TOKEN_VARIABLE = "TINTYPE_TOKEN"
+
+# A server that restarts, or scales up, has this long to answer.
+DEFAULT_SERVER_TIMEOUT = 300.0
+_PATIENT_RETRY = Retry(first_pause=0.2, longest_pause=15.0)
+
+# Refusals that every further photograph would meet, too: the version is gone, or nobody may ask.
+_REFUSES_ALL = frozenset({"NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "FAILED_PRECONDITION", "UNIMPLEMENTED"})
+
+
+class ServerHandler(ColorHandler):
+    """Asks TensorFlow Serving, or the embedded server, for one version of a model; made by `server_handler`.
+
+    Args:
+        server: HOST:PORT, or several servers as `Colorizer` takes them.
+        identity: of the version that is asked.
+        settings: further arguments of `Colorizer`. A token is none of them: workers take it from their environment,
+            TINTYPE_TOKEN, because a job's graph can be read by everybody who may look at the job.
+        batch_size: squares in one request.
+        concurrency: requests of one worker process that may run at once.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        identity: ModelIdentity,
+        settings: Mapping[str, Any],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        concurrency: int = 2,
+    ):
+        super().__init__(batch_size)
+        if concurrency < 1:
+            raise ValueError(f"expected a concurrency of at least 1, received {concurrency}")
+        self.server = server
+        self.settings = dict(settings)
+        self.concurrency = concurrency
+        self._identity = identity
+
+    def load_model(self) -> "_ServedModel":
+        """Return a client, whose connection is made when it first asks."""
+        colorizer = Colorizer(
+            self.server, model_version=int(self._identity.version), **self.settings, **_token_of_environment()
+        )
+        return _ServedModel(colorizer, self.concurrency)
+
+    def identity(self) -> ModelIdentity:
+        """Return what the server said when the job was made: all workers ask the same version."""
+        return self._identity
+
+    def run_inference(
+        self, batch: Sequence[PreparedPhoto], model: AbModel, inference_args: dict[str, Any] | None = None
+    ) -> Iterator[PredictionResult]:
+        """Colour the squares of a batch with one request; when it is refused, with one for each of them.
+
+        Raises:
+            BatchStopped: no server answers, or it would refuse every photograph.
+        """
+        del inference_args
+        try:
+            yield from super().run_inference(batch, model)
+        except ServerUnavailable as unavailable:
+            raise BatchStopped(str(unavailable)) from unavailable
+        except ServerRefused as refused:
+            if refused.code in _REFUSES_ALL:
+                raise BatchStopped(str(refused)) from refused
+            if len(batch) == 1:
+                yield PredictionResult(batch[0], refused)
+                return
+            for element in batch:
+                yield from self.run_inference([element], model)
+
+
+def server_handler(
+    server: str,
+    *,
+    model_name: str = DEFAULT_MODEL_NAME,
+    version_label: str | None = None,
+    timeout: float = DEFAULT_SERVER_TIMEOUT,
+    tls: Tls | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    concurrency: int = 2,
+) -> ServerHandler:
+    """Ask a server which version it answers with, and return the handler that keeps asking that one.
+
+    Args:
+        server: HOST:PORT, or several servers as `Colorizer` takes them.
+        model_name: the name the model is served under.
+        version_label: the version with this label; None the newest.
+        timeout: seconds for one request; UNAVAILABLE is tried again until then, with exponential backoff and jitter.
+        tls: encrypts; its files must be on every worker.
+        batch_size: squares in one request.
+        concurrency: requests of one worker process that may run at once.
+
+    Raises:
+        ServerUnavailable: nobody answers within `timeout`.
+        ServerRefused: there is no such model.
+    """
+    settings: dict[str, Any] = {"model_name": model_name, "timeout": timeout, "retry": _PATIENT_RETRY, "tls": tls}
+    with _Asking(server, version_label=version_label, **settings, **_token_of_environment()) as asking:
+        identity = asking.identity()
+    return ServerHandler(server, identity, settings, batch_size=batch_size, concurrency=concurrency)
+
+
+class _Asking(Colorizer):
+    """A client that also says which version described itself."""
+
+    def identity(self) -> ModelIdentity:
+        description = self.describe()
+        return ModelIdentity(description.size, description.fingerprint, str(self._described[self.version_label]))
+
+
+class _ServedModel:
+    """A server as a model: at most so many requests at once from all threads of the process."""
+
+    def __init__(self, colorizer: Colorizer, concurrency: int):
+        self._colorizer = colorizer
+        self._free_requests = threading.BoundedSemaphore(concurrency)
+
+    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._free_requests:
+            return self._colorizer.predict_ab(squares)
+
+
+def _token_of_environment() -> dict[str, str]:
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    return {"token": token} if token else {}

@@ -257,7 +257,7 @@ def _on_flink(command: list[str], cores: list[int], out: Path) -> Timing:
         return timed([*command, *options, "--output", str(out)], cores, out)
 
 
-def _watch_memory(process: subprocess.Popen, peaks: dict[int, float]) -> None:
+def _watch_memory(process: subprocess.Popen[bytes], peaks: dict[int, float]) -> None:
     """Note the peak resident megabytes of a process and all below it, until it ends."""
     while process.poll() is None:
         for pid in _family(process.pid):

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from photo.any_kind import open_photo
 from photo.coloring import finish, prepare
-from photo.decoding import MAX_PIXELS
 from photo.geometry import resize
+from photo.limits import MAX_PIXELS
 
 
 def apply_chroma(

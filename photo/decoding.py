@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from photo.errors import PhotoError
-from photo.formats import FORMAT_OF_SUFFIX, claimed_size, ends_early, reader_of
+from photo.formats import PhotoFormat, claimed_size, ends_early, reader_of
+from photo.limits import MAX_PIXELS
 from photo.metadata import foreign_profile, orientation, portable_exif, profile_of_result, resolution
 from photo.sixteen_bit import sixteen_bit_gray, sixteen_bit_rgb, sixteen_bit_shades, to_eight_bits
-
-MAX_PIXELS = 200_000_000
 
 _STRIP_PIXELS = 2**20  # converted at a time
 
@@ -27,7 +26,7 @@ class Photo:
         rgb: [H, W, 3] sRGB, upright, alpha flattened on white. uint16 where the file held 16 bits, else uint8; also
             uint8 where 16 bits came with a colour profile of a kind that `photo.icc_profile` does not know, as
             littlecms converts 8 bits only.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
+        format: of the file.
         dpi: horizontal and vertical pixels per inch, where the file says so.
         exif: camera, date, place and author as an EXIF block, for `encode_photo`; says nothing of the orientation,
             because `rgb` is upright.
@@ -36,7 +35,7 @@ class Photo:
     """
 
     rgb: Rgb
-    format: str
+    format: PhotoFormat
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
     icc: bytes | None = None
@@ -82,7 +81,7 @@ def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         raise PhotoError("unreadable", f"the {name} file cannot be decoded: {words}") from error
 
 
-def photo_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[str, int, int]:
+def photo_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[PhotoFormat, int, int]:
     """Return format, width and height as the header says them, before the picture is turned upright.
 
     Nothing is decoded, so this is cheap and safe for a file from anywhere.
@@ -119,14 +118,14 @@ def photo_from_image(image: Image.Image) -> Photo:
     """
     try:
         image.load()
-        name = image.format if image.format in FORMAT_OF_SUFFIX.values() else "PNG"
+        name = PhotoFormat.__members__.get(image.format or "", PhotoFormat.PNG)
         profile = foreign_profile(image)
         rgb = sixteen_bit_gray(image, profile) if image.mode.startswith("I;16") else None
         if rgb is None:
             rgb = _eight_bits(image, profile)
         return Photo(
             _upright(rgb, orientation(image)),
-            str(name),
+            name,
             resolution(image),
             portable_exif(image),
             profile_of_result(image, profile),

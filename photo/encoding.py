@@ -8,7 +8,7 @@ from PIL import Image, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
 from photo.errors import TintypeError
-from photo.formats import FORMAT_OF_SUFFIX
+from photo.formats import PhotoFormat, check_format
 from photo.sixteen_bit import sixteen_bit_png, to_eight_bits
 
 # Longest side a format's header can hold; libjpeg stops a little before its own.
@@ -18,7 +18,7 @@ _LONGEST_JPEG_EXIF = 65_533  # one segment
 
 def encode_photo(
     rgb: NDArray,
-    format: str,
+    format: PhotoFormat | str,
     *,
     quality: int = 92,
     exif: bytes | None = None,
@@ -39,8 +39,7 @@ def encode_photo(
         ValueError: for an unknown format, or an array that is not uint8 or uint16 [H, W, 3].
         TintypeError: when the photograph is larger than the format can hold.
     """
-    if format not in FORMAT_OF_SUFFIX.values():
-        raise ValueError(f"expected a format of {sorted(set(FORMAT_OF_SUFFIX.values()))}, received {format!r}")
+    format = check_format(format)
     if rgb.dtype not in (np.uint8, np.uint16) or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise ValueError(f"expected uint8 or uint16 [H, W, 3], received {rgb.dtype} {rgb.shape}")
     height, width = rgb.shape[:2]

@@ -1,48 +1,83 @@
 """The kinds of files that photographs come in: known by their first bytes, never by their names."""
 
 import struct
-
-from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
-from PIL import WebPImagePlugin as WebpImagePlugin
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from photo.errors import PhotoError
 
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+
+class PhotoFormat(StrEnum):
+    """A kind of file that photographs are read from and written to, under Pillow's name for it."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    WEBP = "WEBP"
+    TIFF = "TIFF"
+    BMP = "BMP"
+
+    @property
+    def suffix(self) -> str:
+        """The suffix that a new file of this kind gets."""
+        return ".jpg" if self is PhotoFormat.JPEG else f".{self.lower()}"
+
+
 FORMAT_OF_SUFFIX = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
+    ".jpg": PhotoFormat.JPEG,
+    ".jpeg": PhotoFormat.JPEG,
+    ".png": PhotoFormat.PNG,
+    ".webp": PhotoFormat.WEBP,
+    ".tif": PhotoFormat.TIFF,
+    ".tiff": PhotoFormat.TIFF,
+    ".bmp": PhotoFormat.BMP,
 }
 
-# Formats by their first bytes. The plugins are called directly, not through Image.open: that one would judge the size
-# by Pillow's global limit, and might ask a decoder that has no business with photographs.
-_READERS: list[tuple[bytes, str, type[ImageFile.ImageFile]]] = [
-    (b"\xff\xd8\xff", "JPEG", JpegImagePlugin.JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", "PNG", PngImagePlugin.PngImageFile),
-    (b"RIFF", "WEBP", WebpImagePlugin.WebPImageFile),
-    (b"II*\0", "TIFF", TiffImagePlugin.TiffImageFile),
-    (b"MM\0*", "TIFF", TiffImagePlugin.TiffImageFile),
-    (b"II+\0", "TIFF", TiffImagePlugin.TiffImageFile),
-    (b"MM\0+", "TIFF", TiffImagePlugin.TiffImageFile),
-    (b"BM", "BMP", BmpImagePlugin.BmpImageFile),
+_SIGNATURES = [
+    (b"\xff\xd8\xff", PhotoFormat.JPEG),
+    (b"\x89PNG\r\n\x1a\n", PhotoFormat.PNG),
+    (b"RIFF", PhotoFormat.WEBP),
+    (b"II*\0", PhotoFormat.TIFF),
+    (b"MM\0*", PhotoFormat.TIFF),
+    (b"II+\0", PhotoFormat.TIFF),
+    (b"MM\0+", PhotoFormat.TIFF),
+    (b"BM", PhotoFormat.BMP),
 ]
 
 
-def recognise_format(data: bytes) -> str:
+def check_format(format: str) -> PhotoFormat:
+    """Return the format of this name; raises ValueError when there is none."""
+    if format not in PhotoFormat.__members__:
+        raise ValueError(f"expected a format of {sorted(map(str, PhotoFormat))}, received {format!r}")
+    return PhotoFormat(format)
+
+
+def recognise_format(data: bytes) -> PhotoFormat:
     """Return the format whose signature the first bytes bear; raises PhotoError (`not_an_image`) when there is none."""
-    return reader_of(data)[0]
-
-
-def reader_of(data: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
-    """Return the format whose signature the first bytes bear, and what reads it; raises PhotoError (`not_an_image`)."""
-    for magic, name, reader in _READERS:
-        if data.startswith(magic) and (name != "WEBP" or data[8:12] == b"WEBP"):
-            return name, reader
+    for magic, format in _SIGNATURES:
+        if data.startswith(magic) and (format is not PhotoFormat.WEBP or data[8:12] == b"WEBP"):
+            return format
     start = data[:12].decode("ascii", "backslashreplace")
     raise PhotoError("not_an_image", f"not a JPEG, PNG, WebP, TIFF or BMP file: it begins with {start!r}")
+
+
+def reader_of(data: bytes) -> "tuple[PhotoFormat, type[ImageFile.ImageFile]]":
+    """Return the format whose signature the first bytes bear, and what reads it; raises PhotoError (`not_an_image`)."""
+    format = recognise_format(data)
+    # The plugins are called directly, not through Image.open: that one would judge the size by Pillow's global limit,
+    # and might ask a decoder that has no business with photographs. Imported here, to keep this module quick to import.
+    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+    readers: dict[PhotoFormat, type[ImageFile.ImageFile]] = {
+        PhotoFormat.JPEG: JpegImagePlugin.JpegImageFile,
+        PhotoFormat.PNG: PngImagePlugin.PngImageFile,
+        PhotoFormat.WEBP: WebPImagePlugin.WebPImageFile,
+        PhotoFormat.TIFF: TiffImagePlugin.TiffImageFile,
+        PhotoFormat.BMP: BmpImagePlugin.BmpImageFile,
+    }
+    return format, readers[format]
 
 
 def claimed_size(data: bytes, name: str) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from photo.decoding import MAX_PIXELS
+from photo.limits import MAX_PIXELS
 from serving.batch.model_handler import ColorHandler
 from serving.batch.output_settings import OutputSettings
 from serving.batch.outputs import join

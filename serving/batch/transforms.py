@@ -20,7 +20,7 @@ from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from photo.decoding import MAX_PIXELS
+from photo.limits import MAX_PIXELS
 from serving.batch.elements import OUTCOMES, ColoredPhoto, LoadedPhoto
 from serving.batch.finding import Find
 from serving.batch.model_handler import ColorHandler

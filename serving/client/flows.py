@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from photo.any_kind import open_photo, read_photo
 from photo.coloring import Prepared, finish, prepare
-from photo.decoding import MAX_PIXELS, decode_photo
+from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from photo.formats import FORMAT_OF_SUFFIX
+from photo.limits import MAX_PIXELS
 from photo.whole_file import write_whole
 from serving.client import wire
 from serving.client.options import Keepalive, Retry, Tls

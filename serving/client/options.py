@@ -1,15 +1,24 @@
-"""Settings of a client as small values: how it tries again, how it keeps its connection, how it is encrypted."""
+"""Settings of a client as small values: what it asks for, and how it connects, encrypts, waits and tries again.
+
+The command line reads its options off them, so nothing heavy is imported before it is used.
+"""
 
 import math
 import os
 import random
-import ssl
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import grpc
+from typing import TYPE_CHECKING
 
 from photo.errors import TintypeError
+from photo.limits import MAX_PIXELS
+
+if TYPE_CHECKING:
+    import grpc
+
+_PEM = {"metavar": "PEM", "type": Path | None}
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Retry:
     longest_pause: float = 2.0
     max_attempts: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (0 < self.first_pause <= self.longest_pause and math.isfinite(self.longest_pause)):
             raise ValueError(f"expected 0 < first_pause <= longest_pause in seconds, received {self}")
         if self.max_attempts is not None and self.max_attempts < 1:
@@ -69,7 +78,7 @@ class Keepalive:
     timeout: float = 20.0
     when_idle: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (0 < self.interval < 1e6 and 0 < self.timeout < 1e6):
             raise ValueError(f"expected an interval and a timeout of more than 0 seconds, received {self}")
 
@@ -99,22 +108,28 @@ class Tls:
         server_name: the name the server's certificate must bear; None takes the host of the address.
     """
 
-    ca_cert: str | os.PathLike[str] | None = None
-    client_cert: str | os.PathLike[str] | None = None
-    client_key: str | os.PathLike[str] | None = None
+    ca_cert: str | os.PathLike[str] | None = field(
+        default=None, metadata={"help": "Authority of the server's certificate.", **_PEM}
+    )
+    client_cert: str | os.PathLike[str] | None = field(default=None, metadata={"help": "Certificate to show.", **_PEM})
+    client_key: str | os.PathLike[str] | None = field(default=None, metadata={"help": "Its private key.", **_PEM})
     server_name: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.client_cert is None) != (self.client_key is None):
             raise ValueError("expected client_cert and client_key together, received only one of them")
 
-    def credentials(self) -> grpc.ChannelCredentials:
+    def credentials(self) -> "grpc.ChannelCredentials":
         """Read the files.
 
         Raises:
             TintypeError: a file cannot be read, or is not what it should be. gRPC itself would only say that nobody
                 answers.
         """
+        import ssl
+
+        import grpc
+
         certificates, key = [_read(path) for path in (self.ca_cert, self.client_cert)], _read(self.client_key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for path, certificate in zip((self.ca_cert, self.client_cert), certificates, strict=True):
@@ -136,6 +151,113 @@ class Tls:
     def channel_options(self) -> list[tuple[str, str]]:
         """Return the gRPC channel arguments."""
         return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
+
+
+_CONNECTION = {"panel": "Connection"}  # of --help
+
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """What a client asks a server for, and how.
+
+        ConnectionOptions(timeout=10)
+        ConnectionOptions(tls=Tls(), token="...")
+        ConnectionOptions(version_label="stable")
+        ConnectionOptions(canary_share=0.05)
+
+    Attributes:
+        model_name: the name the server serves the model under.
+        model_version: ask this version; None asks the newest (or what `version_label` names).
+        version_label: ask the version the server has given this label, e.g. "stable".
+        canary_share: the share of the photographs, 0..1, that goes to the version labelled `canary_label`; the others
+            go to `stable_label`. A photograph's pixels decide, so the same one always meets the same label.
+        stable_label: label of the version in use.
+        canary_label: label of the version on trial.
+        timeout: seconds for one request, the wait for a server that is only starting and all attempts included.
+        retry: how to try again what was answered with UNAVAILABLE.
+        keepalive: how to find out that the connection is dead; None leaves it to the operating system.
+        tls: encrypt the connection; None speaks plain text.
+        token: sent with every request as `authorization: Bearer TOKEN`; over a network only with `tls`.
+        metadata: further headers to send with every request.
+        compression: "gzip" compresses requests; None sends them as they are, which is right for a fast network.
+        max_message_bytes: larger requests and answers are refused.
+        max_pixels: larger photographs are refused.
+
+    Raises:
+        ValueError: for a value that can never work.
+    """
+
+    model_name: str = field(
+        default="colorizer", metadata={"help": "The name the server serves the model under.", **_CONNECTION}
+    )
+    model_version: int | None = None
+    version_label: str | None = field(
+        default=None, metadata={"help": "Ask the version with this label.", "flag": "--label", **_CONNECTION}
+    )
+    canary_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the photographs for the version labelled canary; stable colours the others.",
+            "min": 0.0,
+            "max": 1.0,
+            **_CONNECTION,
+        },
+    )
+    stable_label: str = "stable"
+    canary_label: str = "canary"
+    timeout: float = field(
+        default=30.0, metadata={"help": "Seconds to wait for one answer.", "min": 0.001, **_CONNECTION}
+    )
+    retry: Retry = Retry()
+    keepalive: Keepalive | None = Keepalive()
+    tls: Tls | None = field(default=None, metadata={"help": "Encrypt; the options below do so, too.", **_CONNECTION})
+    token: str | None = field(
+        default=None,
+        metadata={
+            "help": "Bearer token; best given by the environment.",
+            "envvar": "TINTYPE_TOKEN",
+            "show_envvar": True,
+            "convert": str.strip,
+            **_CONNECTION,
+        },
+    )
+    metadata: Mapping[str, str] | None = None
+    compression: str | None = field(
+        default=None,
+        metadata={
+            "help": "Of what is sent, for a slow network.",
+            "choices": {"none": None, "gzip": "gzip"},
+            **_CONNECTION,
+        },
+    )
+    max_message_bytes: int = 1 << 28
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if not (self.timeout > 0 and math.isfinite(self.timeout)):
+            raise ValueError(f"expected a timeout of more than 0 seconds, received {self.timeout}")
+        if self.model_version is not None and self.version_label is not None:
+            raise ValueError("expected model_version or version_label, received both")
+        if not 0 <= self.canary_share <= 1:
+            raise ValueError(f"expected a canary_share of 0..1, received {self.canary_share}")
+        if self.canary_share and (self.model_version is not None or self.version_label is not None):
+            raise ValueError(
+                f"canary_share={self.canary_share} chooses between {self.stable_label!r} and {self.canary_label!r}; "
+                "leave model_version and version_label out"
+            )
+        if self.compression not in (None, "gzip"):
+            raise ValueError(f"expected a compression of 'gzip' or None, received {self.compression!r}")
+        if self.max_message_bytes < 1:
+            raise ValueError(f"expected max_message_bytes of at least 1, received {self.max_message_bytes}")
+        for key, value in self.headers().items():
+            if not re.fullmatch(r"[0-9a-z_.-]+", key) or key.startswith("grpc-") or key.endswith("-bin"):
+                raise ValueError(f"expected a metadata key of 0-9 a-z _ . -, received {key!r}")
+            if not re.fullmatch(r"[ -~]*", value):
+                raise ValueError(f"expected the metadata {key!r} in printable ASCII")  # not repeated: maybe a secret
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers to send with every request: `metadata`, and the token as gRPC servers expect it."""
+        return {**(self.metadata or {}), **({"authorization": f"Bearer {self.token}"} if self.token else {})}
 
 
 def _read(path: str | os.PathLike[str] | None) -> bytes | None:

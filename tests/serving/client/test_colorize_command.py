@@ -248,7 +248,8 @@ import serving.client
 import tintype
 assert not {'grpc', 'cv2', 'numpy'} & set(sys.modules)
 assert tintype.Colorizer is serving.client.Colorizer
-from serving.client import Photo, ServerUnavailable, decode_photo
+from photo.decoding import Photo, decode_photo
+from photo.errors import ServerUnavailable
 assert not any(name.split('.')[0].startswith('tensorflow') for name in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

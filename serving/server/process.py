@@ -87,8 +87,8 @@ def running_model_server(
         shipped_generator()
     if importlib.util.find_spec("tensorflow") is None:
         raise TintypeError(
-            "colouring on this machine needs TensorFlow: pip install 'tintype[server]'; or name a server that runs "
-            "elsewhere: --server HOST:PORT"
+            "colouring on this machine needs TensorFlow: pip install '.[server]' in a clone of Tintype; or name a "
+            "server that runs elsewhere: --server HOST:PORT"
         )
     with tempfile.TemporaryDirectory(prefix="tintype-") as folder:
         errors = Path(folder) / "stderr" if silent else None

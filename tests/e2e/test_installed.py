@@ -1,4 +1,4 @@
-"""`pip install 'tintype[server]'` in an empty environment, then a photograph coloured: nothing else is named."""
+"""`pip install '.[server]'` in an empty environment, then a photograph coloured: nothing else is named."""
 
 import contextlib
 import importlib.metadata

@@ -128,7 +128,7 @@ def test_without_a_server_what_is_missing_is_one_clear_line(colorize, photo, tmp
     environment = os.environ | {"TINTYPE_GENERATOR": str(tmp_path / "one.jpg")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "pip install 'tintype[server]'" in done.stderr
+    assert "pip install '.[server]'" in done.stderr
     assert "--server HOST:PORT" in done.stderr
 
 

@@ -84,7 +84,7 @@ def main() -> None:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        _fail(f"this command needs {error.name}, which comes with an extra: pip install '.[{extra}]' in a clone of Tintype")
+        _fail(f"this command needs {error.name}: pip install '.[{extra}]' in a clone of Tintype")
 
 
 def _fail(message: str) -> NoReturn:

@@ -100,7 +100,11 @@ def _meaning(field: FieldInfo) -> str:
         for rule in field.metadata
         if type(rule).__name__ == kind
     ]
-    return "; ".join([*([field.description] if field.description else []), *limits]).replace("|", "\\|").replace("*", "\\*")
+    return (
+        "; ".join([*([field.description] if field.description else []), *limits])
+        .replace("|", "\\|")
+        .replace("*", "\\*")
+    )
 
 
 if __name__ == "__main__":

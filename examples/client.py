@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 from photo.coloring_options import ColoringOptions
-from serving.client import ConnectionOptions
+from photo.formats import FORMAT_OF_SUFFIX
+from serving.client.options import ConnectionOptions
 from tintype import Colorizer
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"}
 
 
 def main() -> int:
@@ -26,7 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     files = [file for path in arguments.photographs for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    files = [file for file in files if file.suffix.lower() in SUFFIXES]
+    files = [file for file in files if file.suffix.lower() in FORMAT_OF_SUFFIX]
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     connection = ConnectionOptions(timeout=60)

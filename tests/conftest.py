@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.external_tools import pytest_runtest_setup, pytest_terminal_summary  # noqa: F401 - hooks
+
 
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:

@@ -1,17 +1,36 @@
 """The front door: `from tintype import Colorizer`, and the `tintype` command. Imports nothing until it is used."""
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING
+
+from tintype.version import __version__
 
 if TYPE_CHECKING:
+    from photo.errors import ClientClosed, PhotoError, ServerRefused, ServerUnavailable, TintypeError
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
+    from serving.client.flows import ModelDescription, Outcome
+    from serving.client.options import Keepalive, Retry, Tls
 
-__all__ = ["AsyncColorizer", "Colorizer"]
+__all__ = [
+    "AsyncColorizer",
+    "ClientClosed",
+    "Colorizer",
+    "Keepalive",
+    "ModelDescription",
+    "Outcome",
+    "PhotoError",
+    "Retry",
+    "ServerRefused",
+    "ServerUnavailable",
+    "TintypeError",
+    "Tls",
+    "__version__",
+]
+_ERRORS = {"ClientClosed", "PhotoError", "ServerRefused", "ServerUnavailable", "TintypeError"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import serving.client
-
-    return getattr(serving.client, name)
+    return getattr(importlib.import_module("photo.errors" if name in _ERRORS else "serving.client"), name)

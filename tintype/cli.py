@@ -1,10 +1,11 @@
 """The `tintype` command. Every command imports its work when it runs, so that --help answers at once."""
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from tintype import __version__
 from tintype.commands import (
     batch,
     colorize,
@@ -29,6 +30,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tintype {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options_before_the_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", is_eager=True, callback=_print_version, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("train")(train.train)

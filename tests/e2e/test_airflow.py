@@ -23,7 +23,7 @@ import pytest
 from pipeline.runners.airflow import COMPONENTS
 from tintype.demo.scenes import write_collection
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.airflow]
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -23,7 +23,7 @@ import yaml
 
 from tintype.demo.scenes import render_scenes, write_collection
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.kubeflow]
 
 SMALL = (
     "data.size=32",

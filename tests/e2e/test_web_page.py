@@ -1,7 +1,5 @@
 """The page in a real browser, desktop and phone: from picking photos to the downloaded bytes."""
 
-import os
-import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,18 +16,11 @@ from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from serving.client import Colorizer
 from serving.web.settings import Limits, WebSettings
+from tests.external_tools import CHROMIUM
 from tests.serving.web.conftest import serving
 from tests.serving.wire_server import WireServer, running
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and os.environ.get("CI") != "true",
-        reason="Chromium is not installed: the page is NOT tested here (scripts/web_tools.sh installs it)",
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 DESKTOP = {"viewport": {"width": 1280, "height": 860}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
@@ -37,7 +28,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None, "CI=true, but Chromium is not installed"
+    assert CHROMIUM is not None
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 

@@ -1,7 +1,5 @@
 """Builds what is in k8s/ with the real kustomize, and walks through the objects."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+
+from tests.external_tools import KUSTOMIZE, kustomize
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
@@ -48,28 +47,11 @@ class Pod:
         yield from self.spec["containers"]
 
 
-def skip_unless_ci(reason: str) -> None:
-    """Skip a test for what is missing here; where CI=true it fails."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must run this: {reason}")
-    pytest.skip(f"NOT RUN: {reason}")
-
-
-def kustomize() -> list[str] | None:
-    if shutil.which("kubectl"):
-        return ["kubectl", "kustomize"]
-    for candidate in (shutil.which("kustomize"), ROOT / "build" / "tools" / "kustomize"):
-        if candidate and Path(candidate).exists():
-            return [str(candidate), "build"]
-    return None
-
-
 def build(folder: str) -> list[Manifest]:
     """The objects of a folder of k8s/."""
+    KUSTOMIZE.require()
     command = kustomize()
-    if command is None:
-        skip_unless_ci("neither kubectl nor kustomize is here (scripts/k8s_tools.sh builds kustomize)")
-        raise AssertionError
+    assert command is not None
     return _built(tuple(command), folder)
 
 

@@ -9,6 +9,8 @@ from serving.server.monitoring import ServerMetrics
 from serving.web.metrics import Metrics
 from tests.k8s.manifests import ROOT, build, of_kind, one, pods, selects
 
+pytestmark = pytest.mark.k8s
+
 # kube-state-metrics', the kubelet's and Prometheus' own.
 OF_THE_CLUSTER = {
     "up",

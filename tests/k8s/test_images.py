@@ -3,16 +3,15 @@
 import fnmatch
 import re
 import runpy
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import setuptools
 
-from tests.k8s.manifests import K8S, ROOT, arguments, build, one, pods, skip_unless_ci
+from tests.external_tools import HADOLINT, hadolint
+from tests.k8s.manifests import K8S, ROOT, arguments, build, one, pods
 
+pytestmark = pytest.mark.k8s
 IMAGES = {path.name.removesuffix(".Dockerfile"): path.read_text() for path in sorted(K8S.glob("images/*.Dockerfile"))}
 IMAGE = pytest.mark.parametrize("name", IMAGES)
 LOCK = (ROOT / "requirements" / "all.lock").read_text()
@@ -45,10 +44,8 @@ def test_there_are_two():
 
 @IMAGE
 def test_hadolint_has_nothing_to_say(name):
-    hadolint = shutil.which("hadolint") or shutil.which("hadolint", path=str(Path(sys.executable).parent))
-    if hadolint is None:
-        skip_unless_ci("hadolint is not here (the extra dev brings it)")
-    done = subprocess.run([hadolint, str(K8S / "images" / f"{name}.Dockerfile")], capture_output=True, text=True)
+    HADOLINT.require()
+    done = subprocess.run([hadolint(), str(K8S / "images" / f"{name}.Dockerfile")], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -22,6 +22,8 @@ from tests.k8s.manifests import OVERLAYS, Manifest, build, of_kind, one
 from tests.tiny_models import write_tiny_model
 from tintype.cli import app
 
+pytestmark = pytest.mark.k8s
+
 OWN_NAME = "colorizer-headless"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.k8s.manifests import CLUSTERS, JOBS, OVERLAYS, Manifest, Pod, build, cluster, of_kind, one, pods, selects
 
+pytestmark = pytest.mark.k8s
+
 FOLDERS = (*OVERLAYS, *JOBS)
 PODS = pytest.mark.parametrize("folder", FOLDERS)
 

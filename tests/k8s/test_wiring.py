@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.config import load_config
 from serving.web.settings import Limits
+from tests.external_tools import KUSTOMIZE, kustomize
 from tests.k8s.manifests import (
     CLUSTERS,
     K8S,
@@ -20,15 +21,14 @@ from tests.k8s.manifests import (
     arguments,
     build,
     cluster,
-    kustomize,
     of_kind,
     one,
     pods,
     selects,
-    skip_unless_ci,
 )
 from tintype.cli import app
 
+pytestmark = pytest.mark.k8s
 CLUSTER = pytest.mark.parametrize("name", CLUSTERS)
 
 # What the operators make themselves, by its name.
@@ -392,9 +392,9 @@ def test_workers_find_the_certificates_where_the_graph_says():
 
 
 def test_production_takes_gpus_with_one_line_more(tmp_path):
+    KUSTOMIZE.require()
     command = kustomize()
-    if command is None:
-        skip_unless_ci("neither kubectl nor kustomize is here")
+    assert command is not None
     prod, gpu = (os.path.relpath(K8S / folder, tmp_path) for folder in ("overlays/prod", "components/gpu"))
     overlay = {"resources": [prod], "components": [gpu], "namespace": "tintype"}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))

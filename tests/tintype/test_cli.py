@@ -1,9 +1,15 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import tintype as tintype_package
+from tintype import __version__
+
+ROOT = Path(__file__).parents[2]
+VERSION_FILE = ROOT / "tintype" / "version.py"
 TINTYPE = Path(sys.executable).with_name("tintype")
 
 
@@ -16,6 +22,25 @@ def test_help_lists_every_command():
     assert answer.returncode == 0
     for command in ("demo", "run", "train", "compare", "serve", "colorize", "batch", "web", "rollout"):
         assert command in answer.stdout
+
+
+def test_the_version_stands_in_one_place():
+    assert [tintype(flag).stdout for flag in ("--version", "-V")] == [f"tintype {__version__}\n"] * 2
+    setup = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert setup.stdout.splitlines()[-1] == __version__ == re.search(r'"(.+)"', VERSION_FILE.read_text())[1]
+
+
+def test_the_front_door_gives_what_it_names_and_loads_nothing_before():
+    script = (
+        "import sys, tintype\n"
+        "assert not {'grpc', 'numpy', 'typer', 'tensorflow'} & set(sys.modules)\n"
+        "assert [name for name in tintype.__all__ if getattr(tintype, name) is None] == []\n"
+        "assert issubclass(tintype.PhotoError, tintype.TintypeError)\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    with pytest.raises(AttributeError, match="no attribute 'Colourizer'"):
+        tintype_package.Colourizer  # noqa: B018
 
 
 def test_a_wrong_config_ends_in_one_line_a_field_without_a_traceback(tmp_path):

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import pytest
 import yaml
 from typer.testing import CliRunner
 
@@ -8,6 +9,7 @@ from pipeline.config import ConfigError
 from tintype.cli import app
 
 
+@pytest.mark.kubeflow
 def test_the_pipeline_is_written_with_what_the_command_line_says(tmp_path):
     target = tmp_path / "new" / "pipeline.yaml"
     arguments = ["compile", "kubeflow", "--config", "sn_unet_lab_128", "--image", "registry.example/t:2"]

@@ -14,6 +14,8 @@ from pipeline.runners import kubeflow_run
 from pipeline.runners.kubeflow_run import KubeflowError
 from tintype.cli import app
 
+pytestmark = pytest.mark.kubeflow
+
 PIPELINE = """\
 pipelineInfo: {name: tintype-demo}
 schemaVersion: 2.1.0

@@ -88,6 +88,7 @@ def seen(tmp_path_factory) -> dict:
     return json.loads(probe.stdout.splitlines()[-1])
 
 
+@pytest.mark.airflow
 def test_a_task_for_every_component_in_the_order_of_the_graph(seen):
     from pipeline.graph import create_pipeline
 
@@ -97,12 +98,14 @@ def test_a_task_for_every_component_in_the_order_of_the_graph(seen):
     assert seen["upstream"] == graph
 
 
+@pytest.mark.airflow
 def test_a_parse_is_light_and_imports_nothing_of_tfx(seen):
     assert seen["heavy"] == []
     assert seen["seconds"] < 5
     assert seen["dags"] == ["tintype-demo"]
 
 
+@pytest.mark.airflow
 def test_variables_set_schedule_and_retries_at_once_and_places_when_a_task_runs(seen):
     assert seen["schedule"] == "@weekly"
     assert set(seen["retries"]) == {4}
@@ -112,12 +115,14 @@ def test_variables_set_schedule_and_retries_at_once_and_places_when_a_task_runs(
     assert seen["templates"]["settings"] == ["train.steps=7"]
 
 
+@pytest.mark.airflow
 def test_a_wrong_file_is_an_import_error_that_says_what_is_wrong(seen):
     assert set(seen["import_errors"]) == {"unknown.py", "retries.py"}
     assert "no config airbrush" in seen["import_errors"]["unknown.py"]
     assert "other_retries must be a whole number, 0 or more; got 'several'" in seen["import_errors"]["retries.py"]
 
 
+@pytest.mark.airflow
 def test_a_wrong_setting_fails_the_task_for_good_and_names_it(seen):
     expected = [
         "AIRFLOW_VAR_TINTYPE_DATA",
@@ -132,6 +137,7 @@ def test_a_wrong_setting_fails_the_task_for_good_and_names_it(seen):
         assert "geheim" not in refusal
 
 
+@pytest.mark.airflow
 def test_metadata_may_be_an_airflow_connection(seen):
     for part in ('host: "host"', "port: 3307", 'password: "geheim"', 'database: "mlmd"', 'ca: "/ca.pem"'):
         assert part in seen["connection"]

@@ -10,6 +10,8 @@ from pipeline.resources import memory_bytes
 from pipeline.runners.kubeflow import KubeflowOptions, compile_kubeflow
 from pipeline.runners.kubeflow_step import add_types, make_local
 
+pytestmark = pytest.mark.kubeflow
+
 SETTINGS = (
     "train.steps=1234",
     "resources.default={cpu: 1, memory: 2Gi, retries: 1}",

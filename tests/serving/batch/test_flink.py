@@ -1,5 +1,4 @@
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -7,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.flink_cluster import flink_cluster, missing, pool_environment
+from benchmarks.flink_cluster import flink_cluster, pool_environment
 from benchmarks.free_port import free_port
 from tests.serving.batch.conftest import TINTYPE, files, write_photo
 
@@ -28,12 +27,8 @@ def check(command, out):
 
 
 @pytest.mark.slow
+@pytest.mark.flink
 def test_a_flink_cluster_with_two_task_managers_colours_and_resumes(wire_server, tmp_path):
-    reason = missing()
-    if reason:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI must run this on Flink: {reason}")
-        pytest.skip(f"NOT RUN ON FLINK: {reason}")
     write_scans(tmp_path / "in")
     command = [*TINTYPE, "batch", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
     command += ["--server", wire_server.address]

@@ -1,9 +1,7 @@
 """The configuration for nginx, run by the real nginx on free ports."""
 
 import json
-import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -21,20 +19,17 @@ import serving.web
 from benchmarks.free_port import free_port
 from photo.encoding import encode_photo
 from serving.web.settings import Limits
+from tests.external_tools import NGINX
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 CONFIGURATION = Path(serving.web.__file__).with_name("nginx.conf")
 
-pytestmark = pytest.mark.skipif(
-    NGINX is None and os.environ.get("CI") != "true",
-    reason="nginx is not installed: its configuration is NOT tested here (scripts/web_tools.sh installs it)",
-)
+pytestmark = pytest.mark.nginx
 
 
 @contextmanager
 def nginx_before(gateway_address: str, folder: Path):
     """Run nginx with the shipped file, in which only the ports and places are others; yields an HTTPS client."""
-    assert NGINX is not None, "CI=true, but nginx is not installed"
+    assert NGINX is not None
     ports = [free_port(), free_port()]
     certificate, key = folder / "nginx.pem", folder / "nginx.key"
     subprocess.run(

@@ -32,7 +32,8 @@ def create_pipeline(
 ) -> Pipeline:
     """From photographs to a served model.
 
-    Where the orchestrator has parameters of a run, `data`, `destination` and `steps` may be such.
+    Long because the whole graph, read from top to bottom, is the point of it. Where the orchestrator has parameters of
+    a run, `data`, `destination` and `steps` may be such.
 
     Args:
         config: the run.
@@ -82,7 +83,7 @@ def create_pipeline(
         pipeline_name=name or f"tintype-{config.recipe}",
         pipeline_root=pipeline_root,
         components=[*before, photographs, schema, statistics, validator, gate, trainer, evaluator, canary, pusher],
-        metadata_connection_config=metadata_path and metadata.sqlite_metadata_connection_config(metadata_path),
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(metadata_path) if metadata_path else None,
         beam_pipeline_args=beam_arguments,
         enable_cache=enable_cache,
     )

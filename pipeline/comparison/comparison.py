@@ -18,10 +18,10 @@ from typing import Any
 from components.image_example_gen.source import read_source, source_of
 from components.image_example_gen.summary import check_trainable, read_summary
 from photo.errors import DataError, TintypeError
-from pipeline.comparison.entries import Budget, Entry
-from pipeline.comparison.records import RESULT_NAME, read_record
+from pipeline.comparison.entries import Budget, ComparisonEntry
 from pipeline.comparison.report import write_report
-from pipeline.comparison.worker import JOB_NAME, WORKER, run_in_process
+from pipeline.comparison.result_files import RESULT_NAME, read_record
+from pipeline.comparison.task_process import JOB_NAME, run_in_process
 from serving.batch.file_systems import check_location, fingerprint
 
 LOCK_NAME = ".lock"
@@ -41,7 +41,7 @@ class Comparison:
 
     title: str
     question: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ComparisonEntry, ...]
     budget: Budget
     data: str
     test_data: str | None = None
@@ -49,9 +49,7 @@ class Comparison:
     rows: int = 6
 
 
-def run_comparison(
-    comparison: Comparison, out: Path, *, say: Callable[[str], None] = print, worker: str = WORKER
-) -> dict[str, Any]:
+def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Train and measure every entry, and write the report after each.
 
     A second run with the same folder keeps what is done: photographs that were taken in, entries that were trained and
@@ -61,7 +59,6 @@ def run_comparison(
         comparison: what to compare.
         out: gets report.html, report.json, report.md, grid.png, curves.png, and a folder for each entry's SavedModel.
         say: is told in a line what begins and what ended.
-        worker: the module that runs the processes.
 
     Returns:
         the content of report.json; an entry's `status` is `done`, `failed` or `waiting`.
@@ -74,7 +71,7 @@ def run_comparison(
         check_location(comparison.data)
         if comparison.test_data is not None:
             check_location(comparison.test_data)
-        examples = _take_in(comparison, out, say, worker)
+        examples = _take_in(comparison, out, say)
         jobs = [_job(comparison, entry, examples) for entry in comparison.entries]
         folders = [out / "entries" / _folder_name(entry.label) for entry in comparison.entries]
         report = _report(comparison, examples)
@@ -89,7 +86,7 @@ def run_comparison(
             say(f"{row['label']} ({number} of {len(jobs)}): training for {comparison.budget}, then measuring")
             if read_record(folder / JOB_NAME).get("training_fingerprint") != job["training_fingerprint"]:
                 shutil.rmtree(folder, ignore_errors=True)
-            error = run_in_process("trial", job, folder, worker=worker)
+            error = run_in_process("train_and_measure", job, folder)
             if error is None:
                 _take_result(row, job, folder)
                 error = None if row["status"] == "done" else "its process left no result"
@@ -100,7 +97,7 @@ def run_comparison(
     return report
 
 
-def _take_in(comparison: Comparison, out: Path, say: Callable[[str], None], worker: str) -> dict[str, Path]:
+def _take_in(comparison: Comparison, out: Path, say: Callable[[str], None]) -> dict[str, Path]:
     """Take the photographs in, once for all entries that want them alike; returns the Examples by entry's label."""
     examples: dict[str, Path] = {}
     for entry in comparison.entries:
@@ -111,7 +108,7 @@ def _take_in(comparison: Comparison, out: Path, say: Callable[[str], None], work
             continue
         say(f"taking in {comparison.data}")
         job = {"location": comparison.data, "folder": str(folder), "config": source["config"]}
-        error = run_in_process("take_in", job, out / "examples" / "work", worker=worker)
+        error = run_in_process("take_in", job, out / "examples" / "work")
         if error is not None:
             raise DataError(error)
     for folder in examples.values():
@@ -119,8 +116,8 @@ def _take_in(comparison: Comparison, out: Path, say: Callable[[str], None], work
     return examples
 
 
-def _job(comparison: Comparison, entry: Entry, examples: dict[str, Path]) -> dict[str, Any]:
-    """The arguments of `trial.run_trial`."""
+def _job(comparison: Comparison, entry: ComparisonEntry, examples: dict[str, Path]) -> dict[str, Any]:
+    """The arguments of `train_and_measure.train_and_measure`."""
     trained_from = {
         "config": entry.config.trainer_config().model_dump(mode="json"),
         "source": read_source(examples[entry.label]),

@@ -61,7 +61,7 @@ def parse_budget(text: str) -> Budget:
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class ComparisonEntry:
     """One column of the comparison.
 
     Attributes:
@@ -145,7 +145,7 @@ def parse_entry(text: str) -> tuple[str, str, tuple[str, ...]]:
 
 def resolve_entries(
     configs: Sequence[str], question: Question | None, shared_settings: Sequence[str], budget: Budget
-) -> list[Entry]:
+) -> list[ComparisonEntry]:
     """Load and check every entry before any of them costs time; the question's come first.
 
     Settings are applied in this order, later ones win: how often a budget is measured, the question's, `--set`, the
@@ -169,7 +169,7 @@ def resolve_entries(
         try:
             readings = _readings(load_config(source, chosen), budget)
             config = load_config(source, [*readings, *chosen, *budget.settings()])
-            entries.append(Entry(label, source, settings, config))
+            entries.append(ComparisonEntry(label, source, settings, config))
         except ConfigError as error:
             raise ConfigError(f"{label}: {error}") from None
     labels = [entry.label for entry in entries]

@@ -5,11 +5,15 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.comparison.figures import BASELINE_LABEL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 _GAP = 6
 _SMALLEST_CELL = 128
@@ -92,30 +96,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
         above, below = figure.subfigures(2, 1, height_ratios=[overview, losses])
         for part in (above, below):
             part.set_facecolor(figure.get_facecolor())
-        by_time, by_photos = above.subplots(1, 2, sharey=True)
-        shown = []
-        for number, entry in enumerate(entries):
-            history = entry["training"]["history"]
-            gains = [row["psnr_gain_db"] for row in history]
-            shown += [gain for gain in gains[len(gains) // 4 :] if gain is not None and math.isfinite(gain)]
-            # There are ten colours; further entries have them again in other lines.
-            look = {
-                "label": names[number],
-                "marker": "." if len(gains) < 40 else None,
-                "linestyle": ("-", "--", ":")[number // 10 % 3],
-            }
-            by_time.plot([row["seconds"] / 60 for row in history], gains, **look)
-            by_photos.plot([row["step"] * entry["batch_size"] for row in history], gains, **look)
-        # The first steps lie far below; they would take the room of what is to be compared.
-        by_time.set_ylim(bottom=min([0.0, *shown]) - 0.2)
-        by_time.set_ylabel("PSNR over gray, dB (held out)")
-        by_time.set_xlabel("minutes of training")
-        by_photos.set_xlabel("photographs seen")
-        handles = by_photos.get_legend_handles_labels()
-        above.legend(*handles, loc="outside lower center", ncols=names_across, fontsize=8, frameon=False)
-        for axes in (by_time, by_photos):
-            axes.axhline(0, color="gray", linewidth=1)
-
+        _draw_gains(above, entries, names, names_across)
         panels = list(below.subplots(down, across, squeeze=False).flat)
         for entry, axes in zip(entries, panels, strict=False):
             _draw_losses(axes, entry)
@@ -130,7 +111,36 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
     return png.getvalue()
 
 
-def _draw_losses(axes, entry: Mapping[str, Any]) -> None:
+def _draw_gains(
+    figure: "SubFigure", entries: Sequence[Mapping[str, Any]], names: Sequence[str], names_across: int
+) -> None:
+    """Draw how far each entry came above gray, over minutes and over photographs, with the names below."""
+    by_time, by_photos = figure.subplots(1, 2, sharey=True)
+    shown = []
+    for number, entry in enumerate(entries):
+        history = entry["training"]["history"]
+        gains = [row["psnr_gain_db"] for row in history]
+        shown += [gain for gain in gains[len(gains) // 4 :] if gain is not None and math.isfinite(gain)]
+        # There are ten colours; further entries have them again in other lines.
+        look = {
+            "label": names[number],
+            "marker": "." if len(gains) < 40 else None,
+            "linestyle": ("-", "--", ":")[number // 10 % 3],
+        }
+        by_time.plot([row["seconds"] / 60 for row in history], gains, **look)
+        by_photos.plot([row["step"] * entry["batch_size"] for row in history], gains, **look)
+    # The first steps lie far below; they would take the room of what is to be compared.
+    by_time.set_ylim(bottom=min([0.0, *shown]) - 0.2)
+    by_time.set_ylabel("PSNR over gray, dB (held out)")
+    by_time.set_xlabel("minutes of training")
+    by_photos.set_xlabel("photographs seen")
+    handles = by_photos.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=names_across, fontsize=8, frameon=False)
+    for axes in (by_time, by_photos):
+        axes.axhline(0, color="gray", linewidth=1)
+
+
+def _draw_losses(axes: "Axes", entry: Mapping[str, Any]) -> None:
     history = entry["training"]["history"]
     steps = [row["step"] for row in history]
     for key, name in _LOSSES.items():

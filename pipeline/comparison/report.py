@@ -8,7 +8,7 @@ from typing import Any
 from photo.whole_file import write_whole
 from pipeline.comparison.figures import Table, cost_table, quality_table, remarks
 from pipeline.comparison.pictures import draw_curves, draw_grid, grid_columns
-from pipeline.comparison.records import write_record
+from pipeline.comparison.result_files import write_record
 
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"

@@ -75,7 +75,6 @@ def create_dag(
         ConfigError: a config or a Variable cannot be used; Airflow shows the message as the file's import error.
     """
     from airflow import DAG
-    from airflow.models.param import Param
     from airflow.operators.python import PythonOperator
 
     run_config = load_config(config, list(settings))
@@ -91,15 +90,7 @@ def create_dag(
         max_active_runs=1,
         max_active_tasks=1,
         default_args={"retries": retries, "retry_delay": retry_delay, **(default_args or {})},
-        params={
-            "data": Param("", type="string", description=f"Photographs, in place of {variables}_data."),
-            "settings": Param(
-                [], type="array", items={"type": "string"}, description="Fields of the config, as train.steps=500."
-            ),
-            "use_cache": Param(
-                True, type="boolean", description="Reuse the results of steps that nothing changed for."
-            ),
-        },
+        params=_run_parameters(variables),
         tags=["tintype"],
         doc_md=f"`{config}` {' '.join(settings)}",
     )
@@ -107,17 +98,13 @@ def create_dag(
         component: PythonOperator(
             task_id=component,
             dag=dag,
-            python_callable=_task,
+            python_callable=_run_task,
             op_kwargs={
                 "component": component,
                 "config": str(config),
                 "settings": list(settings),
                 "variables": variables,
-                "data": f"{{{{ params.data or var.value.get('{variables}_data', '') }}}}",
-                **{
-                    name: f"{{{{ var.value.get('{variables}_{name}', '') }}}}"
-                    for name in ("output", "serving", "metadata", "workers")
-                },
+                **_templates(variables),
             },
         )
         for component in COMPONENTS
@@ -169,7 +156,27 @@ def preload() -> None:
     import pipeline.graph  # noqa: F401
 
 
-def _task(
+def _run_parameters(variables: str) -> dict[str, Any]:
+    """What a run may be given when it is triggered."""
+    from airflow.models.param import Param
+
+    return {
+        "data": Param("", type="string", description=f"Photographs, in place of {variables}_data."),
+        "settings": Param(
+            [], type="array", items={"type": "string"}, description="Fields of the config, as train.steps=500."
+        ),
+        "use_cache": Param(True, type="boolean", description="Reuse the results of steps that nothing changed for."),
+    }
+
+
+def _templates(variables: str) -> dict[str, str]:
+    """What Airflow fills in when a task runs: a changed Variable counts at once."""
+    names = ("output", "serving", "metadata", "workers")
+    templates = {name: f"{{{{ var.value.get('{variables}_{name}', '') }}}}" for name in names}
+    return {"data": f"{{{{ params.data or var.value.get('{variables}_data', '') }}}}", **templates}
+
+
+def _run_task(
     component: str,
     config: str,
     settings: list[str],
@@ -192,7 +199,7 @@ def _task(
         _require_place(f"{variables}_output", output)
         folder = f"{output.rstrip('/')}/{dag.dag_id}"
         connection = metadata_of_installation(metadata, folder)
-        processes = _number(f"{variables}_workers", workers or "1")
+        processes = _whole_number(f"{variables}_workers", workers or "1")
     except ConfigError as error:
         raise AirflowFailException(str(error)) from None  # what is set wrong does not mend itself by trying again
 
@@ -233,19 +240,24 @@ def _parse_time_variables(variables: str) -> tuple[str | None, int, timedelta]:
     from airflow.models import Variable
 
     schedule = Variable.get(f"{variables}_schedule", default_var="") or None
-    retries = _number(f"{variables}_retries", Variable.get(f"{variables}_retries", default_var="") or str(RETRIES))
+    retries = _whole_number(
+        f"{variables}_retries", Variable.get(f"{variables}_retries", default_var="") or str(RETRIES)
+    )
     name = f"{variables}_retry_delay"
-    minutes = _number(name, Variable.get(name, default_var="") or str(RETRY_DELAY_MINUTES), kind=float)
+    minutes = _number(name, Variable.get(name, default_var="") or str(RETRY_DELAY_MINUTES), float, "a number")
     return schedule, retries, timedelta(minutes=minutes)
 
 
-def _number(variable: str, value: str, *, kind: type = int) -> Any:
+def _whole_number(variable: str, value: str) -> int:
+    return int(_number(variable, value, int, "a whole number"))
+
+
+def _number(variable: str, value: str, kind: type[int] | type[float], wanted: str) -> float:
     try:
         number = kind(value)
     except ValueError:
         number = -1
     if not 0 <= number < float("inf"):
-        wanted = "a whole number" if kind is int else "a number"
         raise ConfigError(f"the Airflow Variable {variable} must be {wanted}, 0 or more; got {value!r}")
     return number
 

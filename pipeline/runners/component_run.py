@@ -42,35 +42,38 @@ def run_component(
     Raises:
         RuntimeError: the component did not run, as when an earlier one left no output in this run.
     """
-    from ml_metadata.proto import metadata_store_pb2
     from tfx.dsl.compiler import compiler, constants
     from tfx.orchestration import metadata
-    from tfx.orchestration.local import runner_utils
-    from tfx.orchestration.portable import launcher, runtime_parameter_utils
-    from tfx.orchestration.portable.mlmd import execution_lib
+    from tfx.orchestration.portable import runtime_parameter_utils
 
     from components.image_example_gen.ingestion import local_runner_options
-    from components.pusher.executor import PUSHED, PUSHED_DESTINATION
     from pipeline.graph import create_pipeline
 
-    # The checkpoints' writer renames folders: it needs a disk.
-    checkpoints = "" if "://" in output else f"{output}/{CHECKPOINTS}"
-    compiled = compiler.Compiler().compile(
-        create_pipeline(
-            config,
-            data=data,
-            destination=destination,
-            pipeline_root=f"{output}/pipeline",
-            checkpoint_base=checkpoints,
-            beam_arguments=local_runner_options(workers),
-            enable_cache=use_cache,
-        )
+    pipeline = create_pipeline(
+        config,
+        data=data,
+        destination=destination,
+        pipeline_root=f"{output}/pipeline",
+        # The checkpoints' writer renames folders: it needs a disk.
+        checkpoint_base="" if "://" in output else f"{output}/{CHECKPOINTS}",
+        beam_arguments=local_runner_options(workers),
+        enable_cache=use_cache,
     )
+    compiled = compiler.Compiler().compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run})
-    specs = runner_utils.extract_local_deployment_config(compiled)
     node = next(n.pipeline_node for n in compiled.nodes if n.pipeline_node.node_info.id == component)
     store = metadata.Metadata(connection)
     _remove_unfinished_outputs(store, node, f"{output}/pipeline/{component}")
+    _launch(compiled, node, store)
+    return _read_result(store, node, run)
+
+
+def _launch(compiled: Any, node: Any, store: Any) -> None:
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.portable import launcher
+
+    component = node.node_info.id
+    specs = runner_utils.extract_local_deployment_config(compiled)
     launcher.Launcher(
         pipeline_node=node,
         mlmd_connection=store,
@@ -80,6 +83,15 @@ def run_component(
         custom_driver_spec=runner_utils.extract_custom_driver_spec(specs, component),
     ).launch()
 
+
+def _read_result(store: Any, node: Any, run: str) -> dict[str, Any]:
+    """What `run_component` returns."""
+    from ml_metadata.proto import metadata_store_pb2
+    from tfx.orchestration.portable.mlmd import execution_lib
+
+    from components.pusher.executor import PUSHED, PUSHED_DESTINATION
+
+    component = node.node_info.id
     with store as handle:
         executions = _executions_of_this_run(handle, node)
         # The launcher notes a missing input in the metadata, and returns as if all were well.
@@ -98,7 +110,7 @@ def run_component(
     return result
 
 
-def _executions_of_this_run(handle: Any, node: Any) -> list:
+def _executions_of_this_run(handle: Any, node: Any) -> list[Any]:
     from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 
     contexts = context_lib.prepare_contexts(metadata_handle=handle, node_contexts=node.contexts)

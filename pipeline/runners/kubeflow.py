@@ -58,6 +58,27 @@ def compile_kubeflow(config: RunConfig, options: KubeflowOptions = KubeflowOptio
     """
     _check(config, options)
     from google.protobuf import json_format
+
+    defaults = {
+        "data": options.data,
+        "destination": config.push.destination,
+        "steps": config.train.steps,
+        "image": options.image,
+    }
+    spec = _pipeline_spec(config, options)
+    spec.default_pipeline_root = options.pipeline_root or ""
+    _take_image_from_parameter(spec)
+    _set_defaults(spec, defaults)
+    _look_at_photographs_first(spec)
+    _find_schema_in_package(spec)
+    _set_resources(spec, config.resources)
+    documents = [json_format.MessageToDict(spec), *_platform(spec, config.resources)]
+    return _heading(config, defaults) + yaml.safe_dump_all(documents, sort_keys=True, width=120)
+
+
+def _pipeline_spec(config: RunConfig, options: KubeflowOptions) -> Any:
+    """The PipelineSpec that TFX makes of the graph."""
+    from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
     from tfx.orchestration.data_types import RuntimeParameter
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
@@ -66,12 +87,6 @@ def compile_kubeflow(config: RunConfig, options: KubeflowOptions = KubeflowOptio
     from components.image_example_gen.photo_fingerprint import PhotoFingerprint
     from pipeline.graph import create_pipeline
 
-    defaults = {
-        "data": options.data,
-        "destination": config.push.destination,
-        "steps": config.train.steps,
-        "image": options.image,
-    }
     data = RuntimeParameter("data", str)
     pipeline = create_pipeline(
         config.model_copy(update={"push": config.push.model_copy(update={"destination": None})}),
@@ -92,15 +107,7 @@ def compile_kubeflow(config: RunConfig, options: KubeflowOptions = KubeflowOptio
             use_pipeline_spec_2_1=True,
         )
     ).run(pipeline, write_out=False)
-    spec = json_format.ParseDict(compiled["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
-    spec.default_pipeline_root = options.pipeline_root or ""
-    _take_image_from_parameter(spec)
-    _set_defaults(spec, defaults)
-    _look_at_photographs_first(spec)
-    _find_schema_in_package(spec)
-    _set_resources(spec, config.resources)
-    documents = [json_format.MessageToDict(spec), *_platform(spec, config.resources)]
-    return _heading(config, defaults) + yaml.safe_dump_all(documents, sort_keys=True, width=120)
+    return json_format.ParseDict(compiled["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
 
 
 def _check(config: RunConfig, options: KubeflowOptions) -> None:

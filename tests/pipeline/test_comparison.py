@@ -26,12 +26,12 @@ from pipeline.comparison.entries import (
     resolve_entries,
 )
 from pipeline.comparison.pictures import draw_curves
-from pipeline.comparison.records import RESULT_NAME, TRAINED_NAME, read_record, write_record
 from pipeline.comparison.report import write_report
-from pipeline.comparison.trial import run_trial
-from pipeline.comparison.worker import run_in_process
+from pipeline.comparison.result_files import RESULT_NAME, TRAINED_NAME, read_record, write_record
+from pipeline.comparison.task_process import run_in_process
+from pipeline.comparison.train_and_measure import train_and_measure
 from pipeline.config import ConfigError, load_config
-from tests.pipeline import comparison_workers
+from tests.pipeline import comparison_tasks
 from tests.tintype.test_cli import TINTYPE
 from tintype.demo.scenes import write_collection
 
@@ -301,13 +301,13 @@ def test_a_record_holds_what_json_cannot(tmp_path):
     ],
 )
 def test_a_process_that_dies_says_why(tmp_path, task, message):
-    error = run_in_process(task, {}, tmp_path, worker=comparison_workers.NAME)
+    error = run_in_process(task, {}, tmp_path, module=comparison_tasks.NAME)
     assert re.search(message, error)
 
 
 def test_a_process_ends_with_its_parent_however_that_ends(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", comparison_workers.NAME, "parent", str(tmp_path)]
+    command = [sys.executable, "-m", comparison_tasks.NAME, "parent", str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as parent:
         pid_file = tmp_path / "child" / "pid"
         wait_for(lambda: pid_file.is_file() and pid_file.read_text())
@@ -344,7 +344,7 @@ def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, t
         "fingerprint": "held out",
     }
     folder = tmp_path / "entry"
-    run_trial(job, folder)
+    train_and_measure(job, folder)
     result = read_record(folder / RESULT_NAME)
     assert (result["training"]["steps"], result["metrics"]["size"]) == (3, 26)
     assert result["metrics"]["n_images"] == taken_in.splits["eval"]
@@ -352,7 +352,7 @@ def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, t
 
     trained_at = (folder / TRAINED_NAME).stat().st_mtime_ns
     (photographs / "broken.jpg").write_bytes(b"not a photograph")
-    run_trial({**job, "test_data": str(photographs), "fingerprint": "all", "size": 32}, folder)
+    train_and_measure({**job, "test_data": str(photographs), "fingerprint": "all", "size": 32}, folder)
     again = read_record(folder / RESULT_NAME)
     (photographs / "broken.jpg").unlink()
     assert (folder / TRAINED_NAME).stat().st_mtime_ns == trained_at

@@ -73,7 +73,6 @@ def compare(
             comparison,
             out,
             say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
-            worker="tintype.comparison_worker",
         )
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on with what {out} holds", highlight=False)

@@ -30,9 +30,9 @@ def train(
 
     run_config = load_config(config, settings or [])
     import_tensorflow_quietly()
-    from pipeline.plain_training import train_plainly
+    from pipeline.standalone_training import train_standalone
 
-    trained = train_plainly(run_config, data=data, out=out, workers=workers)
+    trained = train_standalone(run_config, data=data, out=out, workers=workers)
     Console().print(_table(trained, data))
     Console(stderr=True).print(
         f"\nlosses and pictures:  tintype's own in {out / 'run'}/curves.png and {out / 'run'}/pictures/\n"

@@ -22,8 +22,8 @@ from components.trainer.decoded_photos import example_files
 from photo.decoding import decode_photo
 from photo.errors import PhotoError
 from photo.whole_file import write_whole
-from pipeline.comparison.records import RESULT_NAME, TRAINED_NAME, read_record, write_record
-from pipeline.plain_training import train_whole
+from pipeline.comparison.result_files import RESULT_NAME, TRAINED_NAME, read_record, write_record
+from pipeline.standalone_training import train_to_saved_model
 from serving.batch.file_systems import list_entries, read_photographs
 from serving.model.saved_colorizer import SavedColorizer
 
@@ -33,7 +33,7 @@ _GRID_SEED = 0
 _TIMED_SECONDS = 2.0
 
 
-def run_trial(job: dict[str, Any], folder: Path) -> None:
+def train_and_measure(job: dict[str, Any], folder: Path) -> None:
     """Train and measure one entry; a training that is done already is not repeated.
 
     Args:
@@ -49,7 +49,7 @@ def run_trial(job: dict[str, Any], folder: Path) -> None:
     model = folder / "model"
     trained = read_record(folder / TRAINED_NAME)
     if trained.get("training_fingerprint") != job["training_fingerprint"] or not model.is_dir():
-        summary = train_whole(config, Path(job["examples"]), run_folder=folder / "run", model_folder=model)
+        summary = train_to_saved_model(config, Path(job["examples"]), run_folder=folder / "run", model_folder=model)
         trained = {
             "training_fingerprint": job["training_fingerprint"],
             "training": dataclasses.asdict(summary),

@@ -18,7 +18,7 @@ from pipeline.config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class PlainTraining:
+class StandaloneTraining:
     """What a training came to, and where things lie."""
 
     photographs: Summary
@@ -28,7 +28,7 @@ class PlainTraining:
     model_folder: Path
 
 
-def train_plainly(config: RunConfig, *, data: str, out: Path, workers: int = 1) -> PlainTraining:
+def train_standalone(config: RunConfig, *, data: str, out: Path, workers: int = 1) -> StandaloneTraining:
     """Take photographs in and train a recipe on them.
 
     Several workers (TF_CONFIG) share `out`: the chief takes in and writes, the others wait for it at both ends and come
@@ -62,13 +62,13 @@ def train_plainly(config: RunConfig, *, data: str, out: Path, workers: int = 1) 
         Console(stderr=True).print("waiting for the chief, which takes the photographs in")
         meet(strategy)
         photographs = read_summary(str(examples))
-    training = train_whole(
+    training = train_to_saved_model(
         trainer_config, examples, run_folder=run, model_folder=model, chosen_strategy=(strategy, why)
     )
-    return PlainTraining(photographs, training, examples, run, model)
+    return StandaloneTraining(photographs, training, examples, run, model)
 
 
-def train_whole(
+def train_to_saved_model(
     config: TrainerConfig,
     examples: Path,
     *,

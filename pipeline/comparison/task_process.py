@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
+from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
-Task = Literal["take_in", "trial"]
+Task = Literal["take_in", "train_and_measure"]
 
 # Not __name__, which is another when this module itself is the process.
-WORKER = "pipeline.comparison.worker"
+MODULE = "pipeline.comparison.task_process"
 JOB_NAME = "job.json"
 ERROR_NAME = "error.txt"
 
@@ -27,7 +28,7 @@ _SECONDS_TO_STOP = 60
 _LONGEST_ERROR = 400
 
 
-def run_in_process(task: Task, job: dict[str, Any], folder: Path, *, worker: str = WORKER) -> str | None:
+def run_in_process(task: Task, job: dict[str, Any], folder: Path, *, module: str = MODULE) -> str | None:
     """Run a task to its end, its progress on this process's standard error.
 
     The process ends with this one, however this one ends.
@@ -36,7 +37,7 @@ def run_in_process(task: Task, job: dict[str, Any], folder: Path, *, worker: str
         task: what to run.
         job: its arguments, as JSON can hold them.
         folder: keeps the job and, when it fails, the error.
-        worker: the module whose `main` the process runs.
+        module: what the process runs.
 
     Returns:
         None, or what went wrong in a few words.
@@ -45,7 +46,7 @@ def run_in_process(task: Task, job: dict[str, Any], folder: Path, *, worker: str
     write_whole(folder / JOB_NAME, json.dumps(job, indent=2).encode())
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", worker, task, str(folder)]
+    command = [sys.executable, "-m", module, task, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
         try:
             code = process.wait()
@@ -86,12 +87,12 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}"[:_LONGEST_ERROR].removesuffix(": ")
 
 
-def main(arguments: Sequence[str], *, prepare: Callable[[], None] | None = None) -> int:
+def main(arguments: Sequence[str], *, prepare: Callable[[], None] = import_tensorflow_quietly) -> int:
     """Run the task that the parent asked for; the process's own half of `run_in_process`.
 
     Args:
         arguments: of the process: its name, the task, the folder of the job.
-        prepare: called before the task.
+        prepare: called before the task; keeps what TensorFlow says at its start off the terminal.
 
     Returns:
         the exit code: 0, or 1 with the error beside the job.
@@ -99,8 +100,7 @@ def main(arguments: Sequence[str], *, prepare: Callable[[], None] | None = None)
     task, folder = arguments[1], Path(arguments[2])
     _end_with_parent()
     try:
-        if prepare is not None:
-            prepare()
+        prepare()
         job = json.loads((folder / JOB_NAME).read_text())
         if task == "take_in":
             from components.image_example_gen.config import DataConfig
@@ -108,9 +108,9 @@ def main(arguments: Sequence[str], *, prepare: Callable[[], None] | None = None)
 
             take_in(job["location"], Path(job["folder"]), DataConfig.model_validate(job["config"]))
         else:
-            from pipeline.comparison.trial import run_trial
+            from pipeline.comparison.train_and_measure import train_and_measure
 
-            run_trial(job, folder)
+            train_and_measure(job, folder)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except TintypeError as error:

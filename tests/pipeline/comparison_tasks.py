@@ -1,4 +1,4 @@
-"""Processes for the tests of the comparison: `python -m tests.pipeline.comparison_workers TASK FOLDER`."""
+"""Processes for the tests of the comparison: `python -m tests.pipeline.comparison_tasks TASK FOLDER`."""
 
 import os
 import signal
@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.comparison.worker import JOB_NAME, main, run_in_process
+from pipeline.comparison.task_process import JOB_NAME, main, run_in_process
 
-NAME = "tests.pipeline.comparison_workers"
+NAME = "tests.pipeline.comparison_tasks"
 
 
 def _behave() -> None:
@@ -20,7 +20,7 @@ def _behave() -> None:
     if task == "exit":
         sys.exit(7)
     if task == "parent":
-        run_in_process("sleep", {}, folder / "child", worker=NAME)
+        run_in_process("sleep", {}, folder / "child", module=NAME)
     if task == "sleep":
         (folder / "pid").write_text(str(os.getpid()))
         time.sleep(60)

@@ -22,7 +22,8 @@ ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/tintype
 RUN pip install --no-cache-dir "uv==${UV_VERSION}" && python -m venv --without-pip "$VIRTUAL_ENV"
 WORKDIR /source
 # The packages come first: they take minutes, and change less often than the code.
-COPY setup.py pyproject.toml ./
+COPY setup.py pyproject.toml README.md ./
+COPY tintype/version.py tintype/
 COPY requirements/all.lock requirements/
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --constraint requirements/all.lock -r setup.py \
@@ -37,6 +38,7 @@ COPY tintype tintype
 COPY pipeline pipeline
 COPY components components
 COPY serving serving
+COPY photo photo
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --out-dir /wheels . && uv pip install --no-deps /wheels/*.whl
 

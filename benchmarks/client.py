@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # read at NumPy's import
 
@@ -37,6 +38,8 @@ TITLES = ("photograph", "bilinear", "edge-aware", "error of bilinear", "error of
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 ZOOM, WINDOW = 2, 120  # of the details in the picture
 DARKEST_ERROR = 30.0  # units of a*b* drawn black in it
+Picture = NDArray[np.uint8]
+Plane = NDArray[np.floating[Any]]
 
 
 def main() -> None:
@@ -53,17 +56,17 @@ def main() -> None:
     if arguments.server:
         measure_cold_start(arguments.server, arguments.repetitions)  # first: the next one pins the process to a core
     measure_upsampling(arguments.picture)
-    measure_colour_work(arguments.repetitions)
+    measure_color_work(arguments.repetitions)
 
 
-def measure_colour_work(repetitions: int) -> None:
+def measure_color_work(repetitions: int) -> None:
     """Time `prepare` and `finish` against the same steps in scikit-image, on one core."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
     rgb, ab = _photograph(), _square_color(_photograph())
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in IMPLEMENTATIONS}
-    results: dict[str, NDArray] = {}
+    results: dict[str, Picture] = {}
     for _ in range(repetitions):
         for name, (prepare_one, finish_one) in IMPLEMENTATIONS.items():
             start = time.process_time()
@@ -89,7 +92,7 @@ def measure_upsampling(picture: Path | None) -> None:
     """Compare edge-aware upsampling with bilinear on photographs reduced to 128 pixels and back."""
     from skimage import data
 
-    methods: dict[str, Callable[[NDArray, NDArray, NDArray], NDArray]] = {
+    methods: dict[str, Callable[[Plane, Plane, Plane], Plane]] = {
         "bilinear": lambda ab, _, lightness: cv2.resize(ab, lightness.shape[::-1], interpolation=cv2.INTER_LINEAR),
         "bicubic": lambda ab, _, lightness: cv2.resize(ab, lightness.shape[::-1], interpolation=cv2.INTER_CUBIC),
         "edge-aware": upsample_color,
@@ -147,13 +150,13 @@ def measure_cold_start(server: str, repetitions: int) -> None:
     )
 
 
-def _photograph() -> NDArray[np.uint8]:
+def _photograph() -> Picture:
     from skimage import data
 
     return cv2.resize(data.astronaut(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
-def _square_color(rgb: NDArray) -> NDArray[np.float32]:
+def _square_color(rgb: Picture) -> Plane:
     """Return the photograph's own colour for the square of the network: the answer of a perfect one."""
     prepared = prepare(rgb, SIZE)
     ab = np.zeros((SIZE, SIZE, 2), np.float32)
@@ -162,7 +165,7 @@ def _square_color(rgb: NDArray) -> NDArray[np.float32]:
     return ab
 
 
-def _scikit_prepare(rgb: NDArray) -> Prepared:
+def _scikit_prepare(rgb: Picture) -> Prepared:
     from skimage import color, transform, util
 
     lightness = color.rgb2lab(util.img_as_float32(rgb))[..., 0]
@@ -174,7 +177,7 @@ def _scikit_prepare(rgb: NDArray) -> Prepared:
     return Prepared(square[..., None].astype(np.float32), (top, left, height, width), lightness, rgb.dtype)
 
 
-def _scikit_finish(prepared: Prepared, ab: NDArray) -> NDArray:
+def _scikit_finish(prepared: Prepared, ab: Plane) -> Picture:
     """Do what `finish` does with scikit-image's functions where it has them, in float32."""
     from skimage import color, morphology, transform, util
 
@@ -195,7 +198,7 @@ def _scikit_finish(prepared: Prepared, ab: NDArray) -> NDArray:
     return util.img_as_ubyte(color.xyz2rgb(gray + kept * (xyz - gray)))
 
 
-def _exact_finish(prepared: Prepared, ab: NDArray) -> NDArray:
+def _exact_finish(prepared: Prepared, ab: Plane) -> NDArray[np.int_]:
     """Do what `finish` does in float64, formula by formula: nothing but the upsampling is the client's own."""
     box = prepared.box
     ab = upsample_color(crop(ab, box), crop(prepared.square[..., 0], box), prepared.lightness).astype(np.float64)
@@ -213,16 +216,16 @@ def _exact_finish(prepared: Prepared, ab: NDArray) -> NDArray:
     )
 
 
-def _share_inside_gamut(linear: NDArray, gray: NDArray) -> NDArray:
+def _share_inside_gamut(linear: Plane, gray: Plane) -> Plane:
     difference = linear - gray
     below, above = np.maximum(-difference.min(-1), 1e-6), np.maximum(difference.max(-1), 1e-6)
     return np.minimum(np.minimum(gray[..., 0] / below, (1 - gray[..., 0]) / above), 1)[..., None]
 
 
-def _slope_of_windows(ab: NDArray, lightness: NDArray) -> NDArray:
+def _slope_of_windows(ab: Plane, lightness: Plane) -> Plane:
     from scipy.ndimage import uniform_filter
 
-    def mean(values: NDArray) -> NDArray:
+    def mean(values: Plane) -> Plane:
         return uniform_filter(values, (3, 3, 0)[: values.ndim], mode="nearest")
 
     variance = mean(lightness**2) - mean(lightness) ** 2
@@ -230,7 +233,7 @@ def _slope_of_windows(ab: NDArray, lightness: NDArray) -> NDArray:
     return mean(covariance / (np.maximum(variance, 0) + 50.0)[..., None])
 
 
-IMPLEMENTATIONS: dict[str, tuple[Callable, Callable]] = {
+IMPLEMENTATIONS: dict[str, tuple[Callable[[Picture], Prepared], Callable[[Prepared, Plane], Picture]]] = {
     "tintype": (lambda rgb: prepare(rgb, SIZE), finish),
     "scikit-image": (_scikit_prepare, _scikit_finish),
 }
@@ -266,12 +269,12 @@ def _pair(errors: tuple[float, ...]) -> str:
     return " / ".join(f"{error:.2f}" for error in errors)
 
 
-def _strongest_edges(ab: NDArray) -> NDArray[np.bool_]:
+def _strongest_edges(ab: Plane) -> NDArray[np.bool_]:
     gradient = sum(np.abs(part) for part in np.gradient(ab, axis=(0, 1))).sum(-1)
     return gradient > np.quantile(gradient, 0.9)
 
 
-def _worst_window(error: NDArray) -> tuple[slice, slice]:
+def _worst_window(error: Plane) -> tuple[slice, slice]:
     mean = cv2.blur(error, (WINDOW, WINDOW))
     half = WINDOW // 2
     inside = mean[half : error.shape[0] - half, half : error.shape[1] - half]
@@ -279,12 +282,12 @@ def _worst_window(error: NDArray) -> tuple[slice, slice]:
     return slice(int(top), int(top) + WINDOW), slice(int(left), int(left) + WINDOW)
 
 
-def _error_map(distance: NDArray) -> NDArray[np.uint8]:
+def _error_map(distance: Plane) -> Picture:
     gray = 255 * (1 - np.minimum(distance / DARKEST_ERROR, 1))
     return np.repeat(gray[..., None].astype(np.uint8), 3, axis=-1)
 
 
-def _drawn(rows: list[list[NDArray]]) -> bytes:
+def _drawn(rows: list[list[Picture]]) -> bytes:
     """Put the windows side by side, one row per photograph, and name the columns."""
     gap, side = 8, WINDOW * ZOOM
     columns = len(rows[0])

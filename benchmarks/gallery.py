@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
@@ -53,7 +54,7 @@ def main() -> None:
     print(f"mean distance in a*b*, {len(errors)} photographs: {np.mean(errors):.1f}; those drawn: {mean_of_drawn:.1f}")
 
 
-def _read(archive: Path) -> list[np.ndarray]:
+def _read(archive: Path) -> list[NDArray[np.uint8]]:
     photos = []
     with zipfile.ZipFile(archive) as members:
         for name in sorted(members.namelist()):
@@ -64,12 +65,12 @@ def _read(archive: Path) -> list[np.ndarray]:
     return photos
 
 
-def _color_error(colored: np.ndarray, photo: np.ndarray) -> float:
+def _color_error(colored: NDArray[np.uint8], photo: NDArray[np.uint8]) -> float:
     difference = rgb_to_lab(colored)[..., 1:] - rgb_to_lab(photo)[..., 1:]
     return float(np.linalg.norm(difference, axis=-1).mean())
 
 
-def _square(photo: np.ndarray) -> np.ndarray:
+def _square(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(photo).resize((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.BICUBIC))
 
 

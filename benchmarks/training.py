@@ -12,10 +12,16 @@ import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from components.trainer.config import TrainerConfig
+    from components.trainer.training import TrainingSummary
 
 
 def main() -> None:
@@ -28,12 +34,36 @@ def main() -> None:
     parser.add_argument("--examples", type=Path, help="where the photographs that were taken in are kept for next time")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
+    measured = _measure(arguments)
+    summary, step = measured.summary, statistics.mean(measured.bare)
+    table = Table(title=measured.title)
+    for heading in ("", "images/s", "of (a)"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    table.add_row("(a) bare step, before and after", ", ".join(f"{speed:.1f}" for speed in measured.bare), "1.00")
+    table.add_row(
+        f"(b) whole training, {summary.steps} steps", f"{summary.images_per_second:.1f}",
+        f"{summary.images_per_second / step:.2f}",
+    )  # fmt: skip
+    table.add_row("(c) input pipeline alone", f"{measured.input_alone:.0f}", f"{measured.input_alone / step:.1f}")
+    console = Console()
+    console.print(table)
+    early, late = measured.memory.early_and_late()
+    console.print(f"resident memory: {early:.0f} MB in the second quarter of (b), {late:.0f} MB in the last")
 
-    import tensorflow as tf
 
+class _Measured(NamedTuple):
+    """Images per second of the bare step before and after, the whole training, the input alone; the memory."""
+
+    title: str
+    bare: tuple[float, float]
+    summary: "TrainingSummary"
+    input_alone: float
+    memory: "_MemoryWatch"
+
+
+def _measure(arguments: argparse.Namespace) -> _Measured:
     from components.image_example_gen.ingestion import take_in
     from components.trainer.decoded_photos import content_digest, decode_photos, example_files
-    from components.trainer.gan import ColorGan
     from components.trainer.input_pipeline import training_batches
     from components.trainer.training import train
     from pipeline.config import load_config
@@ -60,23 +90,7 @@ def main() -> None:
             seed=config.seed,
         )
         resident = next(iter(batches))
-
-        def bare() -> float:
-            gan = ColorGan(config)
-            batch = iter(tf.data.Dataset.from_tensors(resident).repeat())
-            gan.train_steps(batch, tf.constant(2))
-            started = time.perf_counter()
-            float(gan.train_steps(batch, tf.constant(arguments.bare_steps))["generator_loss"])
-            return arguments.bare_steps * batch_size / (time.perf_counter() - started)
-
-        def input_alone(seconds: float = 5.0) -> float:
-            iterator, count, started = iter(batches), 0, time.perf_counter()
-            while time.perf_counter() - started < seconds:
-                next(iterator)
-                count += batch_size
-            return count / (time.perf_counter() - started)
-
-        before = bare()
+        before = _bare_images_per_second(config, resident, arguments.bare_steps)
         with _MemoryWatch() as memory:
             summary = train(
                 config,
@@ -86,23 +100,33 @@ def main() -> None:
                 run_folder=f"{folder}/run",
                 checkpoint_folder=f"{folder}/checkpoints",
             )
-        after = bare()
-        alone = input_alone()
+        after = _bare_images_per_second(config, resident, arguments.bare_steps)
+        alone = _input_images_per_second(batches, batch_size)
+    title = f"{config.recipe}, {config.size} px, batches of {batch_size}, {summary.strategy}"
+    return _Measured(title, (before, after), summary, alone, memory)
 
-    step = statistics.mean((before, after))
-    table = Table(title=f"{config.recipe}, {config.size} px, batches of {batch_size}, {summary.strategy}")
-    for heading in ("", "images/s", "of (a)"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    table.add_row("(a) bare step, before and after", f"{before:.1f}, {after:.1f}", "1.00")
-    table.add_row(
-        f"(b) whole training, {summary.steps} steps", f"{summary.images_per_second:.1f}",
-        f"{summary.images_per_second / step:.2f}",
-    )  # fmt: skip
-    table.add_row("(c) input pipeline alone", f"{alone:.0f}", f"{alone / step:.1f}")
-    console = Console()
-    console.print(table)
-    early, late = memory.early_and_late()
-    console.print(f"resident memory: {early:.0f} MB in the second quarter of (b), {late:.0f} MB in the last")
+
+def _bare_images_per_second(config: "TrainerConfig", resident: Any, steps: int) -> float:
+    """Train on one batch that is there, over and over."""
+    import tensorflow as tf
+
+    from components.trainer.gan import ColorGan
+
+    gan = ColorGan(config)
+    batch = iter(tf.data.Dataset.from_tensors(resident).repeat())
+    gan.train_steps(batch, tf.constant(2))
+    started = time.perf_counter()
+    float(gan.train_steps(batch, tf.constant(steps))["generator_loss"])
+    return steps * config.train.batch_size / (time.perf_counter() - started)
+
+
+def _input_images_per_second(batches: Iterable[Any], batch_size: int, seconds: float = 5.0) -> float:
+    """Take batches without training on them."""
+    iterator, count, started = iter(batches), 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        next(iterator)
+        count += batch_size
+    return count / (time.perf_counter() - started)
 
 
 class _MemoryWatch:

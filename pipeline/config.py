@@ -1,7 +1,7 @@
 """One typed, validated description of a run, loaded from YAML and mended from the command line."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -39,7 +39,7 @@ class RunConfig(BaseModel):
     resources: Resources = Resources()
 
     @model_validator(mode="after")
-    def _size_fits_network(self):
+    def _size_fits_network(self) -> Self:
         stride, smallest = self.network.generator.stride, self.network.smallest_size
         if self.data.size % stride:
             raise ValueError(f"data.size must be a multiple of {stride} for {self.recipe}, got {self.data.size}")
@@ -48,7 +48,7 @@ class RunConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _adversary_is_there(self):
+    def _adversary_is_there(self) -> Self:
         if self.network.discriminator is None and self.train.loss.adversarial_weight > 0:
             raise ValueError(
                 f"train.loss.adversarial_weight must be 0 for {self.recipe}, which has no network.discriminator, "

@@ -94,7 +94,8 @@ def read_run_report(metadata_path: Path, pipeline_name: str, *, since: float) ->
 
 
 def _read_json(path: str) -> dict[str, Any]:
-    return json.loads(Path(path).read_text())
+    record: dict[str, Any] = json.loads(Path(path).read_text())
+    return record
 
 
 def report_table(report: RunReport) -> Table:

@@ -9,6 +9,7 @@ from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
+from tfx.types.artifact import Artifact
 
 from components.image_example_gen.summary import read_summary
 from photo.errors import TintypeError
@@ -26,7 +27,10 @@ class Executor(base_executor.BaseExecutor):
     """Reads what ExampleValidator wrote and what ImageExampleGen counted."""
 
     def Do(  # noqa: N802 - TFX's name
-        self, input_dict: dict[str, list], output_dict: dict[str, list], exec_properties: dict[str, Any]
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
     ) -> None:
         """Write the verdict.
 

@@ -113,7 +113,7 @@ COST = (
 def quality_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     """How near the colours come to the true ones; the first row is the photographs left gray."""
     done = [entry for entry in entries if entry["status"] == "done"]
-    columns = QUALITY
+    columns: tuple[_Column, ...] = QUALITY
     if any(_VARIANTS.value(entry) is not None for entry in done):
         columns = (*columns, _VARIANTS)
     gray = [column.gray(done[0]["metrics"]) if done else None for column in columns]

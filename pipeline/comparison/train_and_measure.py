@@ -110,14 +110,14 @@ def _color_pictures(job: dict[str, Any], colorizer: SavedColorizer, folder: Path
     return rows
 
 
-def _grid_photos(job: dict[str, Any]) -> list[NDArray]:
+def _grid_photos(job: dict[str, Any]) -> list[NDArray[np.uint8]]:
     """Choose by a hash of the content: the same photographs for every entry, in whatever order they come."""
     draws = ((hashlib.sha256(b"%d" % _GRID_SEED + encoded).digest(), encoded) for _, encoded in _photographs(job))
     readable = ((draw, rgb) for draw, encoded in draws if (rgb := _decoded(encoded)) is not None)
     return [rgb for _, rgb in heapq.nsmallest(job["rows"], readable, key=lambda drawn: drawn[0])]
 
 
-def _decoded(encoded: bytes) -> NDArray | None:
+def _decoded(encoded: bytes) -> NDArray[np.uint8] | None:
     try:
         return decode_photo(encoded).rgb
     except PhotoError:

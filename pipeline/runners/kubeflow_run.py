@@ -160,7 +160,7 @@ def parse_parameters(pipeline: Path, given: list[str]) -> dict[str, str | int | 
             raise KubeflowError(f"--param wants name=value, got {item!r}")
         if name not in declared:
             raise KubeflowError(f"{pipeline} has no parameter {name!r}; there are {', '.join(sorted(declared))}")
-        kind = {"NUMBER_INTEGER": int, "NUMBER_DOUBLE": float}.get(declared[name].get("parameterType"), str)
+        kind = {"NUMBER_INTEGER": int, "NUMBER_DOUBLE": float}.get(declared[name].get("parameterType", ""), str)
         try:
             values[name] = kind(value)
         except ValueError:
@@ -185,7 +185,8 @@ def _declared_parameters(pipeline: Path) -> dict[str, dict[str, Any]]:
         spec = None
     if not isinstance(spec, dict) or not isinstance(spec.get("root"), dict) or "pipelineInfo" not in spec:
         raise KubeflowError(f"{pipeline} is no pipeline that `tintype compile kubeflow` wrote")
-    return spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    parameters: dict[str, dict[str, Any]] = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    return parameters
 
 
 def read_token(endpoint: Endpoint) -> str | None:

@@ -6,18 +6,22 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import logging as absl_logging
 
 from photo.errors import TintypeError
 from pipeline.config import RunConfig
 
+if TYPE_CHECKING:
+    from pipeline.run_report import RunReport
+
 PACKAGES = Path(__file__).parents[2]
 CHECKPOINTS = "checkpoints"
 _NOISY = ("apache_beam", "tensorflow", "root", "py.warnings")
 
 
-def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = False, workers: int = 1):
+def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = False, workers: int = 1) -> "RunReport":
     """Run the pipeline here and say what it did.
 
     Args:
@@ -90,7 +94,7 @@ class _ComponentLines(logging.Handler):
         for logger in self._levels:
             logger.setLevel(logging.ERROR)
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._absl.removeHandler(self)
         self._absl.propagate = self._propagated
         absl_logging.set_verbosity(self._verbosity)

@@ -1,7 +1,7 @@
 """`tintype compare`: recipes side by side, on the same photographs and under the same budget."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -84,7 +84,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _print_tables(report) -> None:
+def _print_tables(report: dict[str, Any]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table

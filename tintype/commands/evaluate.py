@@ -1,5 +1,6 @@
 """`tintype evaluate`: the metrics of a SavedModel on photographs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def evaluate(
     console = Console(stderr=True)
     entries = list(list_entries(data))
 
-    def photographs():
+    def photographs() -> Iterator[tuple[str, bytes]]:
         for entry, content in track(read_photographs(entries), "measuring", total=len(entries), console=console):
             if isinstance(content, PhotoError):
                 console.print(f"left out {entry.name}: {content}", highlight=False)

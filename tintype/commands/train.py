@@ -1,11 +1,16 @@
 """`tintype train`: training alone, without TFX around it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipeline.standalone_training import StandaloneTraining
 
 
 def train(
@@ -46,7 +51,7 @@ def train(
     )
 
 
-def _table(trained, data: str):
+def _table(trained: "StandaloneTraining", data: str) -> "Table":
     from rich.table import Table
 
     photographs, training = trained.photographs, trained.training

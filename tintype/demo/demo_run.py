@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from skimage import data
 
@@ -39,18 +40,18 @@ CELL = 224
 class Row(NamedTuple):
     """A photograph in three forms, sRGB uint8 [H, W, 3] of one size."""
 
-    gray: np.ndarray
-    colored: np.ndarray
-    true: np.ndarray
+    gray: NDArray[np.uint8]
+    colored: NDArray[np.uint8]
+    true: NDArray[np.uint8]
 
 
 class RealRow(NamedTuple):
     """As `Row`, coloured by the demo's model and by the generator that comes with Tintype."""
 
-    gray: np.ndarray
-    colored: np.ndarray
-    by_shipped: np.ndarray
-    true: np.ndarray
+    gray: NDArray[np.uint8]
+    colored: NDArray[np.uint8]
+    by_shipped: NDArray[np.uint8]
+    true: NDArray[np.uint8]
 
 
 def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
     return summary
 
 
-def _color_through_server(model_base_path: Path, photos: list[np.ndarray]) -> list[np.ndarray]:
+def _color_through_server(model_base_path: Path, photos: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     """Take the colour away, send what is left as PNGs, and read the coloured photographs that come back."""
     from serving.server import EmbeddedServer
 
@@ -120,7 +121,7 @@ def _color_through_server(model_base_path: Path, photos: list[np.ndarray]) -> li
             return [decode_photo(colorizer.colorize(encode_photo(_gray(photo), "PNG"))).rgb for photo in photos]
 
 
-def _gray(true: np.ndarray) -> np.ndarray:
+def _gray(true: NDArray[np.uint8]) -> NDArray[np.uint8]:
     lightness = rgb_to_lab(true)
     lightness[..., 1:] = 0
     return lab_to_rgb(lightness)
@@ -135,7 +136,7 @@ def _draw(left: list[Row], right: list[RealRow], path: Path) -> None:
     write_whole(path, encode_photo(np.concatenate(halves, axis=1), "PNG"))
 
 
-def _cell(photo: np.ndarray) -> np.ndarray:
+def _cell(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = photo.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

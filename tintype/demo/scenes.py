@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from photo.whole_file import write_whole
 
@@ -17,7 +18,7 @@ KINDS = ("sea", "meadow", "forest", "village")
 _SUPERSAMPLING = 2
 
 
-def render_scene(kind: str, seed: int, side: int = 128) -> np.ndarray:
+def render_scene(kind: str, seed: int, side: int = 128) -> NDArray[np.uint8]:
     """Paint one scene: sRGB uint8 [side, side, 3], always the same for the same arguments."""
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     canvas = _Canvas(side * _SUPERSAMPLING, rng)
@@ -44,7 +45,7 @@ def render_scene(kind: str, seed: int, side: int = 128) -> np.ndarray:
     return cv2.resize(np.clip(canvas.rgb + grain, 0, 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_AREA)
 
 
-def render_scenes(count: int, first_seed: int, side: int = 128) -> Iterator[tuple[str, np.ndarray]]:
+def render_scenes(count: int, first_seed: int, side: int = 128) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """`count` scenes of all kinds in turn, each as its kind and sRGB uint8 [side, side, 3]."""
     for index in range(count):
         kind = KINDS[index % len(KINDS)]
@@ -72,28 +73,28 @@ class _Canvas:
         line = (np.arange(side, dtype=np.float32) + 0.5) / side
         self.x, self.y = np.meshgrid(line, line)
 
-    def paint(self, mask: np.ndarray, color) -> None:
+    def paint(self, mask: ArrayLike, color: ArrayLike) -> None:
         """Lay a colour, or an image of colours, over the pixels of a mask in 0..1."""
         mask = np.asarray(mask, np.float32)[..., None]
         self.rgb += mask * (np.asarray(color, np.float32) - self.rgb)
 
-    def noise(self, columns: int, rows: int) -> np.ndarray:
+    def noise(self, columns: int, rows: int) -> NDArray[np.float32]:
         """Smooth noise, about 0 with deviation 1, of so many bumps across and down."""
         bumps = self.rng.normal(0, 1, (rows + 1, columns + 1)).astype(np.float32)
         return cv2.resize(bumps, (self.side, self.side), interpolation=cv2.INTER_CUBIC)
 
-    def polygon(self, corners) -> np.ndarray:
+    def polygon(self, corners: ArrayLike) -> NDArray[np.float32]:
         """The mask of a polygon given in coordinates 0..1."""
         mask = np.zeros((self.side, self.side), np.uint8)
         cv2.fillPoly(mask, [np.round(np.asarray(corners) * self.side).astype(np.int32)], 1, cv2.LINE_8)
         return mask.astype(np.float32)
 
 
-def _rgb(levels) -> np.ndarray:
+def _rgb(levels: ArrayLike) -> NDArray[np.float32]:
     return np.array(levels, np.float32)
 
 
-def _between(top, bottom, share: np.ndarray) -> np.ndarray:
+def _between(top: ArrayLike, bottom: ArrayLike, share: NDArray[np.float32]) -> NDArray[np.float32]:
     share = np.clip(share, 0, 1)[..., None]
     return np.asarray(top, np.float32) * (1 - share) + np.asarray(bottom, np.float32) * share
 

@@ -1,12 +1,10 @@
 """The steps of the pipeline, one folder each."""
 
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Give the artifact types by the short paths that Kubeflow's steps import them by; loads TFX when asked."""
     if name != "DataVerdict":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from components.data_gate.verdict import DataVerdict
+    from components.artifacts import DataVerdict
 
     return DataVerdict

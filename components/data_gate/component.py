@@ -8,8 +8,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from components.artifacts import DataVerdict
 from components.data_gate.executor import MIN_PHOTOS_KEY, VERDICT_KEY, Executor
-from components.data_gate.verdict import DataVerdict
 
 # Without these two there is nothing to learn from, or nothing to judge by; an empty test split harms no step.
 MIN_PHOTOS = {"train": 1, "eval": 1}

@@ -7,7 +7,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel, component_spec, standard_artifacts
 
-from components.data_gate.verdict import DataVerdict
+from components.artifacts import DataVerdict
 from components.trainer import executor
 from components.trainer.config import TrainerConfig
 

@@ -12,9 +12,9 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
+from components.artifacts import DataVerdict
 from components.data_gate.component import DataGate
 from components.data_gate.executor import DataStopped, Executor
-from components.data_gate.verdict import DataVerdict
 from components.image_example_gen.component import SCHEMA_FILE, ImageExampleGen
 from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.summary import Summary

@@ -1,4 +1,4 @@
-"""The artifact that says that the data may be trained on."""
+"""The types of artifacts that TFX does not have, known to the component that writes one and to those that read it."""
 
 from tfx.types.artifact import Artifact
 

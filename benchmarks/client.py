@@ -153,7 +153,8 @@ def measure_cold_start(server: str, repetitions: int) -> None:
 def _photograph() -> Picture:
     from skimage import data
 
-    return cv2.resize(data.astronaut(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    large: Picture = cv2.resize(data.astronaut(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return large
 
 
 def _square_color(rgb: Picture) -> Plane:
@@ -195,7 +196,8 @@ def _scikit_finish(prepared: Prepared, ab: Plane) -> Picture:
     gray = xyz[..., 1:2] * color.xyz_tristimulus_values(illuminant="D65", observer="2", dtype=np.float32)
     linear, linear_gray = xyz @ color.colorconv.rgb_from_xyz.T.astype(np.float32), xyz[..., 1:2]
     kept = _share_inside_gamut(linear, linear_gray)
-    return util.img_as_ubyte(color.xyz2rgb(gray + kept * (xyz - gray)))
+    rgb: Picture = util.img_as_ubyte(color.xyz2rgb(gray + kept * (xyz - gray)))
+    return rgb
 
 
 def _exact_finish(prepared: Prepared, ab: Plane) -> NDArray[np.int_]:
@@ -211,22 +213,24 @@ def _exact_finish(prepared: Prepared, ab: Plane) -> NDArray[np.int_]:
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29))
     linear, gray = xyz @ np.linalg.inv(xyz_of_rgb).T, xyz[..., 1:2]
     linear = np.clip(gray + _share_inside_gamut(linear, gray) * (linear - gray), 0, 1)
-    return np.round(255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)).astype(
-        int
-    )
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    exact: NDArray[np.int_] = np.round(255 * rgb).astype(int)
+    return exact
 
 
 def _share_inside_gamut(linear: Plane, gray: Plane) -> Plane:
     difference = linear - gray
     below, above = np.maximum(-difference.min(-1), 1e-6), np.maximum(difference.max(-1), 1e-6)
-    return np.minimum(np.minimum(gray[..., 0] / below, (1 - gray[..., 0]) / above), 1)[..., None]
+    share: Plane = np.minimum(np.minimum(gray[..., 0] / below, (1 - gray[..., 0]) / above), 1)[..., None]
+    return share
 
 
 def _slope_of_windows(ab: Plane, lightness: Plane) -> Plane:
     from scipy.ndimage import uniform_filter
 
     def mean(values: Plane) -> Plane:
-        return uniform_filter(values, (3, 3, 0)[: values.ndim], mode="nearest")
+        filtered: Plane = uniform_filter(values, (3, 3, 0)[: values.ndim], mode="nearest")
+        return filtered
 
     variance = mean(lightness**2) - mean(lightness) ** 2
     covariance = mean(ab * lightness[..., None]) - mean(ab) * mean(lightness)[..., None]
@@ -271,7 +275,8 @@ def _pair(errors: tuple[float, ...]) -> str:
 
 def _strongest_edges(ab: Plane) -> NDArray[np.bool_]:
     gradient = sum(np.abs(part) for part in np.gradient(ab, axis=(0, 1))).sum(-1)
-    return gradient > np.quantile(gradient, 0.9)
+    strongest: NDArray[np.bool_] = gradient > np.quantile(gradient, 0.9)
+    return strongest
 
 
 def _worst_window(error: Plane) -> tuple[slice, slice]:

@@ -117,7 +117,8 @@ def _bare_images_per_second(config: "TrainerConfig", resident: Any, steps: int) 
     gan.train_steps(batch, tf.constant(2))
     started = time.perf_counter()
     float(gan.train_steps(batch, tf.constant(steps))["generator_loss"])
-    return steps * config.train.batch_size / (time.perf_counter() - started)
+    images: int = steps * config.train.batch_size
+    return images / (time.perf_counter() - started)
 
 
 def _input_images_per_second(batches: Iterable[Any], batch_size: int, seconds: float = 5.0) -> float:

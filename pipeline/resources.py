@@ -43,11 +43,6 @@ class StepResources(BaseModel):
     )
     retries: int = Field(default=0, ge=0, le=20, description="new tries after a failure")
 
-    @property
-    def memory_bytes(self) -> int | None:
-        """The memory in bytes; None when it is not set."""
-        return None if self.memory is None else memory_bytes(self.memory)
-
 
 class Volume(BaseModel):
     """A persistent volume that every step finds at the same path."""

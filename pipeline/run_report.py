@@ -57,6 +57,7 @@ def read_run_report(metadata_path: Path, pipeline_name: str, *, since: float) ->
     with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(metadata_path))) as handle:
         store = handle.store
         context = store.get_context_by_type_and_name("pipeline", pipeline_name)
+        assert context is not None, f"{pipeline_name} has never run"
         nodes = {node.id: node.name.split(".", 1)[1] for node in store.get_contexts_by_type("node")}
         executions = [
             execution

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -18,12 +18,12 @@ MIN_PHOTOS = {"train": 1, "eval": 1}
 class DataGateSpec(types.ComponentSpec):
     """What goes in and out of the gate."""
 
-    PARAMETERS: ClassVar[dict[str, Any]] = {MIN_PHOTOS_KEY: component_spec.ExecutionParameter(type=str)}
-    INPUTS: ClassVar[dict[str, Any]] = {
+    PARAMETERS = {MIN_PHOTOS_KEY: component_spec.ExecutionParameter(type=str)}  # noqa: RUF012 - TFX's form
+    INPUTS = {  # noqa: RUF012
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
     }
-    OUTPUTS: ClassVar[dict[str, Any]] = {VERDICT_KEY: component_spec.ChannelParameter(type=DataVerdict)}
+    OUTPUTS = {VERDICT_KEY: component_spec.ChannelParameter(type=DataVerdict)}  # noqa: RUF012
 
 
 class DataGate(base_component.BaseComponent):
@@ -37,8 +37,8 @@ class DataGate(base_component.BaseComponent):
 
     def __init__(
         self,
-        examples: types.BaseChannel,
-        anomalies: types.BaseChannel,
+        examples: types.BaseChannel[Any],
+        anomalies: types.BaseChannel[Any],
         *,
         min_photos: Mapping[str, int] = MIN_PHOTOS,
     ):
@@ -50,7 +50,7 @@ class DataGate(base_component.BaseComponent):
             min_photos: the least number of photographs by split.
         """
         super().__init__(
-            DataGateSpec(
+            DataGateSpec(  # type: ignore[no-untyped-call] # of TFX
                 examples=examples,
                 anomalies=anomalies,
                 min_photos=json.dumps(dict(min_photos), sort_keys=True),

@@ -1,5 +1,7 @@
 """The Pusher's place in the pipeline: what it takes, what it gives."""
 
+from typing import Any
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
@@ -44,9 +46,9 @@ class Pusher(base_component.BaseComponent):
 
     def __init__(
         self,
-        model: types.BaseChannel,
-        model_blessing: types.BaseChannel,
-        infra_blessing: types.BaseChannel,
+        model: types.BaseChannel[Any],
+        model_blessing: types.BaseChannel[Any],
+        infra_blessing: types.BaseChannel[Any],
         config: PushConfig,
         destination: str | RuntimeParameter | None = None,
     ):
@@ -54,7 +56,7 @@ class Pusher(base_component.BaseComponent):
         if not destination:
             raise ValueError("Pusher needs a destination, the serving base path; got none")
         super().__init__(
-            PusherSpec(
+            PusherSpec(  # type: ignore[no-untyped-call] # of TFX
                 model=model,
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,

@@ -93,7 +93,7 @@ def draw_curves(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> 
         figure = Figure(figsize=(11, overview + losses), layout="constrained")
         if dark:
             figure.set_facecolor("#16181c")
-        above, below = figure.subfigures(2, 1, height_ratios=[overview, losses])
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[overview, losses])[:, 0]
         for part in (above, below):
             part.set_facecolor(figure.get_facecolor())
         _draw_gains(above, entries, names, names_across)

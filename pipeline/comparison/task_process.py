@@ -63,7 +63,7 @@ def run_in_process(task: Task, job: dict[str, Any], folder: Path, *, module: str
     return f"its process ended with exit code {code}"
 
 
-def _stop(process: subprocess.Popen) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(_SECONDS_TO_STOP)

@@ -114,7 +114,8 @@ def _executions_of_this_run(handle: Any, node: Any) -> list[Any]:
     from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 
     contexts = context_lib.prepare_contexts(metadata_handle=handle, node_contexts=node.contexts)
-    return execution_lib.get_executions_associated_with_all_contexts(handle, contexts)
+    executions: list[Any] = execution_lib.get_executions_associated_with_all_contexts(handle, contexts)
+    return executions
 
 
 def _remove_unfinished_outputs(store: Any, node: Any, folder: str) -> None:

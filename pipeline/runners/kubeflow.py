@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pipeline.config import ConfigError, RunConfig
-from pipeline.resources import Resources, StepResources
+from pipeline.resources import Resources, StepResources, memory_bytes
 
 STEP_COMMAND = ("python", "-m", "pipeline.runners.kubeflow_step")
 FINGERPRINT_STEP = "PhotoFingerprint"
@@ -201,7 +201,7 @@ def _container_resources(step: StepResources) -> dict[str, Any]:
         asked |= {"cpuRequest": step.cpu, "cpuLimit": step.cpu}
         asked |= {"resourceCpuRequest": f"{step.cpu:g}", "resourceCpuLimit": f"{step.cpu:g}"}
     if step.memory is not None:
-        gigabytes = step.memory_bytes / 10**9
+        gigabytes = memory_bytes(step.memory) / 10**9
         asked |= {"memoryRequest": gigabytes, "memoryLimit": gigabytes}
         asked |= {"resourceMemoryRequest": step.memory, "resourceMemoryLimit": step.memory}
     if step.gpu_count:

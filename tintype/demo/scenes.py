@@ -96,7 +96,8 @@ def _rgb(levels: ArrayLike) -> NDArray[np.float32]:
 
 def _between(top: ArrayLike, bottom: ArrayLike, share: NDArray[np.float32]) -> NDArray[np.float32]:
     share = np.clip(share, 0, 1)[..., None]
-    return np.asarray(top, np.float32) * (1 - share) + np.asarray(bottom, np.float32) * share
+    mixed: NDArray[np.float32] = np.asarray(top, np.float32) * (1 - share) + np.asarray(bottom, np.float32) * share
+    return mixed
 
 
 def _paint_sky(canvas: _Canvas, horizon: float, evening: bool) -> None:

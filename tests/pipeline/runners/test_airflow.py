@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[3]
 
 # Airflow writes its configuration into AIRFLOW_HOME and takes the logging over: it gets a process of its own.
 PROBE = """
-import json, os, sys, time
+import json, os, sys
 from airflow.exceptions import AirflowFailException
 from airflow.models import DagBag
 from pipeline.runners.metadata_connection import metadata_of_installation
 
-started = time.process_time()
+before = set(sys.modules)
 bag = DagBag(sys.argv[1], include_examples=False)
-seconds = time.process_time() - started
+loaded = set(sys.modules) - before
 heavy = [name for name in ("tensorflow", "tfx", "apache_beam") if name in sys.modules]
 dag = bag.dags["tintype-demo"]
 
@@ -36,7 +36,7 @@ def refusal(component="Trainer", settings=(), **given):
         return str(error)
 
 print(json.dumps({
-    "seconds": seconds,
+    "loaded": len(loaded),
     "heavy": heavy,
     "dags": sorted(bag.dags),
     "import_errors": {os.path.basename(path): text for path, text in bag.import_errors.items()},
@@ -101,7 +101,7 @@ def test_a_task_for_every_component_in_the_order_of_the_graph(seen):
 @pytest.mark.airflow
 def test_a_parse_is_light_and_imports_nothing_of_tfx(seen):
     assert seen["heavy"] == []
-    assert seen["seconds"] < 5
+    assert seen["loaded"] < 700
     assert seen["dags"] == ["tintype-demo"]
 
 

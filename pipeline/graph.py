@@ -28,7 +28,7 @@ def create_pipeline(
     beam_arguments: list[str] | None = None,
     enable_cache: bool = True,
     name: str | None = None,
-    before: tuple[BaseComponent, ...] = (),
+    extra_components: tuple[BaseComponent, ...] = (),
 ) -> Pipeline:
     """From photographs to a served model.
 
@@ -46,7 +46,7 @@ def create_pipeline(
         beam_arguments: options for the components that run on Beam.
         enable_cache: reuse the results of components whose inputs have not changed.
         name: the pipeline's; tintype-<recipe> when not given.
-        before: what the orchestrator needs to run as well.
+        extra_components: what the orchestrator needs to run as well.
     """
     photographs = ImageExampleGen(input_base=data, config=config.data)
     schema = PhotoSchema(schema_file=str(SCHEMA_FILE)).with_id("ImportSchemaGen")
@@ -82,7 +82,18 @@ def create_pipeline(
     return Pipeline(
         pipeline_name=name or f"tintype-{config.recipe}",
         pipeline_root=pipeline_root,
-        components=[*before, photographs, schema, statistics, validator, gate, trainer, evaluator, canary, pusher],
+        components=[
+            *extra_components,
+            photographs,
+            schema,
+            statistics,
+            validator,
+            gate,
+            trainer,
+            evaluator,
+            canary,
+            pusher,
+        ],
         metadata_connection_config=metadata.sqlite_metadata_connection_config(metadata_path) if metadata_path else None,
         beam_pipeline_args=beam_arguments,
         enable_cache=enable_cache,

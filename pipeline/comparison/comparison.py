@@ -67,7 +67,7 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
         DataError: the photographs cannot be used.
         TintypeError: `out` cannot be written, or another comparison is at work there.
     """
-    with _claimed(out), _ended_like_by_keyboard():
+    with _exclusive(out), _sigterm_as_keyboard_interrupt():
         check_location(comparison.data)
         if comparison.test_data is not None:
             check_location(comparison.test_data)
@@ -76,7 +76,7 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
         folders = [out / "entries" / _folder_name(entry.label) for entry in comparison.entries]
         report = _report(comparison, examples)
         for entry, row, job, folder in zip(comparison.entries, report["entries"], jobs, folders, strict=True):
-            _take_result(row, job, folder)
+            _add_result(row, job, folder)
             if row["status"] == "done":
                 say(f"{entry.label}: done before")
         for number, (row, job, folder) in enumerate(zip(report["entries"], jobs, folders, strict=True), start=1):
@@ -88,7 +88,7 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
                 shutil.rmtree(folder, ignore_errors=True)
             error = run_in_process("train_and_measure", job, folder)
             if error is None:
-                _take_result(row, job, folder)
+                _add_result(row, job, folder)
                 error = None if row["status"] == "done" else "its process left no result"
             if error is not None:
                 row.update(status="failed", error=error)
@@ -141,7 +141,7 @@ def _job(comparison: Comparison, entry: ComparisonEntry, examples: dict[str, Pat
     }
 
 
-def _take_result(row: dict[str, Any], job: dict[str, Any], folder: Path) -> None:
+def _add_result(row: dict[str, Any], job: dict[str, Any], folder: Path) -> None:
     result = read_record(folder / RESULT_NAME)
     if result.get("fingerprint") == job["fingerprint"]:
         row.update(result, status="done", error=None, folder=f"entries/{folder.name}")
@@ -184,7 +184,7 @@ def _digest(value: Any) -> str:
 
 
 @contextmanager
-def _claimed(out: Path) -> Iterator[None]:
+def _exclusive(out: Path) -> Iterator[None]:
     """Hold the folder for this comparison alone."""
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -200,7 +200,7 @@ def _claimed(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _ended_like_by_keyboard() -> Iterator[None]:
+def _sigterm_as_keyboard_interrupt() -> Iterator[None]:
     """Let SIGTERM end the comparison as Ctrl-C does: with its running entry, not beside it."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -16,7 +16,7 @@ from pipeline.config import ConfigError, RunConfig, load_config
 QUESTIONS = Path(__file__).parent / "questions"
 
 # More than any budget of time can hold.
-_NO_END = 1_000_000_000
+_UNLIMITED_STEPS = 1_000_000_000
 _UNITS = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 _LABEL = re.compile(r"[^\W_][\w .+*()-]*")
 
@@ -36,7 +36,7 @@ class Budget:
         """The budget as settings of a config."""
         if self.steps is not None:
             return [f"train.steps={self.steps}", "train.max_minutes=null"]
-        return [f"train.steps={_NO_END}", f"train.max_minutes={self.minutes}"]
+        return [f"train.steps={_UNLIMITED_STEPS}", f"train.max_minutes={self.minutes}"]
 
     def __str__(self) -> str:
         if self.minutes is None:
@@ -167,7 +167,7 @@ def resolve_entries(
     for label, source, settings in asked:
         chosen = [*of_question, *shared_settings, *settings]
         try:
-            readings = _readings(load_config(source, chosen), budget)
+            readings = _measuring_intervals(load_config(source, chosen), budget)
             config = load_config(source, [*readings, *chosen, *budget.settings()])
             entries.append(ComparisonEntry(label, source, settings, config))
         except ConfigError as error:
@@ -186,7 +186,7 @@ def _settings(fields: dict[str, Any]) -> tuple[str, ...]:
     return tuple(f"{name}={json.dumps(value)}" for name, value in fields.items())
 
 
-def _readings(config: RunConfig, budget: Budget) -> list[str]:
+def _measuring_intervals(config: RunConfig, budget: Budget) -> list[str]:
     """Readings often enough for a curve, and for a budget of time to be kept: what a step costs is not known yet."""
     log_every, picture_every = 5, 25
     if budget.steps is not None:

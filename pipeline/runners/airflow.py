@@ -25,7 +25,7 @@ from absl import logging as absl_logging
 from photo.whole_file import write_whole
 from pipeline.config import ConfigError, load_config
 from pipeline.runners.component_run import run_component
-from pipeline.runners.local import CHECKPOINTS, is_ours
+from pipeline.runners.local import CHECKPOINTS, is_from_tintype
 from pipeline.runners.metadata_connection import metadata_of_installation
 
 if TYPE_CHECKING:
@@ -279,8 +279,8 @@ def _remove_checkpoints(folder: str) -> None:
 def _keep_log_readable() -> None:
     """Let into the task's log what Tintype's components say, and of TFX, which tells all it does, errors."""
     absl_logging.set_verbosity(absl_logging.INFO)
-    logging.getLogger("absl").addFilter(_is_worth_a_line)
+    logging.getLogger("absl").addFilter(_is_shown)
 
 
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    return is_ours(record) or record.levelno >= logging.ERROR
+def _is_shown(record: logging.LogRecord) -> bool:
+    return is_from_tintype(record) or record.levelno >= logging.ERROR

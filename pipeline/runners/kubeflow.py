@@ -69,8 +69,8 @@ def compile_kubeflow(config: RunConfig, options: KubeflowOptions = KubeflowOptio
     spec.default_pipeline_root = options.pipeline_root or ""
     _take_image_from_parameter(spec)
     _set_defaults(spec, defaults)
-    _look_at_photographs_first(spec)
-    _find_schema_in_package(spec)
+    _fingerprint_photographs_first(spec)
+    _make_schema_path_relative(spec)
     _set_resources(spec, config.resources)
     documents = [json_format.MessageToDict(spec), *_platform(spec, config.resources)]
     return _heading(config, defaults) + yaml.safe_dump_all(documents, sort_keys=True, width=120)
@@ -91,7 +91,7 @@ def _pipeline_spec(config: RunConfig, options: KubeflowOptions) -> Any:
     pipeline = create_pipeline(
         config.model_copy(update={"push": config.push.model_copy(update={"destination": None})}),
         name=_pipeline_name(config.recipe),
-        before=(PhotoFingerprint(input_base=data),),
+        extra_components=(PhotoFingerprint(input_base=data),),
         data=data,
         destination=RuntimeParameter("destination", str),
         steps=RuntimeParameter("steps", int),
@@ -150,7 +150,7 @@ def _set_defaults(spec: Any, defaults: dict[str, str | int | None]) -> None:
         parameter.is_optional = default is not None
 
 
-def _look_at_photographs_first(spec: Any) -> None:
+def _fingerprint_photographs_first(spec: Any) -> None:
     """Key the cache of ImageExampleGen on its photographs.
 
     KFP skips a step whose parameters are the same: the fingerprint, read anew in every run, becomes one. TFX would have
@@ -172,7 +172,7 @@ def _look_at_photographs_first(spec: Any) -> None:
     del spec.deployment_spec["executors"]["ImageExampleGen_executor"]["container"]["lifecycle"]
 
 
-def _find_schema_in_package(spec: Any) -> None:
+def _make_schema_path_relative(spec: Any) -> None:
     """The schema's path on this machine is none in the image."""
     from components.image_example_gen.photo_schema import PACKAGES
 

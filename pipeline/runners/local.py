@@ -58,7 +58,7 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
         beam_arguments=local_runner_options(workers),
     )
     started = time.time()
-    with _ComponentLines(verbose):
+    with _ComponentProgress(verbose):
         LocalDagRunner().run(pipeline)
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # every artifact is published: nothing can be lost now
         return read_run_report(out / "metadata.sqlite", pipeline.pipeline_info.pipeline_name, since=started)
@@ -74,7 +74,7 @@ def _check_writable(out: Path) -> None:
         raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
 
 
-class _ComponentLines(logging.Handler):
+class _ComponentProgress(logging.Handler):
     """Turns TFX's log into a line per component, and lets through what Tintype's own components say."""
 
     def __init__(self, verbose: bool):
@@ -108,7 +108,7 @@ class _ComponentLines(logging.Handler):
             self._say(f"{message.split()[1]} ...")
         elif message.startswith("Component ") and message.endswith(" is finished."):
             self._say(f"{message.split()[1]} done in {time.monotonic() - self._started:.1f} s")
-        elif not self._verbose and is_ours(record):
+        elif not self._verbose and is_from_tintype(record):
             self._say(f"  {message}")
 
     @staticmethod
@@ -116,7 +116,7 @@ class _ComponentLines(logging.Handler):
         print(line, file=sys.stderr, flush=True)
 
 
-def is_ours(record: logging.LogRecord) -> bool:
+def is_from_tintype(record: logging.LogRecord) -> bool:
     """Whether a part of Tintype logged it; TFX itself tells all that it does."""
     path = Path(record.pathname)
     return path.is_relative_to(PACKAGES / "components") or path.is_relative_to(PACKAGES / "serving")

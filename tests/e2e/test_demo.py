@@ -63,7 +63,7 @@ def test_real_photographs_are_coloured_by_the_generator_that_ships_as_well(demo)
     assert real["ab_mae_shipped"] < min(real["ab_mae_gray"], real["ab_mae"])
 
 
-def test_the_story_says_where_things_are_and_shows_no_noise(demo):
+def test_the_demo_says_where_things_are_and_shows_no_noise(demo):
     assert str(demo.out / "result.png") in demo.stdout
     assert "tintype serve --model_base_path=" in demo.stdout
     assert "Pusher done" in demo.stderr

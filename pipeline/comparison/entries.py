@@ -167,8 +167,8 @@ def resolve_entries(
     for label, source, settings in asked:
         chosen = [*of_question, *shared_settings, *settings]
         try:
-            readings = _measuring_intervals(load_config(source, chosen), budget)
-            config = load_config(source, [*readings, *chosen, *budget.settings()])
+            intervals = _measuring_intervals(load_config(source, chosen), budget)
+            config = load_config(source, [*intervals, *chosen, *budget.settings()])
             entries.append(ComparisonEntry(label, source, settings, config))
         except ConfigError as error:
             raise ConfigError(f"{label}: {error}") from None

@@ -1,4 +1,4 @@
-"""`tintype demo`: the whole story on embedded data."""
+"""`tintype demo`: everything once, on embedded data."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The whole story on data that Tintype makes itself: collect, train, evaluate, push, serve, colour, show."""
+"""The whole demo on data that Tintype makes itself: collect, train, evaluate, push, serve, colour, show."""
 
 import dataclasses
 import json
@@ -55,7 +55,7 @@ class RealRow(NamedTuple):
 
 
 def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
-    """Run the story and write `result.png` and `summary.json` into `out`.
+    """Run the demo and write `result.png` and `summary.json` into `out`.
 
     Raises:
         TintypeError: the model was not blessed, so there is nothing to serve.

@@ -79,11 +79,11 @@ def create_pipeline(
         config=config.push,
         destination=destination,
     )
-    components = [photographs, schema, statistics, validator, gate, trainer, evaluator, canary, pusher]
+    nodes = [photographs, schema, statistics, validator, gate, trainer, evaluator, canary, pusher]
     return Pipeline(
         pipeline_name=name or f"tintype-{config.recipe}",
         pipeline_root=pipeline_root,
-        components=[*extra_components, *components],
+        components=[*extra_components, *nodes],
         metadata_connection_config=metadata.sqlite_metadata_connection_config(metadata_path) if metadata_path else None,
         beam_pipeline_args=beam_arguments,
         enable_cache=enable_cache,

@@ -1,8 +1,11 @@
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,15 +29,30 @@ SETTINGS = [
 ]
 
 
+class Trained(NamedTuple):
+    photographs: Path
+    out: Path
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Trained:
+    """What the command made and said; once for the tests that look at it."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_collection(folder / "photographs", 24, side=40)
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        train(str(folder / "photographs"), "demo", folder / "out", SETTINGS)
+    return Trained(folder / "photographs", folder / "out", stdout.getvalue(), stderr.getvalue())
+
+
 @pytest.mark.slow
-def test_a_model_is_trained_without_the_pipeline(tmp_path, capsys):
-    write_collection(tmp_path / "photographs", 24, side=40)
-    out = tmp_path / "out"
-    train(str(tmp_path / "photographs"), "demo", out, SETTINGS)
-    said = capsys.readouterr()
-    assert "2 steps" in said.out
-    assert f"tensorboard --logdir {out / 'run'}" in said.err
-    assert f"tintype evaluate --model {out / 'model'}" in said.err
+def test_a_model_is_trained_without_the_pipeline(trained):
+    out = trained.out
+    assert "2 steps" in trained.stdout
+    assert f"tensorboard --logdir {out / 'run'}" in trained.stderr
+    assert f"tintype evaluate --model {out / 'model'}" in trained.stderr
     assert {path.name for path in out.iterdir()} == {"examples", "run", "model"}
     assert SavedColorizer(str(out / "model")).description.size == 32
     assert json.loads((out / "run" / "training.json").read_text())["steps"] == 2
@@ -42,13 +60,11 @@ def test_a_model_is_trained_without_the_pipeline(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_training_that_fails_leaves_the_former_model_and_the_photographs(tmp_path):
-    write_collection(tmp_path / "photographs", 24, side=40)
-    out = tmp_path / "out"
-    train(str(tmp_path / "photographs"), "demo", out, SETTINGS)
+def test_a_training_that_fails_leaves_the_former_model_and_the_photographs(trained):
+    out = trained.out
     taken_in = (out / "examples").stat().st_mtime_ns
     with pytest.raises(TintypeError, match="diverged in its first"):
-        train(str(tmp_path / "photographs"), "demo", out, [*SETTINGS, "train.loss.reconstruction_weight=1.0e+40"])
+        train(str(trained.photographs), "demo", out, [*SETTINGS, "train.loss.reconstruction_weight=1.0e+40"])
     assert (out / "model" / "saved_model.pb").is_file()
     assert (out / "examples").stat().st_mtime_ns == taken_in
     assert {path.name for path in out.iterdir()} == {"examples", "run", "model"}

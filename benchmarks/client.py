@@ -93,8 +93,8 @@ def measure_upsampling(picture: Path | None) -> None:
     from skimage import data
 
     methods: dict[str, Callable[[Plane, Plane, Plane], Plane]] = {
-        "bilinear": lambda ab, _, lightness: cv2.resize(ab, lightness.shape[::-1], interpolation=cv2.INTER_LINEAR),
-        "bicubic": lambda ab, _, lightness: cv2.resize(ab, lightness.shape[::-1], interpolation=cv2.INTER_CUBIC),
+        "bilinear": lambda ab, _, lightness: _resized(ab, lightness, cv2.INTER_LINEAR),
+        "bicubic": lambda ab, _, lightness: _resized(ab, lightness, cv2.INTER_CUBIC),
         "edge-aware": upsample_color,
     }
     print(
@@ -271,6 +271,11 @@ def _own_peak_megabytes() -> float:
 
 def _pair(errors: tuple[float, ...]) -> str:
     return " / ".join(f"{error:.2f}" for error in errors)
+
+
+def _resized(ab: Plane, lightness: Plane, interpolation: int) -> Plane:
+    """Enlarge `ab` to the size of `lightness`."""
+    return np.asarray(cv2.resize(ab, lightness.shape[::-1], interpolation=interpolation), ab.dtype)
 
 
 def _strongest_edges(ab: Plane) -> NDArray[np.bool_]:

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from PIL import Image
 
 from components.evaluator.evaluation import colored_row, evaluate_saved_model
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
-from photo.decoding import decode_photo
+from photo.decoding import Rgb, decode_photo
 from photo.errors import PhotoError
 from photo.whole_file import write_whole
 from pipeline.comparison.result_files import RESULT_NAME, TRAINED_NAME, read_record, write_record
@@ -110,14 +109,14 @@ def _color_pictures(job: dict[str, Any], colorizer: SavedColorizer, folder: Path
     return rows
 
 
-def _grid_photos(job: dict[str, Any]) -> list[NDArray[np.uint8]]:
+def _grid_photos(job: dict[str, Any]) -> list[Rgb]:
     """Choose by a hash of the content: the same photographs for every entry, in whatever order they come."""
     draws = ((hashlib.sha256(b"%d" % _GRID_SEED + encoded).digest(), encoded) for _, encoded in _photographs(job))
     readable = ((draw, rgb) for draw, encoded in draws if (rgb := _decoded(encoded)) is not None)
     return [rgb for _, rgb in heapq.nsmallest(job["rows"], readable, key=lambda drawn: drawn[0])]
 
 
-def _decoded(encoded: bytes) -> NDArray[np.uint8] | None:
+def _decoded(encoded: bytes) -> Rgb | None:
     try:
         return decode_photo(encoded).rgb
     except PhotoError:

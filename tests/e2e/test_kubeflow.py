@@ -27,6 +27,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.kubeflow]
 
 SMALL = (
     "data.size=32",
+    "network.generator.down_filters=[16,32,32]",
+    "network.generator.up_filters=[32,32]",
+    "network.discriminator.down_filters=[16]",
+    "network.discriminator.flat_filters=[16]",
     "train.batch_size=8",
     "train.picture_every=60",
     "train.steps=100000",

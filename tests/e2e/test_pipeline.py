@@ -16,6 +16,12 @@ pytestmark = pytest.mark.slow
 
 SMALL = (
     "data.size=32",
+    # A network that is quickly traced, and learns enough to be blessed.
+    "network.generator.down_filters=[16,32,32]",
+    "network.generator.up_filters=[32,32]",
+    "network.generator.dropout=0",
+    "network.discriminator.down_filters=[16]",
+    "network.discriminator.flat_filters=[16]",
     "train.steps=60",
     "train.batch_size=8",
     "train.picture_every=60",
@@ -141,14 +147,9 @@ def test_the_table_tells_the_whole_run(first):
 
 
 def test_a_run_killed_while_it_trains_goes_on_from_its_checkpoint(photographs, tmp_path):
-    # Small, for it is traced in two processes; what it learns is not asked here.
     settings = (
         "train.steps=240",
         "train.checkpoint_every=20",
-        "network.generator.down_filters=[16,32,32]",
-        "network.generator.up_filters=[32,32]",
-        "network.discriminator.down_filters=[16]",
-        "network.discriminator.flat_filters=[16]",
         "evaluate.min_psnr_gain_db=-30",
         "evaluate.max_ab_mae_ratio=9",
     )

@@ -1,7 +1,11 @@
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from tintype.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +16,18 @@ def handlers_go_with_the_command() -> Iterator[None]:
     yield
     for logger, handlers in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys) -> Callable[..., subprocess.CompletedProcess]:
+    """Run `tintype` in this process, which spares it TensorFlow's and TFX's start; whatever it raises shows."""
+
+    def run_here(*arguments: object) -> subprocess.CompletedProcess:
+        command = ["tintype", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(command, ended.value.code, said.out, said.err)
+
+    return run_here

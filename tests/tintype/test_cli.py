@@ -70,10 +70,10 @@ def test_what_a_plain_install_lacks_is_named_with_the_extra_that_brings_it(tmp_p
 
 
 @pytest.mark.slow
-def test_data_that_cannot_be_used_is_named(tmp_path):
+def test_data_that_cannot_be_used_is_named(tmp_path, run_here):
     (tmp_path / "empty").mkdir()
     for data, message in ((tmp_path / "nowhere", "nowhere"), (tmp_path / "empty", "no photograph")):
-        answer = tintype("run", "--config", "demo", "--data", data, "--out", tmp_path / "out")
+        answer = run_here("run", "--config", "demo", "--data", data, "--out", tmp_path / "out")
         assert answer.returncode == 1
         assert message in answer.stderr
         assert "Traceback" not in answer.stderr

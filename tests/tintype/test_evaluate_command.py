@@ -4,7 +4,6 @@ import zipfile
 
 import pytest
 
-from tests.tintype.test_cli import tintype
 from tests.tiny_models import write_tiny_model
 from tintype.commands.evaluate import evaluate
 from tintype.demo.scenes import write_collection
@@ -33,9 +32,9 @@ def test_a_model_is_measured_on_folders_and_archives_alike(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_is_no_model_is_named(tmp_path):
+def test_what_is_no_model_is_named(tmp_path, run_here):
     write_collection(tmp_path / "photographs", 1, side=48)
-    answer = tintype("evaluate", "--model", tmp_path / "nowhere", "--data", tmp_path / "photographs")
+    answer = run_here("evaluate", "--model", tmp_path / "nowhere", "--data", tmp_path / "photographs")
     assert answer.returncode == 1
     assert "nowhere" in answer.stderr
     assert "Traceback" not in answer.stderr

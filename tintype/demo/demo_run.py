@@ -118,7 +118,8 @@ def _color_through_server(model_base_path: Path, photos: list[NDArray[np.uint8]]
     with EmbeddedServer("colorizer", str(model_base_path)) as server:
         server.wait_until_available(60)
         with Colorizer(f"localhost:{server.port}") as colorizer:
-            return [decode_photo(colorizer.colorize(encode_photo(_gray(photo), "PNG"))).rgb for photo in photos]
+            answers = [colorizer.colorize(encode_photo(_gray(photo), "PNG")) for photo in photos]
+    return [np.asarray(decode_photo(answer).rgb, np.uint8) for answer in answers]
 
 
 def _gray(true: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -141,7 +142,8 @@ def _cell(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = photo[top : top + side, left : left + side]
-    return cv2.resize(square, (CELL, CELL), interpolation=cv2.INTER_AREA if side > CELL else cv2.INTER_CUBIC)
+    interpolation = cv2.INTER_AREA if side > CELL else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (CELL, CELL), interpolation=interpolation), np.uint8)
 
 
 def _summary(report: RunReport, scenes: list[Row], photos: list[RealRow]) -> dict[str, Any]:

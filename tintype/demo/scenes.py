@@ -6,6 +6,7 @@ the sky is blue and the meadow green; a low sun on the horizon makes an evening,
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,7 +43,8 @@ def render_scene(kind: str, seed: int, side: int = 128) -> NDArray[np.uint8]:
             _paint_house(canvas, horizon, evening)
 
     grain = rng.normal(0, 1.6, canvas.rgb.shape[:2])[..., None]
-    return cv2.resize(np.clip(canvas.rgb + grain, 0, 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_AREA)
+    painted = np.clip(canvas.rgb + grain, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.resize(painted, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def render_scenes(count: int, first_seed: int, side: int = 128) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -81,7 +83,7 @@ class _Canvas:
     def noise(self, columns: int, rows: int) -> NDArray[np.float32]:
         """Smooth noise, about 0 with deviation 1, of so many bumps across and down."""
         bumps = self.rng.normal(0, 1, (rows + 1, columns + 1)).astype(np.float32)
-        return cv2.resize(bumps, (self.side, self.side), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(cv2.resize(bumps, (self.side, self.side), interpolation=cv2.INTER_CUBIC), np.float32)
 
     def polygon(self, corners: ArrayLike) -> NDArray[np.float32]:
         """The mask of a polygon given in coordinates 0..1."""
@@ -94,7 +96,7 @@ def _rgb(levels: ArrayLike) -> NDArray[np.float32]:
     return np.array(levels, np.float32)
 
 
-def _between(top: ArrayLike, bottom: ArrayLike, share: NDArray[np.float32]) -> NDArray[np.float32]:
+def _between(top: ArrayLike, bottom: ArrayLike, share: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     share = np.clip(share, 0, 1)[..., None]
     mixed: NDArray[np.float32] = np.asarray(top, np.float32) * (1 - share) + np.asarray(bottom, np.float32) * share
     return mixed

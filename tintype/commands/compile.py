@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
+from tintype.commands.config_options import Config, Settings
 
 app = typer.Typer(
     help="Write the pipeline in the form that an orchestrator of a cluster takes.",
@@ -13,10 +14,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Config = Annotated[str, typer.Option(help="A recipe's name or a YAML file.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="A field of the config, as train.steps=500. May be repeated.")
-]
 Image = Annotated[
     str | None, typer.Option(metavar="IMAGE", help="The steps' container image; default of the parameter `image`.")
 ]

@@ -7,17 +7,16 @@ from typing import Annotated
 import typer
 
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
+from tintype.commands.config_options import Config, Settings
 
 
 def run(
     data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
-    config: Annotated[str, typer.Option(help="A recipe's name or a YAML file.")] = "tintype_lab",
+    config: Config = "tintype_lab",
     out: Annotated[
         Path | None, typer.Option(help="The run's folder. [default: runs/<recipe>]", show_default=False)
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the config, as train.steps=500. May be repeated.")
-    ] = None,
+    settings: Settings = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes for reading and measuring photographs; 0: all cores.")
     ] = 1,

@@ -15,10 +15,10 @@ from tintype.commands.compile import (
     Data,
     Image,
     PipelineRoot,
-    Settings,
     Workers,
     kubeflow_yaml,
 )
+from tintype.commands.config_options import Settings
 
 TOKEN_VARIABLE = "TINTYPE_KFP_TOKEN"
 

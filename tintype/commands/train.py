@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
+from tintype.commands.config_options import Config, Settings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,11 +16,9 @@ if TYPE_CHECKING:
 
 def train(
     data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
-    config: Annotated[str, typer.Option(help="A recipe's name or a YAML file.")],
+    config: Config,
     out: Annotated[Path, typer.Option(help="Gets examples, run and model, the SavedModel.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the config, as train.steps=500. May be repeated.")
-    ] = None,
+    settings: Settings = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes for reading photographs; 0: all cores.")] = 1,
 ) -> None:
     """Train a recipe on photographs, without the pipeline around it: nothing is judged and nothing is pushed.

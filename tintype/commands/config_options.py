@@ -1,0 +1,10 @@
+"""How a command names a run's config: the options that `run`, `train`, `compile` and `submit` share."""
+
+from typing import Annotated
+
+import typer
+
+Config = Annotated[str, typer.Option(help="A recipe's name or a YAML file.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="A field of the config, as train.steps=500. May be repeated.")
+]

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from photo.errors import ClientClosed, PhotoError, ServerRefused, ServerUnavailable, TintypeError
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
-    from serving.client.flows import ModelDescription, Outcome
+    from serving.client.flows import Outcome
     from serving.client.options import Keepalive, Retry, Tls
+    from serving.model.description import ModelDescription
 
 __all__ = [
     "AsyncColorizer",

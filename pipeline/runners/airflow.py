@@ -94,18 +94,10 @@ def create_dag(
         tags=["tintype"],
         doc_md=f"`{config}` {' '.join(settings)}",
     )
+    given = {"config": str(config), "settings": list(settings), "variables": variables, **_templates(variables)}
     tasks = {
         component: PythonOperator(
-            task_id=component,
-            dag=dag,
-            python_callable=_run_task,
-            op_kwargs={
-                "component": component,
-                "config": str(config),
-                "settings": list(settings),
-                "variables": variables,
-                **_templates(variables),
-            },
+            task_id=component, dag=dag, python_callable=_run_task, op_kwargs={"component": component, **given}
         )
         for component in COMPONENTS
     }

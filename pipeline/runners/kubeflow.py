@@ -3,13 +3,13 @@
 import json
 import os
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from pipeline.config import ConfigError, RunConfig
 from pipeline.resources import Resources, StepResources, memory_bytes
+from pipeline.runners.kubeflow_options import KubeflowOptions
 
 STEP_COMMAND = ("python", "-m", "pipeline.runners.kubeflow_step")
 FINGERPRINT_STEP = "PhotoFingerprint"
@@ -19,28 +19,7 @@ _IMAGE_INPUT = "pipelinechannel--image"
 _BACKOFF_SECONDS, _BACKOFF_FACTOR, _BACKOFF_MAX_SECONDS = 30, 2.0, 3600
 
 
-@dataclass(frozen=True)
-class KubeflowOptions:
-    """What is said of a pipeline beside its config.
-
-    Attributes:
-        image: the container image of every step; None leaves the parameter `image` without a default.
-        data: the photographs, as the steps see them; None leaves the parameter `data` without a default.
-        pipeline_root: where the artifacts are kept (gs://, s3:// or minio://); None leaves it to the server.
-        checkpoint_base: a folder on a volume, where a Trainer that is tried again goes on; "" keeps no checkpoints.
-        workers: processes for reading and measuring photographs; 0 takes one for every core.
-        enable_cache: reuse the results of steps whose inputs have not changed.
-    """
-
-    image: str | None = None
-    data: str | None = None
-    pipeline_root: str | None = None
-    checkpoint_base: str = ""
-    workers: int = 1
-    enable_cache: bool = True
-
-
-def compile_kubeflow(config: RunConfig, options: KubeflowOptions = KubeflowOptions()) -> str:
+def compile_kubeflow(config: RunConfig, options: KubeflowOptions = KubeflowOptions()) -> str:  # noqa: B008 - frozen
     """Compile the pipeline.
 
     The run's parameters are `data`, `destination` (the serving base path), `steps` (of training) and `image`; their

@@ -11,13 +11,13 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from photo.errors import TintypeError
+from pipeline.runners.kubeflow_options import KubeflowEndpoint
 
 SUCCEEDED = "SUCCEEDED"
 _ENDS = {SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"}
@@ -31,27 +31,8 @@ class KubeflowError(TintypeError):
     """The server cannot be reached, refuses, or the pipeline cannot be given to it."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the API server is, and who asks.
-
-    Attributes:
-        url: as http://localhost:8888 or https://kubeflow.example/pipeline.
-        token: a bearer token; None for none.
-        token_file: a file with a bearer token, read anew before every call, since such tokens expire.
-        ca_cert: a PEM file with the authority of the server's certificate.
-        namespace: the profile's namespace, where the server has several users.
-    """
-
-    url: str
-    token: str | None = None
-    token_file: Path | None = None
-    ca_cert: Path | None = None
-    namespace: str | None = None
-
-
 def submit_run(
-    endpoint: Endpoint,
+    endpoint: KubeflowEndpoint,
     pipeline: Path,
     *,
     parameters: list[str],
@@ -101,7 +82,7 @@ def submit_run(
 
 def wait_for_run(
     client: Any,
-    endpoint: Endpoint,
+    endpoint: KubeflowEndpoint,
     run_id: str,
     *,
     timeout: float | None = None,
@@ -189,7 +170,7 @@ def _declared_parameters(pipeline: Path) -> dict[str, dict[str, Any]]:
     return parameters
 
 
-def read_token(endpoint: Endpoint) -> str | None:
+def read_token(endpoint: KubeflowEndpoint) -> str | None:
     """The bearer token of an endpoint, from its file or as it is.
 
     Raises:
@@ -206,7 +187,7 @@ def read_token(endpoint: Endpoint) -> str | None:
     return token
 
 
-def check_endpoint(endpoint: Endpoint, token: str | None) -> None:
+def check_endpoint(endpoint: KubeflowEndpoint, token: str | None) -> None:
     """Ask for the server's health: the KFP client would retry for half a minute and log what nobody asked for.
 
     Raises:
@@ -236,7 +217,7 @@ def check_endpoint(endpoint: Endpoint, token: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _clear_errors(endpoint: Endpoint) -> Iterator[None]:
+def _clear_errors(endpoint: KubeflowEndpoint) -> Iterator[None]:
     """Turn what the KFP client raises into a KubeflowError, and keep its warnings to itself."""
     import kfp_server_api
     import urllib3
@@ -252,7 +233,7 @@ def _clear_errors(endpoint: Endpoint) -> Iterator[None]:
             raise KubeflowError(f"no answer from {endpoint.url}: {error}") from None
 
 
-def _refusal(endpoint: Endpoint, status: int | None, reason: str) -> str:
+def _refusal(endpoint: KubeflowEndpoint, status: int | None, reason: str) -> str:
     if status in (401, 403):
         return f"{endpoint.url} refuses the caller ({status} {reason}): is there a token, and is it still valid?"
     return f"{endpoint.url} answers {status}: {reason}"

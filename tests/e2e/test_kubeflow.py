@@ -200,7 +200,8 @@ def _as_kept(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def text() -> str:
     from pipeline.config import load_config
-    from pipeline.runners.kubeflow import KubeflowOptions, compile_kubeflow
+    from pipeline.runners.kubeflow import compile_kubeflow
+    from pipeline.runners.kubeflow_options import KubeflowOptions
 
     options = KubeflowOptions(image="registry.example/tintype-pipeline:1", data="gs://nowhere")
     return compile_kubeflow(load_config("demo", SMALL), options)

@@ -5,35 +5,40 @@ from typing import Annotated, Any
 
 import typer
 
+Entries = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ENTRY]...",
+        help="Each [LABEL=]CONFIG[:section.field=value,...], CONFIG being a recipe's name or a YAML file.",
+        show_default=False,
+    ),
+]
+QuestionName = Annotated[
+    str | None,
+    typer.Option(
+        help="rgb_or_lab, spectral_norm, l1_l2_cosine, vgg16, tintype_lab, or a YAML file.", show_default=False
+    ),
+]
+TestData = Annotated[
+    str | None,
+    typer.Option(help="Other photographs to measure on. [default: those of --data held out]", show_default=False),
+]
+SharedSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A field of every entry's config, as train.batch_size=16. May be repeated."),
+]
+
 
 def compare(
     data: Annotated[str, typer.Option(help="Photographs in colour: a folder, a .zip or a .tar.")],
     out: Annotated[Path, typer.Option(help="The comparison's folder; the same folder again goes on there.")],
     budget: Annotated[str, typer.Option(help="Of each entry's training: 10m, 90s, 1.5h or 500steps.")],
-    configs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[ENTRY]...",
-            help="Each [LABEL=]CONFIG[:section.field=value,...], CONFIG being a recipe's name or a YAML file.",
-            show_default=False,
-        ),
-    ] = None,
-    question: Annotated[
-        str | None,
-        typer.Option(
-            help="rgb_or_lab, spectral_norm, l1_l2_cosine, vgg16, tintype_lab, or a YAML file.", show_default=False
-        ),
-    ] = None,
-    test_data: Annotated[
-        str | None,
-        typer.Option(help="Other photographs to measure on. [default: those of --data held out]", show_default=False),
-    ] = None,
+    configs: Entries = None,
+    question: QuestionName = None,
+    test_data: TestData = None,
     size: Annotated[int, typer.Option(min=16, help="Side in pixels at which all entries are measured.")] = 128,
     rows: Annotated[int, typer.Option(min=1, max=64, help="Photographs in the grid.")] = 6,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A field of every entry's config, as train.batch_size=16. May be repeated."),
-    ] = None,
+    settings: SharedSettings = None,
 ) -> None:
     """Train recipes under the same budget, measure them on the same photographs, and show them side by side.
 

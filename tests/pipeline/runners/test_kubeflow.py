@@ -7,7 +7,8 @@ import yaml
 
 from pipeline.config import ConfigError, load_config
 from pipeline.resources import memory_bytes
-from pipeline.runners.kubeflow import KubeflowOptions, compile_kubeflow
+from pipeline.runners.kubeflow import compile_kubeflow
+from pipeline.runners.kubeflow_options import KubeflowOptions
 from pipeline.runners.kubeflow_step import add_types, make_local
 
 pytestmark = pytest.mark.kubeflow

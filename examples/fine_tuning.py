@@ -39,10 +39,10 @@ def main() -> int:
         ],
     )
     import_tensorflow_quietly()
-    from pipeline.plain_training import train_plainly
+    from pipeline.standalone_training import train_standalone
 
     try:
-        trained = train_plainly(config, data=arguments.photographs, out=arguments.out)
+        trained = train_standalone(config, data=arguments.photographs, out=arguments.out)
     except TintypeError as error:
         print(error, file=sys.stderr)
         return 1

@@ -34,7 +34,9 @@ import time
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -48,6 +50,13 @@ LARGEST_COST = 0.10  # of the client's photos a second
 LARGEST_HEALTH_MS = 100.0
 _MODULE = "benchmarks.web"
 _PROBES_PER_SECOND = 20
+
+
+class Measured(TypedDict):
+    """What callers reached: seconds of each photo, and of all together."""
+
+    latencies: list[float]
+    seconds: float
 
 
 def main() -> None:
@@ -91,7 +100,7 @@ def main() -> None:
 
 def measure(client: Process, gateway: Process, server: Process, port: int, seconds: float, repetitions: int) -> None:
     """Measure all ways in turn, and print the table."""
-    ways: dict[str, Callable[[int], dict]] = {
+    ways: dict[str, Callable[[int], Measured]] = {
         "client": lambda callers: json.loads(client.ask(f"{callers} {seconds}")),
         "colorize": lambda callers: _calling(callers, seconds, lambda: _colorize_caller(port)),
         "jobs": lambda callers: _calling(callers, seconds, lambda: _job_caller(port)),
@@ -150,8 +159,8 @@ def attack(gateway: Process, port: int) -> None:
         threads = [threading.Thread(target=target, daemon=True) for target in (watch, good_caller)]
         for thread in threads:
             thread.start()
-        attacks: dict[str, Callable[[], Counter]] = {
-            "good photos alone, 5 s": lambda: time.sleep(5) or Counter(),
+        attacks: dict[str, Callable[[], Counter[int]]] = {
+            "good photos alone, 5 s": _nothing_for_5_seconds,
             "0 bytes, truncated, wrong type, polyglot": lambda: Counter(
                 _status(port, body)
                 for body in (b"", good[:9999], b"<svg/>", b"\x7fELF" + good, good + b"<html><script>alert(1)//") * 20
@@ -197,7 +206,7 @@ def _bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-def _calling(callers: int, seconds: float, new_caller: Callable[[], Callable[[], None]]) -> dict:
+def _calling(callers: int, seconds: float, new_caller: Callable[[], Callable[[], None]]) -> Measured:
     """Let so many callers ask at once, each one after its answer again."""
     latencies: list[float] = []
     failures: list[Exception] = []
@@ -260,14 +269,17 @@ def _status(port: int, body: bytes) -> int:
     return answer.status
 
 
-def _at_once(count: int, callers: int, ask: Callable[[], int]) -> Counter:
-    from concurrent.futures import ThreadPoolExecutor
+def _nothing_for_5_seconds() -> Counter[int]:
+    time.sleep(5)
+    return Counter()
 
+
+def _at_once(count: int, callers: int, ask: Callable[[], int]) -> Counter[int]:
     with ThreadPoolExecutor(callers) as threads:
         return Counter(threads.map(lambda _: ask(), range(count)))
 
 
-async def _flood(port: int, photo: bytes, count: int) -> Counter:
+async def _flood(port: int, photo: bytes, count: int) -> Counter[int]:
     head = (
         f"POST /api/colorize HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(photo)}\r\n\r\n".encode()
     )
@@ -286,7 +298,7 @@ async def _flood(port: int, photo: bytes, count: int) -> Counter:
     return Counter(await asyncio.gather(*(upload() for _ in range(count))))
 
 
-async def _drip(port: int, count: int) -> Counter:
+async def _drip(port: int, count: int) -> Counter[int]:
     head = b"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
     async def upload() -> int:
@@ -309,7 +321,7 @@ def _client(address: str) -> None:
     """Answer every line, callers and seconds, with what the bare client reached."""
     photo = _photo()
 
-    async def run(callers: int, seconds: float) -> dict:
+    async def run(callers: int, seconds: float) -> Measured:
         latencies: list[float] = []
         start = time.perf_counter()
         async with AsyncColorizer(address) as colorizer:

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import re
-import socket
 import threading
 import time
 import zlib
@@ -30,7 +29,9 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
+from photo.errors import TintypeError
 from serving.http_timeouts import ImpatientProtocol
+from serving.listening_socket import listening_socket
 from serving.server import monitoring, rest_json
 from serving.server.errors import RequestError, ServeError
 from serving.server.served_model import DEFAULT_SIGNATURE
@@ -128,10 +129,9 @@ class RestServer:
             ServeError: the address cannot be bound.
         """
         try:
-            listener = _listener(self._host, self._port)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ServeError(f"cannot serve REST on {self._host}:{self._port}: {reason}") from error
+            listener = listening_socket(self._host, self._port, "REST")
+        except TintypeError as error:
+            raise ServeError(str(error)) from error
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="rest")
         config = uvicorn.Config(
             self._answer,
@@ -357,20 +357,6 @@ class _Refused(Exception):  # noqa: N818
 async def _disconnection(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol must be named: only then asyncio sends small answers at once instead of after 40 ms (TCP_NODELAY).
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def _target(method: str, address: str) -> _Target:

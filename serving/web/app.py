@@ -1,6 +1,6 @@
 """Puts the gateway together: the page, the API, and what stands before them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,19 @@ from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from serving.web.api import create_router
-from serving.web.bounded_colorizer import Studio
+from serving.web.api import about, colorize, jobs, openapi, photos, session, status
+from serving.web.api.gateway import Gateway
+from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.jobs import Jobs
 from serving.web.metrics import Metrics
-from serving.web.middleware import Admission, Guarded, Lingering, Observed
+from serving.web.middleware.access_log import AccessLog
+from serving.web.middleware.access_token import RequireAccessToken
+from serving.web.middleware.concurrency_limit import ConcurrencyLimit
+from serving.web.middleware.cross_site import RefuseOtherSites
+from serving.web.middleware.refused_uploads import DrainRefusedUploads
+from serving.web.middleware.security_headers import SecurityHeaders
 from serving.web.nameless_file import Quota
-from serving.web.problems import Kind, Problem, ProblemDocument, descriptions
+from serving.web.problems import Kind, Problem
 from serving.web.settings import WebSettings
 
 STATIC = Path(__file__).parent / "static"
@@ -31,30 +37,30 @@ _KIND_OF_STATUS = {404: Kind.NOT_FOUND, 405: Kind.WRONG_METHOD, 400: Kind.WRONG_
 _WORDS_OF_STATUS = {404: "This address leads nowhere"}
 
 
-def create_app(settings: WebSettings, studio: Studio) -> FastAPI:
-    """Return the gateway as an ASGI application; `studio` is opened and closed with it.
+def create_app(settings: WebSettings, colorizer: BoundedColorizer) -> FastAPI:
+    """Return the gateway as an ASGI application; `colorizer` is opened and closed with it.
 
     Args:
         settings: limits, times, access.
-        studio: colours the photographs.
+        colorizer: colours the photographs.
     """
     metrics, quota = Metrics(), Quota(settings.limits.held_bytes)
-    jobs = Jobs(studio, settings, metrics)
-    metrics.watch("jobs", "Jobs that are kept.", lambda: len(jobs))
+    kept_jobs = Jobs(colorizer, settings, metrics)
+    metrics.watch("jobs", "Jobs that are kept.", lambda: len(kept_jobs))
     metrics.watch("held_bytes", "Bytes of photographs that are kept.", lambda: quota.held)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await anyio.sleep(0)  # loads what it runs on, which no request should wait for
-        await studio.open()
-        await jobs.open()
+        await colorizer.open()
+        await kept_jobs.open()
         try:
             yield
         finally:
-            await jobs.close()
-            await studio.close()
+            await kept_jobs.close()
+            await colorizer.close()
 
-    app = FastAPI(
+    app = _Application(
         title="Tintype",
         version="1",
         description=_DESCRIPTION,
@@ -63,7 +69,9 @@ def create_app(settings: WebSettings, studio: Studio) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(create_router(settings, studio, jobs, quota, metrics))
+    app.state.gateway = Gateway(settings, colorizer, kept_jobs, quota, metrics)
+    for resource in (colorize, jobs, photos, session, about, status):
+        app.include_router(resource.router)
     app.add_api_route("/", _page("index.html"), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/docs", _page("docs.html"), methods=["GET", "HEAD"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -71,39 +79,28 @@ def create_app(settings: WebSettings, studio: Studio) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_wrong_request)
     # The last one added is the first to see a request.
-    app.add_middleware(Admission, limits=settings.limits)
-    app.add_middleware(Guarded, access_token=settings.access_token)
-    app.add_middleware(Lingering)
-    app.add_middleware(Observed, metrics=metrics)
-
-    made = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            _complete(made(), needs_token=settings.access_token is not None)
-        assert app.openapi_schema is not None
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.add_middleware(ConcurrencyLimit, limits=settings.limits)
+    app.add_middleware(RequireAccessToken, access_token=settings.access_token)
+    app.add_middleware(RefuseOtherSites)
+    app.add_middleware(DrainRefusedUploads)
+    app.add_middleware(AccessLog, metrics=metrics)
+    app.add_middleware(SecurityHeaders)
     return app
 
 
-def _complete(schema: dict[str, Any], *, needs_token: bool) -> None:
-    """Add to OpenAPI what FastAPI does not know: the problems, and the token."""
-    components = schema.setdefault("components", {})
-    problem = ProblemDocument.model_json_schema() | {"x-problems": descriptions()}
-    components.setdefault("schemas", {})["ProblemDocument"] = problem
-    for unused in ("HTTPValidationError", "ValidationError"):
-        components["schemas"].pop(unused, None)
-    if needs_token:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, operations in schema["paths"].items():
-            if path not in ("/healthz", "/readyz"):
-                for operation in operations.values():
-                    operation["security"] = [{"token": []}]
+class _Application(FastAPI):
+    """FastAPI whose OpenAPI document is complete."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document."""
+        if self.openapi_schema is None:
+            gateway: Gateway = self.state.gateway
+            needs_token = gateway.settings.access_token is not None
+            self.openapi_schema = openapi.complete(super().openapi(), needs_token=needs_token)
+        return self.openapi_schema
 
 
-def _page(name: str) -> Any:
+def _page(name: str) -> Callable[[], Awaitable[Response]]:
     async def page() -> Response:
         return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
 

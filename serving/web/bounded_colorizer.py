@@ -18,7 +18,8 @@ from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from serving.client.async_colorizer import AsyncColorizer
 from serving.freed_memory import give_memory_back
 from serving.model.description import ModelDescription
-from serving.web.nameless_file import PhotoFile
+from serving.web.memory_return import MemoryReturn
+from serving.web.nameless_file import NamelessFile
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 from serving.web.uploads import check_photo
@@ -26,10 +27,6 @@ from serving.web.uploads import check_photo
 # How long it is believed without asking again that the server is there, or away, and how long it may take to say so.
 _SEEN_SECONDS, _AWAY_SECONDS = 5.0, 2.0
 _ASKING_SECONDS = 2.0
-
-# Memory that photographs have left is given back after so long without any, and every so often while they go on
-# coming: what they fill anew then is little beside their work.
-_IDLE_SECONDS, _BUSY_SECONDS = 1.0, 10.0
 
 _PIXELS_NICENESS = 5
 
@@ -39,49 +36,49 @@ _LACKS_SIGNATURE = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
 T = TypeVar("T")
 
 
-class Studio:
-    """What colours: a client of the model server, threads for the work on pixels, and a bound on what they hold.
+class BoundedColorizer:
+    """A client of the model server, threads for the work on pixels, and a bound on what they hold.
 
     Belongs to one event loop, whose default executor becomes its threads: the client works in that one.
 
     Args:
-        colorizer: the client; it is closed with the studio.
+        client: of the model server; it is closed with this.
         watcher: a client of the same server that gives up after a moment, for the question whether it is there.
         limits: threads, photographs at once, pixels.
         starting_seconds: in which a server that was started with the gateway may still load its model.
     """
 
     def __init__(
-        self, colorizer: AsyncColorizer, watcher: AsyncColorizer, limits: Limits, *, starting_seconds: float = 0.0
+        self, client: AsyncColorizer, watcher: AsyncColorizer, limits: Limits, *, starting_seconds: float = 0.0
     ):
-        self._colorizer = colorizer
+        self._client = client
         self._watcher = watcher
         self._limits = limits
-        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="pixels", initializer=_step_back)
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="pixels", initializer=_lower_priority)
         self._places = asyncio.Semaphore(limits.photos_at_once)
         # Two of the largest, or many small ones.
         self._pixels_left = 2 * limits.pixels
         self._pixels_returned = asyncio.Event()
         self._model: ModelDescription | None = None  # None: away
-        self._believed_until = 0.0
+        self._known_until = 0.0
         self._starting_seconds = starting_seconds
         self._patient_until = 0.0
         self._asking = asyncio.Lock()
-        self._worked = asyncio.Event()
-        self._tidying: asyncio.Task[None] | None = None
+        self._memory_return = MemoryReturn(self._give_memory_back)
+        self._returning: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take over the running event loop's executor."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(self._threads)
         self._patient_until = loop.time() + self._starting_seconds
-        self._tidying = asyncio.create_task(self._tidy())
+        self._returning = asyncio.create_task(self._memory_return.run())
 
     async def close(self) -> None:
         """End the requests that run, and the threads once their work is done."""
-        if self._tidying is not None:
-            self._tidying.cancel()
-        await self._colorizer.close()
+        if self._returning is not None:
+            self._returning.cancel()
+        await self._client.close()
         await self._watcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -97,7 +94,7 @@ class Studio:
         loop = asyncio.get_running_loop()
         while True:
             async with self._asking:
-                if loop.time() > self._believed_until:
+                if loop.time() > self._known_until:
                     try:
                         self._saw(await self._watcher.describe())
                     except TintypeError:  # also a server that is loading, or has another model
@@ -106,14 +103,14 @@ class Studio:
                 return self._model
             if not patient or loop.time() >= self._patient_until:
                 raise Problem(Kind.SERVER_AWAY)
-            await asyncio.sleep(max(self._believed_until - loop.time(), 0.0))
+            await asyncio.sleep(max(self._known_until - loop.time(), 0.0))
 
-    async def check(self, file: PhotoFile) -> tuple[str, int, int]:
+    async def check(self, file: NamelessFile) -> tuple[str, int, int]:
         """Return format, width and height of a photograph by its header; raises Problem where it is none."""
         return await self._in_thread(lambda: check_photo(file.read_now(), self._limits.pixels))
 
     async def colorize(
-        self, file: PhotoFile, *, variants: int, strength: float, keep_tint: bool = False, format: str | None
+        self, file: NamelessFile, *, variants: int, strength: float, keep_tint: bool = False, format: str | None
     ) -> tuple[list[bytes], str]:
         """Colour a photograph at its full size.
 
@@ -128,44 +125,44 @@ class Studio:
         async with self._place(width * height):
             data = await file.read()
             if variants == 1:
-                colored = [await self._colorizer.colorize(data, **how)]
+                colored = [await self._client.colorize(data, **how)]
             else:
                 try:
-                    colored = await self._colorizer.variants(data, variants, **how)
+                    colored = await self._client.variants(data, variants, **how)
                 except ServerRefused as refused:
                     if refused.code in _LACKS_SIGNATURE:
                         raise Problem(Kind.ONE_COLOURING) from refused
                     raise
         return colored, format or found
 
-    async def find_colors(
-        self, file: PhotoFile, variants: int, at_work: Callable[[str, int, int], None]
+    async def find_ab(
+        self, file: NamelessFile, variants: int, begin: Callable[[str, int, int], None]
     ) -> NDArray[np.float32]:
-        """Ask for the colour of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
+        """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
 
         Args:
             file: the photograph.
             variants: how many are wanted.
-            at_work: called with format, width and height when it is the photograph's turn.
+            begin: called with format, width and height when it is the photograph's turn.
 
         Raises:
             Problem: when it cannot be coloured.
         """
         found = await self.check(file)
         async with self._place(found[1] * found[2]):
-            at_work(*found)
+            begin(*found)
             data = await file.read()
             if variants > 1:
                 try:
-                    return await self._colorizer.chroma(data, variants)
+                    return await self._client.chroma(data, variants)
                 except ServerRefused as refused:
                     if refused.code not in _LACKS_SIGNATURE:
                         raise
-            return await self._colorizer.chroma(data)
+            return await self._client.chroma(data)
 
-    async def paint(
+    async def apply_ab(
         self,
-        file: PhotoFile,
+        file: NamelessFile,
         variant: int,
         *,
         pixels: int,
@@ -173,21 +170,22 @@ class Studio:
         format: str | None,
         longest_side: int | None,
     ) -> bytes:
-        """Join a photograph of so many pixels with one of its colours; raises IndexError where it has none such."""
+        """Join a photograph of so many pixels with one of its ab arrays; IndexError where it has none such."""
 
-        def work() -> bytes:
-            return apply_chroma(
+        def join() -> bytes:
+            colored: bytes = apply_chroma(
                 file.read_now(),
-                file.read_color_now(variant),
+                file.read_ab_now(variant),
                 strength=strength,
                 format=format,
                 longest_side=longest_side,
                 max_pixels=self._limits.pixels,
             )
+            return colored
 
         async with self._room(pixels):
             try:
-                return await self._in_thread(work)
+                return await self._in_thread(join)
             except TintypeError as error:
                 raise problem_from(error) from error
 
@@ -195,7 +193,10 @@ class Studio:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, function)
         finally:
-            self._worked.set()
+            self._memory_return.note_work()
+
+    async def _give_memory_back(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._threads, give_memory_back)
 
     @asynccontextmanager
     async def _room(self, pixels: int) -> AsyncIterator[None]:
@@ -209,18 +210,7 @@ class Studio:
         finally:
             self._pixels_left += pixels
             self._pixels_returned.set()
-            self._worked.set()
-
-    async def _tidy(self) -> None:
-        """Give back the memory that photographs have left: when there were none for a moment, and now and then."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._worked.wait()
-            latest = loop.time() + _BUSY_SECONDS
-            while self._worked.is_set() and loop.time() < latest:
-                self._worked.clear()
-                await asyncio.sleep(_IDLE_SECONDS)
-            await loop.run_in_executor(self._threads, give_memory_back)
+            self._memory_return.note_work()
 
     @asynccontextmanager
     async def _place(self, pixels: int) -> AsyncIterator[None]:
@@ -237,11 +227,11 @@ class Studio:
 
     def _saw(self, model: ModelDescription | None) -> None:
         self._model = model
-        believed = _AWAY_SECONDS if model is None else _SEEN_SECONDS
-        self._believed_until = asyncio.get_running_loop().time() + believed
+        known = _AWAY_SECONDS if model is None else _SEEN_SECONDS
+        self._known_until = asyncio.get_running_loop().time() + known
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Let the event loop's thread go before this one; Linux has a priority for each thread."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
@@ -249,18 +239,18 @@ def _step_back() -> None:
             os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _PIXELS_NICENESS)
 
 
-def connect(server: str, limits: Limits, *, starting_seconds: float = 0.0, **settings: Any) -> Studio:
-    """Return a studio for a model server.
+def connect(server: str, limits: Limits, *, starting_seconds: float = 0.0, **settings: Any) -> BoundedColorizer:
+    """Return what colours by a model server.
 
     Args:
         server: HOST:PORT and whatever else `AsyncColorizer` takes.
         limits: of the gateway.
-        starting_seconds: as for `Studio`.
+        starting_seconds: as `BoundedColorizer`.
         settings: further arguments of `AsyncColorizer`.
 
     Raises:
         ValueError, TintypeError: as `AsyncColorizer`.
     """
     client = partial(AsyncColorizer, server, max_pixels=limits.pixels, **settings)
-    colorizer, watcher = client(timeout=limits.photo_seconds), client(timeout=_ASKING_SECONDS)
-    return Studio(colorizer, watcher, limits, starting_seconds=starting_seconds)
+    asking, watcher = client(timeout=limits.photo_seconds), client(timeout=_ASKING_SECONDS)
+    return BoundedColorizer(asking, watcher, limits, starting_seconds=starting_seconds)

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
-from serving.web.bounded_colorizer import Studio
+from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.metrics import Metrics
 from serving.web.problems import Kind, Problem
 from serving.web.settings import WebSettings
@@ -19,10 +19,8 @@ log = logging.getLogger(__name__)
 # Photographs of one job that take part in the queue at a time: a large job leaves room for the others.
 _AT_ONCE_PER_JOB = 2
 
-_SWEEP_SECONDS = 1.0
 
-
-class State(StrEnum):
+class PhotoState(StrEnum):
     """Where a photograph is on its way."""
 
     WAITING = "waiting"
@@ -38,7 +36,7 @@ class JobPhoto:
         self.number = number
         self.name = upload.name
         self.file = upload.file
-        self.state = State.WAITING if upload.problem is None else State.FAILED
+        self.state = PhotoState.WAITING if upload.problem is None else PhotoState.FAILED
         self.problem = upload.problem
         self.format: str | None = None
         self.width: int | None = None
@@ -70,28 +68,35 @@ class JobPhoto:
 
 
 class Job:
-    """Photographs sent together.
+    """Photographs sent together: has them coloured, and knows when its time is over. `Jobs` makes them.
+
+    Args:
+        variants: colourings wanted of each photograph.
+        colorizer: colours them.
+        settings: limits and times.
+        metrics: counts.
 
     Attributes:
         id: cannot be guessed; who knows it may see the photographs.
-        variants: colourings wanted of each.
         photos: by their number.
     """
 
-    def __init__(self, variants: int, settings: WebSettings):
+    def __init__(self, variants: int, colorizer: BoundedColorizer, settings: WebSettings, metrics: Metrics):
         self.id = secrets.token_urlsafe(24)
-        self.variants = variants
         self.photos: dict[int, JobPhoto] = {}
-        self.is_deleted = False
+        self._variants = variants
+        self._colorizer = colorizer
+        self._settings = settings
+        self._metrics = metrics
+        self._is_deleted = False
         self._next_number = 0
         self._places = asyncio.Semaphore(_AT_ONCE_PER_JOB)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
-        self._settings = settings
         self._keep_seconds = settings.keep_seconds
         self._users = 0
         self._expires = 0.0
-        self._touch()
+        self.keep_on()
 
     def photo(self, number: int) -> JobPhoto:
         """Return one of the photographs; raises Problem (`not-found`)."""
@@ -102,9 +107,9 @@ class Job:
     def done_photo(self, number: int) -> JobPhoto:
         """Return a photograph that is coloured; raises Problem (`not-found`, `not-ready`, or why it failed)."""
         photo = self.photo(number)
-        if photo.state is State.FAILED and photo.problem is not None:
+        if photo.state is PhotoState.FAILED and photo.problem is not None:
             raise photo.problem
-        if photo.state is not State.DONE:
+        if photo.state is not PhotoState.DONE:
             raise Problem(Kind.NOT_READY)
         return photo
 
@@ -123,7 +128,7 @@ class Job:
         None comes whenever nothing has changed for `patience` seconds.
         """
         with self.in_use():
-            while not self.is_deleted:
+            while not self._is_deleted:
                 changed = self._changed
                 yield self.document()
                 if not self._is_working():
@@ -135,6 +140,47 @@ class Job:
                     except TimeoutError:
                         yield None
 
+    def extend(self, uploads: list[Upload]) -> None:
+        """Add photographs, which are taken over; raises Problem (`too-many-photos`, `not-found`)."""
+        if self._is_deleted:
+            raise Problem(Kind.NOT_FOUND, "The job has been deleted")
+        if len(self.photos) + len(uploads) > (most := self._settings.limits.photos):
+            raise Problem(Kind.TOO_MANY_PHOTOS, f"A job has at most {most}")
+        self._keep_seconds = self._settings.keep_seconds
+        self.keep_on()
+        while uploads:
+            photo = self.photos[self._next_number] = JobPhoto(self._next_number, uploads.pop(0))
+            self._next_number += 1
+            if photo.state is PhotoState.WAITING:
+                self._start(photo)
+            else:
+                self._metrics.photos.labels("failed").inc()
+        self._note_change()
+
+    def retry(self) -> None:
+        """Colour again what failed for a reason that may have passed."""
+        for photo in self.photos.values():
+            if photo.state is PhotoState.FAILED and photo.problem is not None and photo.problem.retryable:
+                photo.state, photo.problem = PhotoState.WAITING, None
+                self._start(photo)
+        self._note_change()
+
+    def delete_photo(self, number: int) -> None:
+        """Delete one photograph; raises Problem (`not-found`)."""
+        photo = self.photo(number)
+        del self.photos[number]
+        if number in self._tasks:
+            self._tasks.pop(number).cancel()
+        photo.file.close()
+        self._note_change()
+
+    def delete(self) -> None:
+        """Delete all photographs, and take no more."""
+        self._is_deleted = True
+        for number in list(self.photos):
+            self.delete_photo(number)
+        self._note_change()
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep the job from expiring while the block runs; its time begins anew after it."""
@@ -143,67 +189,89 @@ class Job:
             yield
         finally:
             self._users -= 1
-            self._touch()
+            self.keep_on()
 
-    def is_over(self, now: float) -> bool:
+    def keep_on(self) -> None:
+        """Let its time begin anew."""
+        self._expires = asyncio.get_running_loop().time() + self._keep_seconds
+
+    def has_expired(self) -> bool:
         """Return whether its time has passed and nobody uses it."""
-        return now >= self._expires and self._users == 0 and not self._is_working()
+        is_late = asyncio.get_running_loop().time() >= self._expires
+        return is_late and self._users == 0 and not self._is_working()
 
     def note_download(self, *numbers: int) -> None:
         """Note that full-size results were sent; once all were, the job stays for a shorter time."""
         for number in numbers:
             if number in self.photos:
                 self.photos[number].is_downloaded = True
-        if all(photo.is_downloaded or photo.state is State.FAILED for photo in self.photos.values()):
+        if all(photo.is_downloaded or photo.state is PhotoState.FAILED for photo in self.photos.values()):
             self._keep_seconds = min(self._keep_seconds, self._settings.keep_after_download_seconds)
-            self._touch()
+            self.keep_on()
 
-    def changed(self) -> None:
+    def _note_change(self) -> None:
         """Wake who follows the job."""
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _add(self, upload: Upload) -> JobPhoto:
-        photo = self.photos[self._next_number] = JobPhoto(self._next_number, upload)
-        self._next_number += 1
-        self._keep_seconds = self._settings.keep_seconds
-        self._touch()
-        return photo
-
-    def _touch(self) -> None:
-        self._expires = asyncio.get_running_loop().time() + self._keep_seconds
-
     def _is_working(self) -> bool:
-        return any(photo.state in (State.WAITING, State.COLOURING) for photo in self.photos.values())
+        return any(photo.state in (PhotoState.WAITING, PhotoState.COLOURING) for photo in self.photos.values())
+
+    def _start(self, photo: JobPhoto) -> None:
+        task = asyncio.create_task(self._color(photo))
+        self._tasks[photo.number] = task
+        task.add_done_callback(
+            lambda ended: self._tasks.pop(photo.number) if self._tasks.get(photo.number) is ended else None
+        )
+
+    async def _color(self, photo: JobPhoto) -> None:
+        def begin(format: str, width: int, height: int) -> None:
+            photo.state, photo.format, photo.width, photo.height = PhotoState.COLOURING, format, width, height
+            self._note_change()
+
+        try:
+            async with self._places:
+                ab = await self._colorizer.find_ab(photo.file, self._variants, begin)
+                await photo.file.write_ab(ab)
+            photo.state, photo.variants, photo.variant = PhotoState.DONE, len(ab), min(photo.variant, len(ab) - 1)
+        except Problem as problem:
+            photo.state, photo.problem = PhotoState.FAILED, problem
+        except Exception:
+            log.exception("colouring a photo failed")
+            photo.state, photo.problem = PhotoState.FAILED, Problem(Kind.INTERNAL)
+        self._metrics.photos.labels(photo.state.value).inc()
+        self.keep_on()
+        self._note_change()
 
 
 class Jobs:
-    """All jobs: takes photographs in, has them coloured, deletes them in time.
+    """All jobs: begins them, finds them by their id, deletes them in time.
 
     Args:
-        studio: colours.
+        colorizer: colours.
         settings: limits and times.
         metrics: counts.
     """
 
-    def __init__(self, studio: Studio, settings: WebSettings, metrics: Metrics):
-        self._studio = studio
+    def __init__(self, colorizer: BoundedColorizer, settings: WebSettings, metrics: Metrics):
+        self._colorizer = colorizer
         self._settings = settings
         self._metrics = metrics
         self._jobs: dict[str, Job] = {}
-        self._sweeper: asyncio.Task[None] | None = None
+        self._expiry: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
+        """Return how many there are."""
         return len(self._jobs)
 
     async def open(self) -> None:
         """Begin to look for jobs whose time is over."""
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._expiry = asyncio.create_task(self._delete_expired())
 
     async def close(self) -> None:
         """Delete all."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
         for job_id in list(self._jobs):
             self.delete(job_id)
 
@@ -212,91 +280,25 @@ class Jobs:
         job = self._jobs.get(job_id)
         if job is None:
             raise Problem(Kind.NOT_FOUND, "There is no such job, or it has been deleted")
-        job._touch()
+        job.keep_on()
         return job
 
     def create(self, uploads: list[Upload], variants: int) -> Job:
         """Begin a job with the photographs, which are taken over; raises Problem (`busy`)."""
         if len(self._jobs) >= self._settings.limits.jobs:
             raise Problem(Kind.BUSY, "There are too many jobs")
-        job = Job(variants, self._settings)
+        job = Job(variants, self._colorizer, self._settings, self._metrics)
         self._jobs[job.id] = job
-        self.extend(job, uploads)
+        job.extend(uploads)
         return job
-
-    def extend(self, job: Job, uploads: list[Upload]) -> list[JobPhoto]:
-        """Add photographs to a job; they are taken over. Raises Problem (`too-many-photos`, `not-found`)."""
-        if job.is_deleted:
-            raise Problem(Kind.NOT_FOUND, "The job has been deleted")
-        if len(job.photos) + len(uploads) > (most := self._settings.limits.photos):
-            raise Problem(Kind.TOO_MANY_PHOTOS, f"A job has at most {most}")
-        photos = []
-        while uploads:
-            photo = job._add(uploads.pop(0))
-            photos.append(photo)
-            if photo.state is State.WAITING:
-                self._start(job, photo)
-            else:
-                self._metrics.photos.labels("failed").inc()
-        job.changed()
-        return photos
-
-    def retry(self, job: Job) -> None:
-        """Colour again what failed for a reason that may have passed."""
-        for photo in job.photos.values():
-            if photo.state is State.FAILED and photo.problem is not None and photo.problem.retryable:
-                photo.state, photo.problem = State.WAITING, None
-                self._start(job, photo)
-        job.changed()
 
     def delete(self, job_id: str) -> None:
         """Delete a job and its photographs; raises Problem (`not-found`)."""
-        job = self.get(job_id)
+        self.get(job_id).delete()
         del self._jobs[job_id]
-        job.is_deleted = True
-        for number in list(job.photos):
-            self.delete_photo(job, number)
-        job.changed()
 
-    def delete_photo(self, job: Job, number: int) -> None:
-        """Delete one photograph; raises Problem (`not-found`)."""
-        photo = job.photo(number)
-        del job.photos[number]
-        if number in job._tasks:
-            job._tasks.pop(number).cancel()
-        photo.file.close()
-        job.changed()
-
-    def _start(self, job: Job, photo: JobPhoto) -> None:
-        task = asyncio.create_task(self._color(job, photo))
-        job._tasks[photo.number] = task
-        task.add_done_callback(
-            lambda ended: job._tasks.pop(photo.number) if job._tasks.get(photo.number) is ended else None
-        )
-
-    async def _color(self, job: Job, photo: JobPhoto) -> None:
-        def at_work(format: str, width: int, height: int) -> None:
-            photo.state, photo.format, photo.width, photo.height = State.COLOURING, format, width, height
-            job.changed()
-
-        try:
-            async with job._places:
-                ab = await self._studio.find_colors(photo.file, job.variants, at_work)
-                await photo.file.write_colors(ab)
-            photo.state, photo.variants, photo.variant = State.DONE, len(ab), min(photo.variant, len(ab) - 1)
-        except Problem as problem:
-            photo.state, photo.problem = State.FAILED, problem
-        except Exception:
-            log.exception("colouring a photo failed")
-            photo.state, photo.problem = State.FAILED, Problem(Kind.INTERNAL)
-        self._metrics.photos.labels(photo.state.value).inc()
-        job._touch()
-        job.changed()
-
-    async def _sweep(self) -> None:
+    async def _delete_expired(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            now = asyncio.get_running_loop().time()
-            for job in [job for job in self._jobs.values() if job.is_over(now)]:
-                with suppress(Problem):
-                    self.delete(job.id)
+            await asyncio.sleep(self._settings.expiry_check_seconds)
+            for job in [job for job in self._jobs.values() if job.has_expired()]:
+                self.delete(job.id)

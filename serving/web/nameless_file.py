@@ -33,13 +33,13 @@ class Quota:
         self.held -= count
 
 
-class PhotoFile:
-    """A photograph, and later its colours, in a file without a name in the folder for temporary files (TMPDIR).
+class NamelessFile:
+    """A photograph, and later its ab arrays, in a file without a name in the folder for temporary files (TMPDIR).
 
     The operating system deletes it with its last descriptor, also when the process is killed. What is written and
     read crosses a thread of anyio's, but for small photographs that may stay in memory.
 
-        file = PhotoFile(quota)
+        file = NamelessFile(quota)
         await file.append(chunk)
         await file.finish()
         data = await file.read()
@@ -54,7 +54,7 @@ class PhotoFile:
         self._pending_bytes = 0
         self._file: IO[bytes] | None = None
         self._is_closed = False
-        self._colors_shape: tuple[int, ...] | None = None
+        self._ab_shape: tuple[int, ...] | None = None
         # Descriptors are numbers that are used again: nobody may read from one that was closed in the meantime.
         self._lock = threading.Lock()
 
@@ -85,18 +85,18 @@ class PhotoFile:
         """Return the photograph, or a part of it, from a thread; raises Problem (`not-found`) once it is closed."""
         return self._read(start, self.size - start if count is None else min(count, self.size - start))
 
-    async def write_colors(self, ab: NDArray[np.float32]) -> None:
-        """Keep the colourings of the photograph, [N, S, S, 2], behind its bytes."""
+    async def write_ab(self, ab: NDArray[np.float32]) -> None:
+        """Keep the a*b* found for the photograph, [N, S, S, 2], behind its bytes."""
         await self.finish()
         self._reserve(ab.nbytes)
         await anyio.to_thread.run_sync(self._write, ab.astype("<f4").tobytes(), self.size)
-        self._colors_shape = ab.shape
+        self._ab_shape = ab.shape
 
-    def read_color_now(self, variant: int) -> NDArray[np.float32]:
-        """Return one colouring, [S, S, 2], from a thread; IndexError where there is none such."""
-        if self._colors_shape is None or not 0 <= variant < self._colors_shape[0]:
+    def read_ab_now(self, variant: int) -> NDArray[np.float32]:
+        """Return one of its ab arrays, [S, S, 2], from a thread; IndexError where there is none such."""
+        if self._ab_shape is None or not 0 <= variant < self._ab_shape[0]:
             raise IndexError(variant)
-        shape = self._colors_shape[1:]
+        shape = self._ab_shape[1:]
         count = 4 * int(np.prod(shape))
         return np.frombuffer(self._read(self.size + variant * count, count), "<f4").reshape(shape)
 

@@ -1,18 +1,21 @@
-"""Results on their way out: one picture, or many as a ZIP that is made while it is sent."""
+"""Coloured photographs on their way out: one picture, or many as a ZIP that is made while it is sent."""
 
 import io
 import re
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 import anyio.to_thread
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from serving.web.nameless_file import PhotoFile, Quota
+from serving.web.nameless_file import NamelessFile, Quota
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # in collections.abc from Python 3.12 on
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -83,7 +86,7 @@ class PictureResponse(Response):
             await send({"type": "http.response.body", "body": self._data})
             self._when_sent()
             return
-        file = PhotoFile(self._quota)
+        file = NamelessFile(self._quota)
         try:
             await file.append(self._data)
             self._data = b""
@@ -97,11 +100,20 @@ class PictureResponse(Response):
         self._when_sent()
 
 
-async def zipped(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:
+def zip_response(results: AsyncIterator[Result]) -> StreamingResponse:
+    """Return an answer that a browser saves as coloured.zip."""
+    return StreamingResponse(
+        _zipped(results),
+        media_type="application/zip",
+        headers={"Content-Disposition": attachment("coloured.zip"), "X-Accel-Buffering": "no"},
+    )
+
+
+async def _zipped(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:
     """Yield the bytes of a ZIP with the results, one held at a time; names that come twice get a number."""
-    out = _Outlet()
+    out = _UnseekableBuffer()
     taken: set[str] = set()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         async for name, data in results:
             path, number = PurePosixPath(name), 2
             while name.casefold() in taken:
@@ -112,7 +124,7 @@ async def zipped(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:
     yield out.taken()
 
 
-class _Outlet(io.RawIOBase):
+class _UnseekableBuffer(io.RawIOBase):
     """What a ZIP is written into; it cannot go back, and so the ZIP is made without that."""
 
     def __init__(self) -> None:
@@ -121,9 +133,9 @@ class _Outlet(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data) -> int:  # type: ignore[no-untyped-def, override]
+    def write(self, data: "Buffer") -> int:
         self._pieces.append(bytes(data))
-        return len(data)
+        return len(self._pieces[-1])
 
     def taken(self) -> bytes:
         pieces, self._pieces = self._pieces, []

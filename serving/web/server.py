@@ -10,12 +10,11 @@ from functools import partial
 
 import uvicorn
 
-from photo.errors import TintypeError
 from serving.freed_memory import keep_freed_memory
 from serving.http_timeouts import ImpatientProtocol
 from serving.web.app import create_app
-from serving.web.bounded_colorizer import Studio
-from serving.web.connection_queue import Doorman
+from serving.web.bounded_colorizer import BoundedColorizer
+from serving.web.connection_queue import ConnectionQueue
 from serving.web.settings import WebSettings
 
 STOP_GRACE_SECONDS = 20  # whole seconds, of uvicorn
@@ -27,32 +26,13 @@ _SWITCH_SECONDS = 0.001
 # not decide how much.
 _LARGEST_BLOCK, _KEPT_BYTES = 8 * 2**20, 32 * 2**20
 
-# Ready to be accepted; beyond, the operating system lets clients wait or refuses them.
-_BACKLOG = 1024
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one. Raises TintypeError where the address cannot be bound."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol must be named: only then asyncio sends small answers at once instead of after 40 ms (TCP_NODELAY).
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or error
-        raise TintypeError(f"cannot serve the page on {host}:{port}: {reason}") from error
-    return listener
-
 
 class WebServer:
     """The gateway on a socket.
 
     Args:
         settings: of the gateway.
-        connect: makes the studio, within the event loop.
+        connect: makes what colours, within the event loop.
         listener: a listening socket.
         owns_process: nothing else runs in this process, so that its memory, its garbage and its threads' turns may be
             arranged for the gateway.
@@ -61,7 +41,7 @@ class WebServer:
     def __init__(
         self,
         settings: WebSettings,
-        connect: Callable[[], Studio],
+        connect: Callable[[], BoundedColorizer],
         listener: socket.socket,
         *,
         owns_process: bool = False,
@@ -70,7 +50,7 @@ class WebServer:
         self._owns_process = owns_process
         self._connect = connect
         self._listener = listener
-        self._server: _Server | None = None
+        self._server: _QueuedServer | None = None
         self._is_stopping = False
 
     def run(self) -> None:
@@ -107,37 +87,41 @@ class WebServer:
             server_header=False,
             timeout_graceful_shutdown=STOP_GRACE_SECONDS,
         )
-        self._server = _Server(config, self._listener, patience, self._owns_process)
+        self._server = _QueuedServer(config, self._listener, patience, self._owns_process)
         self._server.should_exit = self._is_stopping
         await self._server.serve(sockets=[])
 
 
-class _Server(uvicorn.Server):
-    """uvicorn with a doorman: it is given no sockets to listen on, and makes the protocol of each connection alone."""
+class _QueuedServer(uvicorn.Server):
+    """uvicorn behind a `ConnectionQueue`: it listens on no socket itself, and makes the protocol of each connection.
+
+    Of what uvicorn does not document it takes `config.http_protocol_class` with its arguments, `server_state` and
+    `lifespan.state`; a test names them.
+    """
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, patience: float, owns_process: bool):
         super().__init__(config)
         self._owns_process = owns_process
         self._listener = listener
         self._patience = patience
-        self._doorman: Doorman | None = None
+        self._queue: ConnectionQueue | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the application, then open the door."""
+        """Start the application, then accept connections."""
         await super().startup(sockets)
         if self._owns_process:
             gc.collect()
             gc.freeze()  # what is left stays; to look through it for garbage again would hold everybody up for 40 ms
-        self._doorman = Doorman(self._listener, self._new_protocol, self._patience)
-        self._doorman.open()
+        self._queue = ConnectionQueue(self._listener, self._http_protocol, self._patience)
+        self._queue.open()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, then let end what runs."""
-        if self._doorman is not None:
-            self._doorman.close()
+        """Accept no more, then let end what runs."""
+        if self._queue is not None:
+            self._queue.close()
         await super().shutdown(sockets)
 
-    def _new_protocol(self) -> asyncio.Protocol:
+    def _http_protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )

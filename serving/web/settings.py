@@ -4,6 +4,8 @@ import math
 import os
 from dataclasses import dataclass, field, fields
 
+MOST_VARIANTS = 8  # colourings of one photograph
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -13,7 +15,6 @@ class Limits:
         photo_bytes: largest file.
         pixels: largest height times width, judged from the header before anything is decoded.
         photos: photographs in one job.
-        variants: colourings of one photograph.
         held_bytes: files of all jobs together, on disk.
         jobs: jobs at a time.
         requests: requests that carry or colour photographs, at a time.
@@ -31,7 +32,6 @@ class Limits:
     photo_bytes: int = 40 * 2**20
     pixels: int = 50_000_000
     photos: int = 50
-    variants: int = 8
     held_bytes: int = 4 * 2**30
     jobs: int = 1000
     requests: int = 64
@@ -44,7 +44,7 @@ class Limits:
     threads: int = field(default_factory=lambda: 2 + (os.cpu_count() or 1))
     photos_at_once: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in (limit.name for limit in fields(self)):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
@@ -61,6 +61,8 @@ class WebSettings:
         keep_after_download_seconds: how long it stays once all its results were downloaded; 0 deletes at once.
         access_token: what a caller must show as `Authorization: Bearer`; None lets everybody in.
         trusted_proxies: addresses or networks of proxies whose X-Forwarded-For names the client; empty for none.
+        expiry_check_seconds: between two looks for jobs whose time is over.
+        heartbeat_seconds: between two signs of life in a stream of events, so that proxies do not take it for dead.
     """
 
     limits: Limits = Limits()
@@ -68,8 +70,10 @@ class WebSettings:
     keep_after_download_seconds: float = 300.0
     access_token: str | None = None
     trusted_proxies: tuple[str, ...] = ()
+    expiry_check_seconds: float = 1.0
+    heartbeat_seconds: float = 15.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("keep_seconds", "keep_after_download_seconds"):
             value = getattr(self, name)
             if not (value >= 0 and math.isfinite(value)):

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from photo.decoding import photo_size
 from photo.errors import PhotoError
-from serving.web.nameless_file import PhotoFile, Quota
+from serving.web.nameless_file import NamelessFile, Quota
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 
@@ -46,7 +46,7 @@ class Upload:
     """
 
     name: str
-    file: PhotoFile
+    file: NamelessFile
     problem: Problem | None = None
 
 
@@ -156,7 +156,7 @@ async def _chunks(request: Request, limits: Limits, most: int) -> AsyncIterator[
 
 
 async def _read_raw(request: Request, limits: Limits, quota: Quota, may_stay: bool, uploads: list[Upload]) -> None:
-    upload = Upload(safe_name(unquote(request.headers.get("x-file-name", ""))), PhotoFile(quota))
+    upload = Upload(safe_name(unquote(request.headers.get("x-file-name", ""))), NamelessFile(quota))
     uploads.append(upload)
     async for chunk in _chunks(request, limits, limits.photo_bytes):
         await upload.file.append(chunk)
@@ -180,7 +180,7 @@ async def _read_form(
                     case "file":
                         if len(uploads) == most:
                             raise Problem(Kind.TOO_MANY_PHOTOS, f"At most {most} are taken")
-                        current = Upload(safe_name(data.decode("utf-8", "replace")), PhotoFile(quota))
+                        current = Upload(safe_name(data.decode("utf-8", "replace")), NamelessFile(quota))
                         uploads.append(current)
                     case "data" if current is not None:
                         await _add(current, data, limits)

@@ -113,8 +113,8 @@ def test_photos_are_picked_coloured_compared_adjusted_and_saved(open_page, model
     assert download.value.suggested_filename == "cat-coloured.jpg"
     download.value.save_as(tmp_path / "saved.jpg")
     with Colorizer(model_server.address) as colorizer:
-        chroma = [colorizer.chroma(photo, 4) for photo in album]
-    expected = apply_chroma(album[0].read_bytes(), chroma[0][2], strength=0.5)
+        ab = [colorizer.chroma(photo, 4) for photo in album]
+    expected = apply_chroma(album[0].read_bytes(), ab[0][2], strength=0.5)
     assert (tmp_path / "saved.jpg").read_bytes() == expected
 
     with page.expect_download() as download:
@@ -123,7 +123,7 @@ def test_photos_are_picked_coloured_compared_adjusted_and_saved(open_page, model
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert archive.namelist() == ["cat-coloured.jpg", "coffee-coloured.png"]
         assert archive.read("cat-coloured.jpg") == expected
-        assert archive.read("coffee-coloured.png") == apply_chroma(album[1].read_bytes(), chroma[1][0])
+        assert archive.read("coffee-coloured.png") == apply_chroma(album[1].read_bytes(), ab[1][0])
 
 
 def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):

@@ -120,8 +120,9 @@ def web(
 
     from photo.errors import TintypeError
     from serving.client.options import Tls
+    from serving.listening_socket import listening_socket
     from serving.web.bounded_colorizer import connect
-    from serving.web.server import WebServer, listen
+    from serving.web.server import WebServer
     from serving.web.settings import Limits, WebSettings
 
     handler = logging.StreamHandler(sys.stdout)
@@ -166,7 +167,7 @@ def web(
             connect(address, limits, **options)  # what is wrong with them is said before anything is bound
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        listener = listen(host, port)
+        listener = listening_socket(host, port, "the page")
         gateway = WebServer(settings, lambda: connect(address, limits, **options), listener, owns_process=True)
         # uvicorn stops at these by itself, then raises them once more: unhandled they would end this process before it
         # has ended the model server.

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from photo.encoding import encode_photo
+from serving.listening_socket import listening_socket
 from serving.web.bounded_colorizer import connect
-from serving.web.server import WebServer, listen
+from serving.web.server import WebServer
 from serving.web.settings import Limits, WebSettings
 from tests.serving.wire_server import WireServer, running
 
@@ -36,8 +37,8 @@ class Gateway:
 
 @contextmanager
 def serving(settings: WebSettings, model_server: str, **options) -> Iterator[str]:
-    """Run a gateway in a thread, with these options for its studio; yields its address."""
-    listener = listen("127.0.0.1", 0)
+    """Run a gateway in a thread, with these options for `connect`; yields its address."""
+    listener = listening_socket("127.0.0.1", 0, "the page")
     server = WebServer(settings, lambda: connect(model_server, settings.limits, **options), listener)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -14,7 +14,6 @@ from photo.color import rgb_to_lab
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from serving.client import Colorizer
-from serving.web import api
 from serving.web.settings import Limits
 
 
@@ -71,10 +70,10 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
     assert (last["photos"][2]["width"], last["photos"][2]["height"]) == (256, 90)
 
     with Colorizer(gateway.model_server.address) as colorizer:
-        chroma = colorizer.chroma(jpeg, 3)
+        ab = colorizer.chroma(jpeg, 3)
     chosen = gateway.client.patch(f"{address}/photos/0", json={"variant": 2, "strength": 0.5})
     assert (chosen.json()["variant"], chosen.json()["strength"]) == (2, 0.5)
-    expected = apply_chroma(jpeg, chroma[2], strength=0.5)
+    expected = apply_chroma(jpeg, ab[2], strength=0.5)
     assert gateway.client.get(f"{address}/photos/0/image").content == expected
     small = gateway.client.get(f"{address}/photos/0/image?side=64&variant=0&strength=1&format=webp")
     assert Image.open(io.BytesIO(small.content)).size == (64, 64)
@@ -104,8 +103,8 @@ def test_results_of_a_job_come_in_the_wanted_format_and_never_under_one_name(gat
         assert (answer.status_code, answer.json()["type"]) == (422, "/docs#problem-wrong-request")
 
 
-def test_a_stream_of_events_gives_signs_of_life(gateway, jpeg, monkeypatch):
-    monkeypatch.setattr(api, "_HEARTBEAT_SECONDS", 0.05)
+def test_a_stream_of_events_gives_signs_of_life(start_gateway, jpeg):
+    gateway = start_gateway(heartbeat_seconds=0.05)
     gateway.client.get("/readyz")
     gateway.model_server.released.clear()
     job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]

@@ -1,55 +1,86 @@
+import asyncio
 import tempfile
 import threading
-import time
+from collections.abc import Awaitable, Callable
 
 import numpy as np
-import pytest
 
 from photo.encoding import encode_photo
-from serving.web import bounded_colorizer as studio
+from serving.web import bounded_colorizer
 from serving.web import nameless_file as photo_file
+from serving.web.memory_return import MemoryReturn
 
 
-@pytest.fixture
-def times_given_back(monkeypatch) -> list[float]:
-    times: list[float] = []
-    monkeypatch.setattr(studio, "give_memory_back", lambda: times.append(time.monotonic()))
-    return times
+class _Pauses:
+    """Pauses that end one by one, when the test says so, and what was given back meanwhile."""
+
+    def __init__(self, most_busy_pauses: int = 10):
+        self.given_back = 0
+        self.begun = 0
+        self._ends = asyncio.Semaphore(0)
+        self.memory = MemoryReturn(self._give_back, pause=self._pause, most_busy_pauses=most_busy_pauses)
+
+    async def _give_back(self) -> None:
+        self.given_back += 1
+
+    async def _pause(self) -> None:
+        self.begun += 1
+        await self._ends.acquire()
+
+    async def end_one(self) -> None:
+        self._ends.release()
+        await _many_turns()
 
 
-def test_memory_is_given_back_once_when_no_photo_came_for_a_moment(gateway, jpeg, times_given_back, monkeypatch):
-    monkeypatch.setattr(studio, "_IDLE_SECONDS", 0.3)
-    assert not times_given_back
+async def _many_turns() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def _run(script: Callable[[_Pauses], Awaitable[None]], **options: int) -> None:
+    async def run() -> None:
+        pauses = _Pauses(**options)
+        running = asyncio.create_task(pauses.memory.run())
+        await script(pauses)
+        running.cancel()
+
+    asyncio.run(run())
+
+
+def test_memory_is_given_back_once_when_no_photo_came_for_a_moment():
+    async def script(pauses: _Pauses) -> None:
+        await _many_turns()
+        assert pauses.begun == 0  # without work there is nothing to wait for
+        for rounds in (1, 2):
+            pauses.memory.note_work()
+            await _many_turns()
+            pauses.memory.note_work()  # of the same photo: it was not over
+            await pauses.end_one()
+            assert (pauses.begun, pauses.given_back) == (2 * rounds, rounds - 1)
+            await pauses.end_one()
+            assert (pauses.begun, pauses.given_back) == (2 * rounds, rounds)
+
+    _run(script)
+
+
+def test_memory_is_given_back_now_and_then_while_photos_keep_coming():
+    async def script(pauses: _Pauses) -> None:
+        pauses.memory.note_work()
+        for ended in range(9):
+            await _many_turns()
+            assert pauses.given_back == ended // 3
+            pauses.memory.note_work()
+            await pauses.end_one()
+        assert pauses.given_back == 3
+
+    _run(script, most_busy_pauses=3)
+
+
+def test_the_gateway_gives_memory_back_after_a_photo(gateway, jpeg, monkeypatch):
+    is_given_back = threading.Event()
+    monkeypatch.setattr(bounded_colorizer, "give_memory_back", is_given_back.set)
     gateway.client.post("/api/colorize", content=jpeg)
-    ended = time.monotonic()
-    time.sleep(1.5)
-    assert len(times_given_back) == 1
-    assert times_given_back[0] > ended + 0.1
-    gateway.client.post("/api/colorize", content=jpeg)
-    time.sleep(1.0)
-    assert len(times_given_back) == 2
-
-
-def test_memory_is_given_back_now_and_then_while_photos_keep_coming(gateway, jpeg, times_given_back, monkeypatch):
-    monkeypatch.setattr(studio, "_IDLE_SECONDS", 0.3)
-    monkeypatch.setattr(studio, "_BUSY_SECONDS", 0.6)
-    is_over = threading.Event()
-
-    def keep_asking() -> None:
-        while not is_over.is_set():
-            gateway.client.post("/api/colorize", content=jpeg)
-
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
-    try:
-        deadline = time.monotonic() + 20
-        while len(times_given_back) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-    finally:
-        is_over.set()
-        asking.join()
-    assert len(times_given_back) >= 2
-    assert times_given_back[1] - times_given_back[0] > 0.5
+    assert is_given_back.wait(60)
 
 
 def test_a_small_photo_of_one_request_stays_in_memory_others_go_to_disk(gateway, jpeg, monkeypatch):

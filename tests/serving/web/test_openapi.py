@@ -56,6 +56,15 @@ def test_whatever_is_sent_is_answered_as_described(start_gateway, jpeg, mode):
     assert checked >= (14 if mode.is_positive else 10)
 
 
+def test_programs_made_from_the_document_keep_their_names(gateway):
+    schemas = gateway.client.get("/openapi.json").json()["components"]["schemas"]
+    assert list(schemas) == [
+        "AboutDocument", "ChoiceDocument", "JobDocument", "JobPhotoDocument", "LimitsDocument", "OutputFormat",
+        "State", "StatusDocument", "ProblemDocument",
+    ]  # fmt: skip
+    assert schemas["JobPhotoDocument"]["properties"]["state"] == {"$ref": "#/components/schemas/State"}
+
+
 def _is_parsers_race(error: BaseException) -> bool:
     """CPython 3.11 counts the depth of its parser for all threads together (its issue 106905); Hypothesis parses."""
     return isinstance(error, SystemError) and "AST constructor recursion depth" in str(error)

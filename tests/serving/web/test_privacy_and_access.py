@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from serving.web import jobs
 from serving.web.settings import WebSettings
 
 
@@ -34,9 +33,8 @@ def test_a_job_is_deleted_sooner_once_all_was_downloaded(start_gateway, jpeg):
         time.sleep(0.1)
 
 
-def test_a_job_stays_while_it_is_worked_on_sent_to_or_asked_for(start_gateway, jpeg, monkeypatch):
-    monkeypatch.setattr(jobs, "_SWEEP_SECONDS", 0.02)
-    gateway = start_gateway(keep_seconds=0.4)
+def test_a_job_stays_while_it_is_worked_on_sent_to_or_asked_for(start_gateway, jpeg):
+    gateway = start_gateway(keep_seconds=0.4, expiry_check_seconds=0.02)
     gateway.client.get("/readyz")
     gateway.model_server.released.clear()
     job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
@@ -197,7 +195,7 @@ def test_a_bug_is_a_problem_with_every_header_and_what_it_says_stands_in_no_log(
     async def broken(*_, **__):
         raise ValueError("grandmother.jpg")
 
-    monkeypatch.setattr("serving.web.bounded_colorizer.Studio.colorize", broken)
+    monkeypatch.setattr("serving.web.bounded_colorizer.BoundedColorizer.colorize", broken)
     for _ in range(2):  # the second on a connection of its own
         answer = gateway.client.post("/api/colorize", content=jpeg)
         assert answer.status_code == 500

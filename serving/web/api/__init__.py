@@ -1,0 +1,1 @@
+"""The HTTP API, one resource a module; `serving.web.app` puts them together."""

@@ -1,0 +1,73 @@
+"""POST /api/colorize: one photograph, coloured at once."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from serving.web import results, uploads
+from serving.web.api.gateway import GatewayOfApp
+from serving.web.api.openapi import OF_UPLOAD, PICTURES, ZIP, photo_body
+from serving.web.api.parameters import Format, OutputFormat, Strength, Variants
+from serving.web.problems import Kind, Problem, documented
+
+router = APIRouter()
+
+
+@router.post(
+    "/api/colorize",
+    tags=["one photo"],
+    summary="Colour one photo",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The photo in colour at its full size; with several variants a ZIP of them.",
+            "content": PICTURES | ZIP,
+        },
+        **documented(*OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.ONE_COLOURING, Kind.MODEL_FAILED),
+    },
+    openapi_extra=photo_body("The photo: its bytes, or a form with one file.", several=False),
+)
+async def colorize(
+    request: Request,
+    gateway: GatewayOfApp,
+    variants: Variants = 1,
+    strength: Strength = 1.0,
+    keep_tint: Annotated[
+        bool, Query(description="Lay the tint of a toned photo (sepia) over the colour; else it is removed.")
+    ] = False,
+    format: Format = OutputFormat.SAME,
+) -> Response:
+    """Send a photo, get it back in colour, in the same format and size:
+
+    curl --data-binary @grandmother.jpg -H 'Content-Type: image/jpeg' -o coloured.jpg ADDRESS/api/colorize
+    curl -F photo=@grandmother.jpg -o coloured.png 'ADDRESS/api/colorize?strength=1.2&format=png'
+
+    What is in the file decides its format, whatever it is called.
+    """
+    await gateway.colorizer.model(patient=True)
+    received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, may_stay=True)
+    async with received as [upload]:
+        if upload.problem is not None:
+            raise upload.problem
+        try:
+            colored, found = await gateway.colorizer.colorize(
+                upload.file,
+                variants=variants,
+                strength=strength,
+                keep_tint=keep_tint,
+                format=format.client_format(),
+            )
+        except Problem:
+            gateway.metrics.photos.labels("failed").inc()
+            raise
+        gateway.metrics.photos.labels("done").inc()
+    if variants == 1:
+        return results.PictureResponse(colored[0], found, gateway.quota, name=results.result_name(upload.name, found))
+    names = [results.result_name(upload.name, found, number) for number in range(variants)]
+
+    async def each() -> AsyncIterator[results.Result]:
+        for name, data in zip(names, colored, strict=True):
+            yield results.Result(name, data)
+
+    return results.zip_response(each())

@@ -1,0 +1,68 @@
+"""What the API takes and answers as JSON."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from serving.web.api.parameters import MOST_STRENGTH
+from serving.web.jobs import PhotoState
+from serving.web.problems import ProblemDocument
+
+
+class JobPhotoDocument(BaseModel):
+    """One photo of a job."""
+
+    number: int = Field(description="Names it within the job.", ge=0)
+    name: str = Field(description="The file's name as it was sent, made harmless.")
+    state: PhotoState
+    format: str | None = Field(description="Of the file that was sent; null before it was looked at.")
+    width: int | None = Field(description="In pixels.")
+    height: int | None = Field(description="In pixels.")
+    variants: int = Field(description="How many colourings there are; fewer than wanted where the model gives one.")
+    variant: int = Field(description="The one that was chosen, from 0.")
+    strength: float = Field(description="The strength of the colour that was chosen.")
+    problem: ProblemDocument | None = Field(description="Why it failed.")
+
+
+class JobDocument(BaseModel):
+    """A job and its photos."""
+
+    id: str = Field(description="Cannot be guessed: who knows it may see the photos.")
+    state: Literal["working", "done"] = Field(description="done: every photo is done or has failed.")
+    expires_in: int = Field(description="Seconds until it is deleted, if nobody asks for it.", ge=0)
+    photos: list[JobPhotoDocument]
+
+
+class ChoiceDocument(BaseModel, extra="forbid"):
+    """What was chosen for a photo."""
+
+    variant: int | None = Field(None, description="Which of the colourings, from 0.", ge=0, strict=True)
+    strength: float | None = Field(
+        None, description="Factor on the colour: 0 gray, 1 as the model says.", ge=0, le=MOST_STRENGTH,
+        allow_inf_nan=False, strict=True,
+    )  # fmt: skip
+
+
+class LimitsDocument(BaseModel):
+    """What is taken."""
+
+    photo_bytes: int
+    pixels: int
+    photos: int = Field(description="In one job.")
+    variants: int
+
+
+class AboutDocument(BaseModel):
+    """What the gateway and its model are."""
+
+    model: str | None = Field(description="The recipe the model was trained with; null while the server is away.")
+    limits: LimitsDocument
+    formats: list[str] = Field(description="Media types of photos that are taken.")
+    keep_seconds: float = Field(description="How long a job stays after it was last asked for.")
+    keep_after_download_seconds: float = Field(description="How long it stays once all its results were downloaded.")
+
+
+class StatusDocument(BaseModel):
+    """That all is well."""
+
+    status: Literal["ok"] = "ok"

@@ -1,0 +1,36 @@
+"""Parameters that several routes have."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Path, Query
+
+from serving.web.settings import MOST_VARIANTS
+
+MOST_STRENGTH = 4.0  # as in `tintype colorize`
+
+
+class OutputFormat(StrEnum):
+    """What `format` may be."""
+
+    SAME = "same"
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    TIFF = "tiff"
+
+    def client_format(self) -> str | None:
+        """Return it as the client calls it."""
+        return None if self is OutputFormat.SAME else self.value.upper()
+
+
+Strength = Annotated[
+    float,
+    Query(
+        ge=0, le=MOST_STRENGTH, allow_inf_nan=False, description="Factor on the colour: 0 gray, 1 as the model says."
+    ),
+]
+Variants = Annotated[int, Query(ge=1, le=MOST_VARIANTS, description="Plausible colourings wanted of each photo.")]
+Format = Annotated[OutputFormat, Query(description="Of the result; same: the format of the photo that was sent.")]
+JobId = Annotated[str, Path(description="Of the job.", pattern="^[A-Za-z0-9_-]{8,64}$")]
+Number = Annotated[int, Path(description="Of the photo in the job.", ge=0, le=1_000_000)]

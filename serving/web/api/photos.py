@@ -1,0 +1,146 @@
+"""/api/jobs/ID/photos: what was made of the photographs of a job, one by one or all as a ZIP."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Response
+from fastapi.responses import StreamingResponse
+
+from serving.web import results
+from serving.web.api.documents import ChoiceDocument, JobPhotoDocument
+from serving.web.api.gateway import GatewayOfApp
+from serving.web.api.openapi import OF_JOB, OF_RESULT, PICTURES, ZIP
+from serving.web.api.parameters import MOST_STRENGTH, Format, JobId, Number, OutputFormat
+from serving.web.bounded_colorizer import BoundedColorizer
+from serving.web.jobs import Job, PhotoState
+from serving.web.problems import Kind, Problem, documented
+
+# Of the shown pictures; larger ones are downloads.
+_SMALLEST_SIDE, _LARGEST_SIDE = 16, 4096
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.patch(
+    "/api/jobs/{job_id}/photos/{number}",
+    summary="Choose a colouring",
+    response_model=JobPhotoDocument,
+    responses=documented(*OF_JOB, Kind.CROSS_SITE, *OF_RESULT),
+)
+async def choose(
+    job_id: JobId, number: Number, choice: Annotated[ChoiceDocument, Body()], gateway: GatewayOfApp
+) -> dict[str, Any]:
+    """Choose which colouring, and how strong, the picture and the ZIP are to show."""
+    photo = gateway.jobs.get(job_id).done_photo(number)
+    if choice.variant is not None:
+        _check_variant(choice.variant, photo.variants)
+        photo.variant = choice.variant
+    if choice.strength is not None:
+        photo.strength = choice.strength
+    return photo.document()
+
+
+@router.delete(
+    "/api/jobs/{job_id}/photos/{number}",
+    status_code=204,
+    summary="Delete a photo",
+    responses=documented(*OF_JOB, Kind.CROSS_SITE),
+)
+async def delete_photo(job_id: JobId, number: Number, gateway: GatewayOfApp) -> None:
+    """Delete one photo of the job at once."""
+    gateway.jobs.get(job_id).delete_photo(number)
+
+
+@router.get(
+    "/api/jobs/{job_id}/photos/{number}/image",
+    summary="The coloured photo",
+    response_class=Response,
+    responses={
+        200: {"description": "The photo in colour.", "content": PICTURES},
+        **documented(*OF_JOB, *OF_RESULT, Kind.SERVER_AWAY, Kind.PHOTO_TOO_LARGE, Kind.INTERNAL),
+    },
+)
+async def image(
+    job_id: JobId,
+    number: Number,
+    gateway: GatewayOfApp,
+    variant: Annotated[int | None, Query(ge=0, description="Which colouring; else the chosen one.")] = None,
+    strength: Annotated[
+        float | None,
+        Query(ge=0, le=MOST_STRENGTH, allow_inf_nan=False, description="Factor on the colour; else the chosen one."),
+    ] = None,
+    format: Format = OutputFormat.SAME,
+    side: Annotated[
+        int | None,
+        Query(ge=_SMALLEST_SIDE, le=_LARGEST_SIDE, description="Reduce the longer side to it, in pixels."),
+    ] = None,
+    download: Annotated[bool, Query(description="Make a browser save it.")] = False,
+) -> Response:
+    """Return the photo in colour. The model is not asked again: strengths and variants can be tried at will."""
+    job = gateway.jobs.get(job_id)
+    photo = job.done_photo(number)
+    variant = photo.variant if variant is None else variant
+    _check_variant(variant, photo.variants)
+    with job.in_use():
+        data = await gateway.colorizer.apply_ab(
+            photo.file,
+            variant,
+            pixels=photo.pixels,
+            strength=photo.strength if strength is None else strength,
+            format=format.client_format(),
+            longest_side=side,
+        )
+    found = format.client_format() or photo.format or "JPEG"
+    return results.PictureResponse(
+        data,
+        found,
+        gateway.quota,
+        name=results.result_name(photo.name, found) if download else None,
+        when_sent=lambda: job.note_download(number) if download and side is None else None,
+    )
+
+
+@router.get(
+    "/api/jobs/{job_id}/photos.zip",
+    summary="All coloured photos",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "A ZIP of the photos that are done, each as it was chosen.", "content": ZIP},
+        **documented(*OF_JOB, Kind.NOT_READY, Kind.TOO_MANY_REQUESTS, Kind.BUSY),
+    },
+)
+async def photos_zip(job_id: JobId, gateway: GatewayOfApp, format: Format = OutputFormat.SAME) -> StreamingResponse:
+    """Return all photos that are done, at their full size; what was left out stands in left-out.txt."""
+    job = gateway.jobs.get(job_id)
+    if not any(photo.state is PhotoState.DONE for photo in job.photos.values()):
+        raise Problem(Kind.NOT_READY)
+    return results.zip_response(_results(job, gateway.colorizer, format.client_format()))
+
+
+async def _results(job: Job, colorizer: BoundedColorizer, format: str | None) -> AsyncIterator[results.Result]:
+    sent, left_out = [], []
+    with job.in_use():
+        for number, photo in list(job.photos.items()):
+            try:
+                job.done_photo(number)
+                data = await colorizer.apply_ab(
+                    photo.file,
+                    photo.variant,
+                    pixels=photo.pixels,
+                    strength=photo.strength,
+                    format=format,
+                    longest_side=None,
+                )
+            except Problem as problem:
+                left_out.append(f"{photo.name}: {problem.detail}\n")
+                continue
+            yield results.Result(results.result_name(photo.name, format or photo.format or "JPEG"), data)
+            sent.append(number)
+        if left_out:
+            yield results.Result("left-out.txt", "".join(left_out).encode("utf-8", "replace"))
+    job.note_download(*sent)
+
+
+def _check_variant(variant: int, count: int) -> None:
+    if variant >= count:
+        raise Problem(Kind.WRONG_REQUEST, f"Expected a variant of 0..{count - 1}, received {variant}")

@@ -311,7 +311,7 @@ function startOver() {
 
 function render() {
   $("welcome").hidden = photos.length > 0;
-  $("studio").hidden = photos.length === 0;
+  $("workspace").hidden = photos.length === 0;
   renderStrip();
   if (selected) renderStage(selected);
 }

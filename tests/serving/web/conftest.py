@@ -54,23 +54,48 @@ def serving(settings: WebSettings, model_server: str, **options) -> Iterator[str
         assert not thread.is_alive(), "the gateway did not stop"
 
 
+@contextmanager
+def running_gateway(limits: Limits = Limits(), **settings) -> Iterator[Gateway]:  # noqa: B008 - frozen
+    """Run a gateway with a model server of its own."""
+    with (
+        running(WireServer(has_variants=True)) as model_server,
+        serving(WebSettings(limits, **settings), model_server.address) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        yield Gateway(address, model_server, client)
+
+
 @pytest.fixture
 def start_gateway() -> Iterator[Callable[..., Gateway]]:
     """Start a gateway with these limits; further settings by name."""
     with ExitStack() as stack:
+        yield lambda *limits, **settings: stack.enter_context(running_gateway(*limits, **settings))
 
-        def start(limits: Limits = Limits(), **settings) -> Gateway:  # noqa: B008 - frozen
-            model_server = stack.enter_context(running(WireServer(has_variants=True)))
-            address = stack.enter_context(serving(WebSettings(limits, **settings), model_server.address))
-            client = stack.enter_context(httpx.Client(base_url=address, timeout=30))
-            return Gateway(address, model_server, client)
 
-        yield start
+@pytest.fixture(scope="module")
+def gateway_of_module() -> Iterator[Gateway]:
+    with running_gateway() as gateway:
+        yield gateway
 
 
 @pytest.fixture
-def gateway(start_gateway) -> Gateway:
-    return start_gateway()
+def gateway(gateway_of_module) -> Iterator[Gateway]:
+    """A gateway that the module's tests share, without jobs and with a model server that behaves well."""
+    jobs: list[str] = []
+
+    def note_job(answer: httpx.Response) -> None:
+        if answer.status_code == 202 and "location" in answer.headers:
+            jobs.append(answer.headers["location"])
+
+    client, model_server = gateway_of_module.client, gateway_of_module.model_server
+    client.event_hooks = {"response": [note_job]}
+    yield gateway_of_module
+    client.event_hooks = {}
+    model_server.has_variants = True
+    model_server.failures.clear()
+    model_server.released.set()
+    for job in jobs:
+        client.delete(job)
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,8 @@ def test_memory_is_given_back_now_and_then_while_photos_keep_coming():
     _run(script, most_busy_pauses=3)
 
 
-def test_the_gateway_gives_memory_back_after_a_photo(gateway, jpeg, monkeypatch):
-    is_given_back = threading.Event()
+def test_the_gateway_gives_memory_back_after_a_photo(start_gateway, jpeg, monkeypatch):
+    gateway, is_given_back = start_gateway(), threading.Event()
     monkeypatch.setattr(bounded_colorizer, "give_memory_back", is_given_back.set)
     gateway.client.post("/api/colorize", content=jpeg)
     assert is_given_back.wait(60)

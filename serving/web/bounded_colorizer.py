@@ -62,7 +62,7 @@ class BoundedColorizer:
         self._model: ModelDescription | None = None  # None: away
         self._known_until = 0.0
         self._starting_seconds = starting_seconds
-        self._patient_until = 0.0
+        self._starting_until = 0.0
         self._asking = asyncio.Lock()
         self._memory_return = MemoryReturn(self._give_memory_back)
         self._returning: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class BoundedColorizer:
         """Take over the running event loop's executor."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(self._threads)
-        self._patient_until = loop.time() + self._starting_seconds
+        self._starting_until = loop.time() + self._starting_seconds
         self._returning = asyncio.create_task(self._memory_return.run())
 
     async def close(self) -> None:
@@ -82,11 +82,11 @@ class BoundedColorizer:
         await self._watcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def model(self, *, patient: bool = False) -> ModelDescription:
+    async def model(self, *, wait_for_start: bool = False) -> ModelDescription:
         """Return what the model says of itself, as of a moment ago.
 
         Args:
-            patient: wait for a server that is starting.
+            wait_for_start: wait for a server that is starting.
 
         Raises:
             Problem: `server-away`.
@@ -96,18 +96,18 @@ class BoundedColorizer:
             async with self._asking:
                 if loop.time() > self._known_until:
                     try:
-                        self._saw(await self._watcher.describe())
+                        self._note_model(await self._watcher.describe())
                     except TintypeError:  # also a server that is loading, or has another model
-                        self._saw(None)
+                        self._note_model(None)
             if self._model is not None:
                 return self._model
-            if not patient or loop.time() >= self._patient_until:
+            if not wait_for_start or loop.time() >= self._starting_until:
                 raise Problem(Kind.SERVER_AWAY)
             await asyncio.sleep(max(self._known_until - loop.time(), 0.0))
 
     async def check(self, file: NamelessFile) -> tuple[str, int, int]:
         """Return format, width and height of a photograph by its header; raises Problem where it is none."""
-        return await self._in_thread(lambda: check_photo(file.read_now(), self._limits.pixels))
+        return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels))
 
     async def colorize(
         self, file: NamelessFile, *, variants: int, strength: float, keep_tint: bool = False, format: str | None
@@ -122,7 +122,7 @@ class BoundedColorizer:
         """
         found, width, height = await self.check(file)
         how: dict[str, Any] = {"strength": strength, "keep_tint": keep_tint, "format": format}
-        async with self._place(width * height):
+        async with self._turn(width * height):
             data = await file.read()
             if variants == 1:
                 colored = [await self._client.colorize(data, **how)]
@@ -149,7 +149,7 @@ class BoundedColorizer:
             Problem: when it cannot be coloured.
         """
         found = await self.check(file)
-        async with self._place(found[1] * found[2]):
+        async with self._turn(found[1] * found[2]):
             begin(*found)
             data = await file.read()
             if variants > 1:
@@ -174,8 +174,8 @@ class BoundedColorizer:
 
         def join() -> bytes:
             colored: bytes = apply_chroma(
-                file.read_now(),
-                file.read_ab_now(variant),
+                file.read_blocking(),
+                file.read_ab_blocking(variant),
                 strength=strength,
                 format=format,
                 longest_side=longest_side,
@@ -183,7 +183,7 @@ class BoundedColorizer:
             )
             return colored
 
-        async with self._room(pixels):
+        async with self._room_for(pixels):
             try:
                 return await self._in_thread(join)
             except TintypeError as error:
@@ -199,7 +199,7 @@ class BoundedColorizer:
         await asyncio.get_running_loop().run_in_executor(self._threads, give_memory_back)
 
     @asynccontextmanager
-    async def _room(self, pixels: int) -> AsyncIterator[None]:
+    async def _room_for(self, pixels: int) -> AsyncIterator[None]:
         """Hold room for so many pixels in memory."""
         while self._pixels_left < pixels:
             self._pixels_returned.clear()
@@ -213,19 +213,19 @@ class BoundedColorizer:
             self._memory_return.note_work()
 
     @asynccontextmanager
-    async def _place(self, pixels: int) -> AsyncIterator[None]:
+    async def _turn(self, pixels: int) -> AsyncIterator[None]:
         """Hold a place and room for so many pixels while the server is asked, and note whether it was there."""
-        async with self._places, self._room(pixels):
+        async with self._places, self._room_for(pixels):
             try:
                 yield
-                self._saw(self._model)
+                self._note_model(self._model)
             except ServerUnavailable as error:
-                self._saw(None)
+                self._note_model(None)
                 raise problem_from(error) from error
             except TintypeError as error:
                 raise problem_from(error) from error
 
-    def _saw(self, model: ModelDescription | None) -> None:
+    def _note_model(self, model: ModelDescription | None) -> None:
         self._model = model
         known = _AWAY_SECONDS if model is None else _SEEN_SECONDS
         self._known_until = asyncio.get_running_loop().time() + known

@@ -67,9 +67,9 @@ class NamelessFile:
         if self._pending_bytes >= _PIECE_BYTES:
             await self.finish()
 
-    async def finish(self, *, may_stay: bool = False) -> None:
-        """Write what is still in memory; with `may_stay` a photograph smaller than 1 MiB stays there."""
-        if may_stay and self._file is None:
+    async def finish(self, *, small_in_memory: bool = False) -> None:
+        """Write what is still in memory; with `small_in_memory` a photograph smaller than 1 MiB stays there."""
+        if small_in_memory and self._file is None:
             return
         pieces, self._pending, self._pending_bytes = self._pending, [], 0
         if pieces:
@@ -78,10 +78,10 @@ class NamelessFile:
     async def read(self) -> bytes:
         """Return the photograph."""
         if self._file is None:
-            return self.read_now()
-        return await anyio.to_thread.run_sync(self.read_now)
+            return self.read_blocking()
+        return await anyio.to_thread.run_sync(self.read_blocking)
 
-    def read_now(self, start: int = 0, count: int | None = None) -> bytes:
+    def read_blocking(self, start: int = 0, count: int | None = None) -> bytes:
         """Return the photograph, or a part of it, from a thread; raises Problem (`not-found`) once it is closed."""
         return self._read(start, self.size - start if count is None else min(count, self.size - start))
 
@@ -92,7 +92,7 @@ class NamelessFile:
         await anyio.to_thread.run_sync(self._write, ab.astype("<f4").tobytes(), self.size)
         self._ab_shape = ab.shape
 
-    def read_ab_now(self, variant: int) -> NDArray[np.float32]:
+    def read_ab_blocking(self, variant: int) -> NDArray[np.float32]:
         """Return one of its ab arrays, [S, S, 2], from a thread; IndexError where there is none such."""
         if self._ab_shape is None or not 0 <= variant < self._ab_shape[0]:
             raise IndexError(variant)

@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 # Status, title, and what to do about it.
-_OF_KIND: dict[Kind, tuple[int, str, str]] = {
+_ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.WRONG_REQUEST: (422, "The request is not as described", "See /docs for what is expected."),
     Kind.BROKEN_UPLOAD: (400, "The upload could not be read", "Send the file once more."),
     Kind.UNAUTHORIZED: (401, "An access token is needed", "Send it as Authorization: Bearer TOKEN."),
@@ -100,7 +100,7 @@ class Problem(Exception):  # noqa: N818
         errors: list[dict[str, Any]] | None = None,
     ):
         self.kind = kind
-        self.status, self.title, advice = _OF_KIND[kind]
+        self.status, self.title, advice = _ABOUT[kind]
         self.detail = f"{_sentence(what)} {advice}".strip()
         self.errors = errors
         self.headers = dict(headers or {})
@@ -155,7 +155,7 @@ def problem_from(error: TintypeError) -> Problem:
 def descriptions() -> dict[str, dict[str, Any]]:
     """Return by kind the status, the title and the advice, for the page of the API."""
     return {
-        kind: {"status": status, "title": title, "advice": advice} for kind, (status, title, advice) in _OF_KIND.items()
+        kind: {"status": status, "title": title, "advice": advice} for kind, (status, title, advice) in _ABOUT.items()
     }
 
 
@@ -164,9 +164,9 @@ def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
     titles: dict[int, list[str]] = {}
     headers: dict[int, dict[str, Any]] = {}
     for kind in kinds:
-        titles.setdefault(_OF_KIND[kind][0], []).append(_OF_KIND[kind][1])
+        titles.setdefault(_ABOUT[kind][0], []).append(_ABOUT[kind][1])
         if kind in _RETRY_AFTER:
-            headers[_OF_KIND[kind][0]] = {
+            headers[_ABOUT[kind][0]] = {
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
             }
     return {

@@ -92,7 +92,7 @@ class PictureResponse(Response):
             self._data = b""
             await send(start)
             for offset in range(0, file.size, _PIECE_BYTES):
-                piece = await anyio.to_thread.run_sync(file.read_now, offset, _PIECE_BYTES)
+                piece = await anyio.to_thread.run_sync(file.read_blocking, offset, _PIECE_BYTES)
                 is_last = offset + len(piece) == file.size
                 await send({"type": "http.response.body", "body": piece, "more_body": not is_last})
         finally:

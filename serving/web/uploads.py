@@ -62,7 +62,7 @@ class _Form:
 
 @asynccontextmanager
 async def received_photos(
-    request: Request, limits: Limits, quota: Quota, *, most: int | None = None, may_stay: bool = False
+    request: Request, limits: Limits, quota: Quota, *, most: int | None = None, small_in_memory: bool = False
 ) -> AsyncIterator[list[Upload]]:
     """Yield the photographs of a request's body; those not taken over (`keep`ed by removing them) are deleted after.
 
@@ -74,7 +74,7 @@ async def received_photos(
         limits: of sizes and times.
         quota: of the files.
         most: photographs that are taken; `limits.photos` if None.
-        may_stay: small photographs stay in memory, for a request that ends with them.
+        small_in_memory: small photographs stay in memory, for a request that ends with them.
 
     Raises:
         Problem: when the request as a whole cannot be used.
@@ -86,9 +86,11 @@ async def received_photos(
         try:
             async with asyncio.timeout(limits.upload_seconds):
                 if content_type == b"multipart/form-data":
-                    await _read_form(request, parameters.get(b"boundary", b""), limits, quota, most, may_stay, uploads)
+                    await _read_form(
+                        request, parameters.get(b"boundary", b""), limits, quota, most, small_in_memory, uploads
+                    )
                 else:
-                    await _read_raw(request, limits, quota, may_stay, uploads)
+                    await _read_raw(request, limits, quota, small_in_memory, uploads)
         except TimeoutError:
             raise Problem(
                 Kind.UPLOAD_TOO_SLOW,
@@ -155,18 +157,26 @@ async def _chunks(request: Request, limits: Limits, most: int) -> AsyncIterator[
             yield chunk
 
 
-async def _read_raw(request: Request, limits: Limits, quota: Quota, may_stay: bool, uploads: list[Upload]) -> None:
+async def _read_raw(
+    request: Request, limits: Limits, quota: Quota, small_in_memory: bool, uploads: list[Upload]
+) -> None:
     upload = Upload(safe_name(unquote(request.headers.get("x-file-name", ""))), NamelessFile(quota))
     uploads.append(upload)
     async for chunk in _chunks(request, limits, limits.photo_bytes):
         await upload.file.append(chunk)
     if not upload.file.size:
         raise Problem(Kind.BROKEN_PHOTO, "The file is empty (0 bytes)")
-    await upload.file.finish(may_stay=may_stay)
+    await upload.file.finish(small_in_memory=small_in_memory)
 
 
 async def _read_form(
-    request: Request, boundary: bytes, limits: Limits, quota: Quota, most: int, may_stay: bool, uploads: list[Upload]
+    request: Request,
+    boundary: bytes,
+    limits: Limits,
+    quota: Quota,
+    most: int,
+    small_in_memory: bool,
+    uploads: list[Upload],
 ) -> None:
     form = _Form()
     current: Upload | None = None
@@ -186,7 +196,7 @@ async def _read_form(
                         await _add(current, data, limits)
                     case "end" if current is not None:
                         if current.problem is None:
-                            await current.file.finish(may_stay=may_stay)
+                            await current.file.finish(small_in_memory=small_in_memory)
                         current = None
             form.events.clear()
         parser.finalize()

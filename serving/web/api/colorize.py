@@ -24,7 +24,13 @@ router = APIRouter()
             "description": "The photo in colour at its full size; with several variants a ZIP of them.",
             "content": PICTURES | ZIP,
         },
-        **documented(*OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.ONE_COLOURING, Kind.MODEL_FAILED),
+        **documented(
+            *OF_UPLOAD,
+            Kind.UNAUTHORIZED,
+            Kind.TOO_MANY_PIXELS,
+            Kind.ONE_COLOURING,
+            Kind.MODEL_FAILED,
+        ),
     },
     openapi_extra=photo_body("The photo: its bytes, or a form with one file.", several=False),
 )
@@ -45,8 +51,8 @@ async def colorize(
 
     What is in the file decides its format, whatever it is called.
     """
-    await gateway.colorizer.model(patient=True)
-    received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, may_stay=True)
+    await gateway.colorizer.model(wait_for_start=True)
+    received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, small_in_memory=True)
     async with received as [upload]:
         if upload.problem is not None:
             raise upload.problem

@@ -30,7 +30,7 @@ async def create_job(
 ) -> dict[str, Any]:
     """Send photos to be coloured; the answer comes once they have arrived. A photo that cannot be used is FAILED
     in the answer, or later; the others go on."""
-    await gateway.colorizer.model(patient=True)
+    await gateway.colorizer.model(wait_for_start=True)
     async with uploads.received_photos(request, gateway.settings.limits, gateway.quota) as received:
         job = gateway.jobs.create(received, variants)
     response.headers["Location"] = f"/api/jobs/{job.id}"
@@ -51,7 +51,7 @@ async def add_photos(job_id: JobId, request: Request, gateway: GatewayOfApp) -> 
     with job.in_use():
         if len(job.photos) >= limits.photos:
             raise Problem(Kind.TOO_MANY_PHOTOS, f"A job has at most {limits.photos}")
-        await gateway.colorizer.model(patient=True)
+        await gateway.colorizer.model(wait_for_start=True)
         async with uploads.received_photos(request, limits, gateway.quota) as received:
             job.extend(received)
     return job.document()
@@ -102,7 +102,7 @@ async def follow_job(job_id: JobId, gateway: GatewayOfApp) -> StreamingResponse:
 async def retry_job(job_id: JobId, gateway: GatewayOfApp) -> dict[str, Any]:
     """Colour the photos again whose problem is `retryable`: nothing needs to be sent again."""
     job = gateway.jobs.get(job_id)
-    await gateway.colorizer.model(patient=True)
+    await gateway.colorizer.model(wait_for_start=True)
     job.retry()
     return job.document()
 

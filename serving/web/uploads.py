@@ -64,7 +64,7 @@ class _Form:
 async def received_photos(
     request: Request, limits: Limits, quota: Quota, *, most: int | None = None, small_in_memory: bool = False
 ) -> AsyncIterator[list[Upload]]:
-    """Yield the photographs of a request's body; those not taken over (`keep`ed by removing them) are deleted after.
+    """Yield the photographs of a request's body; those that are not taken out of the list are deleted after.
 
     A body that is no form is one photograph. In a form every field `photo` with a file is one; a file that is too
     large has a problem, and the others go on.
@@ -79,26 +79,19 @@ async def received_photos(
     Raises:
         Problem: when the request as a whole cannot be used.
     """
-    uploads: list[Upload] = []
-    most = limits.photos if most is None else most
-    content_type, parameters = parse_options_header(request.headers.get("content-type"))
+    body = _Body(request, limits, quota, limits.photos if most is None else most, small_in_memory)
     try:
         try:
             async with asyncio.timeout(limits.upload_seconds):
-                if content_type == b"multipart/form-data":
-                    await _read_form(
-                        request, parameters.get(b"boundary", b""), limits, quota, most, small_in_memory, uploads
-                    )
-                else:
-                    await _read_raw(request, limits, quota, small_in_memory, uploads)
+                await body.read()
         except TimeoutError:
             raise Problem(
                 Kind.UPLOAD_TOO_SLOW,
                 f"It did not arrive within {limits.upload_seconds:g} s, or stood still for {limits.stall_seconds:g} s",
             ) from None
-        yield uploads
+        yield body.uploads
     finally:
-        for upload in uploads:
+        for upload in body.uploads:
             upload.file.close()
 
 
@@ -135,87 +128,97 @@ def _other_kind(data: bytes) -> str | None:
     return "a web page or script" if any(windows) else None
 
 
-async def _chunks(request: Request, limits: Limits, most: int) -> AsyncIterator[bytes]:
-    """Yield the body; what comes late or after `most` bytes ends it."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > most:
-        raise _too_large(most)
-    size = 0
-    stream = request.stream()
-    while True:
+@dataclass
+class _Body:
+    """A request's body, and the photographs that were read from it so far."""
+
+    request: Request
+    limits: Limits
+    quota: Quota
+    most: int
+    small_in_memory: bool
+    uploads: list[Upload] = field(default_factory=list)
+
+    async def read(self) -> None:
+        content_type, parameters = parse_options_header(self.request.headers.get("content-type"))
+        if content_type == b"multipart/form-data":
+            await self._read_form(parameters.get(b"boundary", b""))
+        else:
+            await self._read_photo()
+
+    async def _read_photo(self) -> None:
+        upload = self._begin(unquote(self.request.headers.get("x-file-name", "")))
+        async for chunk in self._chunks(self.limits.photo_bytes):
+            await upload.file.append(chunk)
+        if not upload.file.size:
+            raise Problem(Kind.BROKEN_PHOTO, "The file is empty (0 bytes)")
+        await self._end(upload)
+
+    async def _read_form(self, boundary: bytes) -> None:
+        form = _Form()
+        current: Upload | None = None
         try:
-            async with asyncio.timeout(limits.stall_seconds):
-                chunk = await anext(stream, None)
-        except ClientDisconnect:
-            raise Problem(Kind.BROKEN_UPLOAD, "The connection ended in the middle") from None
-        if chunk is None:
+            parser = MultipartParser(boundary, _callbacks(form))
+            # Every photograph may be of the largest size; some more for the form around them.
+            async for chunk in self._chunks(self.most * (self.limits.photo_bytes + _LONGEST_PART_HEADER)):
+                parser.write(chunk)
+                for event, data in form.events:
+                    match event:
+                        case "file":
+                            if len(self.uploads) == self.most:
+                                raise Problem(Kind.TOO_MANY_PHOTOS, f"At most {self.most} are taken")
+                            current = self._begin(data.decode("utf-8", "replace"))
+                        case "data" if current is not None:
+                            await self._add(current, data)
+                        case "end" if current is not None:
+                            await self._end(current)
+                            current = None
+                form.events.clear()
+            parser.finalize()
+        except FormParserError as error:
+            raise Problem(Kind.BROKEN_UPLOAD, "The form (multipart/form-data) is not well-formed") from error
+        if current is not None:
+            raise Problem(Kind.BROKEN_UPLOAD, "The form (multipart/form-data) breaks off")
+        if not self.uploads:
+            raise Problem(Kind.WRONG_REQUEST, f"Expected a form with a file in its field {FIELD!r}, received none")
+
+    def _begin(self, name: str) -> Upload:
+        self.uploads.append(Upload(safe_name(name), NamelessFile(self.quota)))
+        return self.uploads[-1]
+
+    async def _add(self, upload: Upload, data: bytes) -> None:
+        if upload.problem is not None:
             return
-        size += len(chunk)
-        if size > most:
+        if upload.file.size + len(data) > self.limits.photo_bytes:
+            upload.problem = _too_large(self.limits.photo_bytes)
+            upload.file.close()
+            return
+        await upload.file.append(data)
+
+    async def _end(self, upload: Upload) -> None:
+        if upload.problem is None:
+            await upload.file.finish(small_in_memory=self.small_in_memory)
+
+    async def _chunks(self, most: int) -> AsyncIterator[bytes]:
+        """Yield the body; what comes late or after `most` bytes ends it."""
+        announced = self.request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced[:20]) > most:
             raise _too_large(most)
-        if chunk:
-            yield chunk
-
-
-async def _read_raw(
-    request: Request, limits: Limits, quota: Quota, small_in_memory: bool, uploads: list[Upload]
-) -> None:
-    upload = Upload(safe_name(unquote(request.headers.get("x-file-name", ""))), NamelessFile(quota))
-    uploads.append(upload)
-    async for chunk in _chunks(request, limits, limits.photo_bytes):
-        await upload.file.append(chunk)
-    if not upload.file.size:
-        raise Problem(Kind.BROKEN_PHOTO, "The file is empty (0 bytes)")
-    await upload.file.finish(small_in_memory=small_in_memory)
-
-
-async def _read_form(
-    request: Request,
-    boundary: bytes,
-    limits: Limits,
-    quota: Quota,
-    most: int,
-    small_in_memory: bool,
-    uploads: list[Upload],
-) -> None:
-    form = _Form()
-    current: Upload | None = None
-    try:
-        parser = MultipartParser(boundary, _callbacks(form))
-        # Every photograph may be of the largest size; some more for the form around them.
-        async for chunk in _chunks(request, limits, most * (limits.photo_bytes + _LONGEST_PART_HEADER)):
-            parser.write(chunk)
-            for event, data in form.events:
-                match event:
-                    case "file":
-                        if len(uploads) == most:
-                            raise Problem(Kind.TOO_MANY_PHOTOS, f"At most {most} are taken")
-                        current = Upload(safe_name(data.decode("utf-8", "replace")), NamelessFile(quota))
-                        uploads.append(current)
-                    case "data" if current is not None:
-                        await _add(current, data, limits)
-                    case "end" if current is not None:
-                        if current.problem is None:
-                            await current.file.finish(small_in_memory=small_in_memory)
-                        current = None
-            form.events.clear()
-        parser.finalize()
-    except FormParserError as error:
-        raise Problem(Kind.BROKEN_UPLOAD, "The form (multipart/form-data) is not well-formed") from error
-    if current is not None:
-        raise Problem(Kind.BROKEN_UPLOAD, "The form (multipart/form-data) breaks off")
-    if not uploads:
-        raise Problem(Kind.WRONG_REQUEST, f"Expected a form with a file in its field {FIELD!r}, received none")
-
-
-async def _add(upload: Upload, data: bytes, limits: Limits) -> None:
-    if upload.problem is not None:
-        return
-    if upload.file.size + len(data) > limits.photo_bytes:
-        upload.problem = _too_large(limits.photo_bytes)
-        upload.file.close()
-        return
-    await upload.file.append(data)
+        size = 0
+        stream = self.request.stream()
+        while True:
+            try:
+                async with asyncio.timeout(self.limits.stall_seconds):
+                    chunk = await anext(stream, None)
+            except ClientDisconnect:
+                raise Problem(Kind.BROKEN_UPLOAD, "The connection ended in the middle") from None
+            if chunk is None:
+                return
+            size += len(chunk)
+            if size > most:
+                raise _too_large(most)
+            if chunk:
+                yield chunk
 
 
 def _callbacks(form: _Form) -> Any:

@@ -1,7 +1,7 @@
 """The page in a real browser, desktop and phone: from picking photos to the downloaded bytes."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,19 +33,34 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
-@pytest.fixture
-def model_server() -> Iterator[WireServer]:
+@pytest.fixture(scope="module")
+def model_server_of_module() -> Iterator[WireServer]:
     with running(WireServer(has_variants=True)) as server:
         yield server
 
 
+@pytest.fixture(scope="module")
+def gateway_of_module(model_server_of_module) -> Iterator[str]:
+    with serving(WebSettings(), model_server_of_module.address) as address:
+        yield address
+
+
 @pytest.fixture
-def open_page(browser, model_server) -> Iterator:
-    """Open the page of a gateway with these settings; what the browser complains of fails the test."""
+def model_server(model_server_of_module) -> Iterator[WireServer]:
+    yield model_server_of_module
+    model_server_of_module.failures.clear()
+    model_server_of_module.released.set()
+
+
+@pytest.fixture
+def open_page(browser, model_server, gateway_of_module) -> Iterator[Callable[..., Page]]:
+    """Open the page of a gateway, of one with these settings; what the browser complains of fails the test."""
     with ExitStack() as stack:
 
-        def start(look: dict = DESKTOP, settings: WebSettings = WebSettings()) -> Page:  # noqa: B008 - frozen
-            address = stack.enter_context(serving(settings, model_server.address))
+        def start(look: dict = DESKTOP, settings: WebSettings | None = None, **options) -> Page:
+            address = gateway_of_module
+            if settings is not None or options:
+                address = stack.enter_context(serving(settings or WebSettings(), model_server.address, **options))
             context = browser.new_context(base_url=address, reduced_motion="reduce", **look)
             stack.callback(context.close)
             context.set_default_timeout(20_000)
@@ -70,6 +85,14 @@ def album(tmp_path_factory) -> list[Path]:
         gray = np.repeat(pixels.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
         (folder / name).write_bytes(encode_photo(gray, "JPEG" if name.endswith("jpg") else "PNG"))
     return sorted(folder.iterdir())
+
+
+def wait_until_ready(page: Page) -> None:
+    for _ in range(200):
+        if page.request.get("/readyz").status == 200:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the gateway does not find its server again")
 
 
 def colour_all(page: Page, count: int) -> None:
@@ -206,7 +229,7 @@ def test_a_server_that_is_away_is_said_and_tried_again(open_page, model_server, 
     page.locator("#colour").click()
     expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
     model_server.failures.clear()
-    page.wait_for_timeout(2500)  # for so long the gateway believes it
+    wait_until_ready(page)  # for a moment the gateway believes that it is away
     page.locator("#notice-retry").click()
     expect(page.locator(".thumb[data-state=done]")).to_have_count(2)
     expect(page.locator("#notice")).to_be_hidden()
@@ -309,7 +332,7 @@ def test_what_failed_on_the_server_is_tried_again_there(open_page, model_server,
     page.locator("#colour").click()
     expect(page.get_by_role("alert")).to_be_visible()
     model_server.released.set()
-    page.wait_for_timeout(2500)  # for so long the gateway believes that it is away
+    wait_until_ready(page)  # for a moment the gateway believes that it is away
     with page.expect_request("**/retry"):
         page.locator("#notice-retry").click()
     expect(page.locator(".thumb[data-state=done]")).to_have_count(1)

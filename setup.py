@@ -24,7 +24,7 @@ EXTRAS = {
         "orjson>=3.10",
         "prometheus-client>=0.20",
         "starlette>=0.40",
-        "uvicorn>=0.34",
+        "uvicorn>=0.34,<1",
     ],
     "pipeline": [
         "tfx>=1.21,<1.22",
@@ -39,8 +39,8 @@ EXTRAS = {
         "tensorboard>=2.19",
     ],
     "batch": [BEAM, "pyarrow>=16"],
-    "web": ["fastapi>=0.115", "prometheus-client>=0.20", "python-multipart>=0.0.20", "uvicorn>=0.34"],
-    "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
+    "web": ["fastapi>=0.115", "prometheus-client>=0.20", "python-multipart>=0.0.20", "uvicorn>=0.34,<1"],
+    "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0,<2"],
     "kubeflow": ["tfx[kfp]>=1.21,<1.22"],
     "airflow": ["apache-airflow>=2.11,<3"],
     "dev": [
@@ -104,12 +104,10 @@ setup(
         "serving.web": ["nginx.conf", "static/*"],
     },
     install_requires=[
-        "filelock>=3.15",
         "grpcio>=1.62",
         "numpy>=1.26",
         "opencv-python-headless>=4.9",
         "Pillow>=10.3",
-        "platformdirs>=4.2",
         "protobuf>=4.25",
         "rich>=13.7",
         "typer>=0.12",

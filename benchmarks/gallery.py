@@ -18,7 +18,8 @@ from rich.progress import track
 
 from photo.color import rgb_to_lab
 from serving.client import Colorizer
-from serving.server.process import running_model_server
+from serving.server.options import ServerOptions
+from serving.server.process import server_process
 
 _SHOWN_SIDE = 160
 _FORMATS = (".jpg", ".jpeg", ".png")
@@ -37,7 +38,7 @@ def main() -> None:
     photos = _read(arguments.data)
     triples = []
     with (
-        running_model_server(arguments.model, "colorizer", silent=True, patience=10) as server,
+        server_process(ServerOptions("colorizer", arguments.model), silent=True, patience=10) as server,
         Colorizer(server.address, timeout=120) as client,
     ):
         for photo in track(photos, "coloring"):

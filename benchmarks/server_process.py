@@ -1,4 +1,4 @@
-"""A model to serve, and a server in a process of its own whose processor time, memory and open files are read."""
+"""A model to serve, and processes whose processor time, memory and open files are read: servers, and others."""
 
 import os
 import re
@@ -7,18 +7,25 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.client import wire
+from serving.server.options import ServerOptions
+from serving.server.process import ServerProcess, server_process
 
 NAME = "colorizer"
 RECIPE = "sn_unet_lab_128"
 SIZE = 128  # the side of the square that recipe sees, in pixels
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_STOP_SECONDS = 60.0
 _START_SECONDS = 300.0  # with a busy machine the import of TensorFlow alone has taken over a minute
 
 
@@ -35,7 +42,7 @@ def write_model(folder: Path) -> None:
     export_saved_model(generator, config, str(folder), warmup_photo=photo)
 
 
-def lightness() -> np.ndarray:
+def lightness() -> NDArray[np.float32]:
     """One square as the client sends it, float32 [1, 128, 128, 1]."""
     return np.random.default_rng(0).uniform(0, 100, (1, SIZE, SIZE, 1)).astype(np.float32)
 
@@ -45,17 +52,40 @@ def predict_request() -> bytes:
     request = wire.PredictRequest()
     request.model_spec.name = NAME
     request.inputs["L"].CopyFrom(wire.tensor_from_array(lightness()))
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
-class Process:
+class ProcessFigures:
+    """What a process uses, read from /proc; Linux."""
+
+    def __init__(self, pid: int):
+        self.pid = pid
+
+    def processor_seconds(self) -> float:
+        """User and system time of all its threads so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+    def resident_megabytes(self) -> float:
+        """The memory it holds now."""
+        (line,) = [
+            line for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if line.startswith("VmRSS")
+        ]
+        return int(line.split()[1]) / 1024
+
+    def open_files(self) -> int:
+        """Files, sockets and the like that it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+class Process(ProcessFigures):
     """A Python process that says in a line of its output when it is ready; Linux."""
 
     def __init__(self, *arguments: str, ready: str):
         self._process = subprocess.Popen(
             [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        self.pid = self._process.pid
+        super().__init__(self._process.pid)
         self.lines: list[str] = []
         self._more = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
@@ -81,7 +111,7 @@ class Process:
                     break
                 self._more.wait(0.5)
         tail = "".join(self.lines[-10:])
-        raise RuntimeError(f"no line like {pattern!r} from the process {self._process.args}; it ended with\n{tail}")
+        raise RuntimeError(f"no line like {pattern!r} from the process {self._process.args!r}; it ended with\n{tail}")
 
     def ask(self, line: str) -> str:
         """Write a line to its standard input; the next line of its output is the answer."""
@@ -100,22 +130,6 @@ class Process:
             self._process.kill()
             return self._process.wait()
 
-    def processor_seconds(self) -> float:
-        """User and system time of all its threads so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
-
-    def resident_megabytes(self) -> float:
-        """The memory it holds now."""
-        (line,) = [
-            line for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if line.startswith("VmRSS")
-        ]
-        return int(line.split()[1]) / 1024
-
-    def open_files(self) -> int:
-        """Files, sockets and the like that it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -124,14 +138,22 @@ class Process:
                 self._more.notify_all()
 
 
-class ModelServer(Process):
-    """A running `tintype serve`.
+class MeasuredServer(ProcessFigures):
+    """A model server that is ready.
 
     Attributes:
         address: HOST:PORT of its gRPC port.
+        stop: ends it, and returns its exit code.
     """
 
-    def __init__(self, *flags: str):
-        command = ("-m", "tintype.cli", "serve", f"--model_name={NAME}", "--host=127.0.0.1", "--port=0", *flags)
-        super().__init__(*command, ready=r"ready: every model answers on port (\d+)")
-        self.address = f"127.0.0.1:{self.ready[1]}"
+    def __init__(self, server: ServerProcess):
+        super().__init__(server.pid)
+        self.address = f"127.0.0.1:{server.wait_until_ready(_START_SECONDS)}"
+        self.stop = partial(server.stop, _STOP_SECONDS)
+
+
+@contextmanager
+def model_server(base_path: Path, **options: Any) -> Iterator[MeasuredServer]:
+    """Serve what lies under `base_path`; `options` are further ones of `ServerOptions`."""
+    with server_process(ServerOptions(NAME, base_path, **options), patience=_STOP_SECONDS, silent=True) as server:
+        yield MeasuredServer(server)

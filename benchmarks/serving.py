@@ -34,12 +34,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 
-from benchmarks.server_process import SIZE, ModelServer, Process, lightness, predict_request, write_model
+from benchmarks.server_process import (
+    SIZE,
+    Process,
+    ProcessFigures,
+    lightness,
+    model_server,
+    predict_request,
+    write_model,
+)
 from serving.client import wire
+from serving.model import signatures
 
 CLIENTS = (1, 4, 16)
 # A batch waits for nobody: while one runs, the next fills up.
@@ -95,17 +105,16 @@ def main() -> None:
         (base_path / "1").symlink_to(model)
         batching_file = Path(folder) / "batching.config"
         batching_file.write_text(BATCHING)
-        flags = f"--model_base_path={base_path}"
-        batching = ("--enable_batching", f"--batching_parameters_file={batching_file}")
+        batching = {"enable_batching": True, "batching_parameters_file": batching_file}
         with (
             Process("-m", _MODULE, "--part", "bare", "--model", str(model), ready="ready") as bare,
-            ModelServer(flags) as server,
-            ModelServer(flags, *batching) as batched,
-            ModelServer(flags, *batching, "--mixed_precision=bfloat16") as rounded,
+            model_server(base_path) as server,
+            model_server(base_path, **batching) as batched,
+            model_server(base_path, **batching, mixed_precision="bfloat16") as rounded,
             Process("-m", _MODULE, "--part", "plain", "--model", str(model), ready=r"ready on port (\d+)") as plain,
             Process("-m", _MODULE, "--part", "fastapi", "--model", str(model), ready=r"ready on port (\d+)") as fastapi,
         ):
-            groups: dict[str, tuple[Process, Callable[[], Callable[[], None]]]] = {
+            groups: dict[str, tuple[ProcessFigures, Callable[[], Callable[[], None]]]] = {
                 "plain": (plain, lambda: _grpc_client(f"localhost:{plain.ready[1]}")),
                 "grpc": (server, lambda: _grpc_client(server.address)),
                 "batching": (batched, lambda: _grpc_client(batched.address)),
@@ -116,12 +125,15 @@ def main() -> None:
 
 
 def measure(
-    bare: Process, groups: dict[str, tuple[Process, Callable[[], Callable[[], None]]]], seconds: float, repetitions: int
+    bare: Process,
+    groups: dict[str, tuple[ProcessFigures, Callable[[], Callable[[], None]]]],
+    seconds: float,
+    repetitions: int,
 ) -> None:
     """Measure all ways in turn, and print the table."""
     cells: dict[tuple[str, int], list[Cell]] = defaultdict(list)
     ratios: dict[tuple[str, int], list[float]] = defaultdict(list)
-    memory = {name: [] for name in groups}
+    memory: dict[str, list[float]] = {name: [] for name in groups}
     for _ in range(repetitions):
         one, eight = _measure_bare(bare, seconds), _measure_bare(bare, seconds, rows=8)
         cells["bare", 1].append(one)
@@ -172,7 +184,7 @@ def _measure_bare(bare: Process, seconds: float, rows: int = 1) -> Cell:
 
 
 def _measure_clients(
-    server: Process, new_client: Callable[[], Callable[[], None]], clients: int, seconds: float
+    server: ProcessFigures, new_client: Callable[[], Callable[[], None]], clients: int, seconds: float
 ) -> Cell:
     """Let so many clients ask at once, each one after its answer again, and count what is answered after a warm-up."""
     latencies: list[list[float]] = [[] for _ in range(clients)]
@@ -238,7 +250,7 @@ def _bare(model: Path) -> None:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(model))
-    function = loaded.signatures["serving_default"]
+    function = loaded.signatures[signatures.COLORIZE]
     squares = {rows: tf.constant(np.repeat(lightness(), rows, axis=0)) for rows in (1, 8)}
     for together in squares.values():
         function(L=together)
@@ -263,7 +275,7 @@ def _plain(model: Path) -> None:
     from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
     loaded = tf.saved_model.load(str(model))
-    function = loaded.signatures["serving_default"]
+    function = loaded.signatures[signatures.COLORIZE]
 
     def predict(request: PredictRequest, _context: grpc.ServicerContext) -> PredictResponse:
         answer = PredictResponse()
@@ -291,7 +303,7 @@ def _fastapi(model: Path) -> None:
     import uvicorn
 
     loaded = tf.saved_model.load(str(model))
-    function = loaded.signatures["serving_default"]
+    function = loaded.signatures[signatures.COLORIZE]
     function(L=tf.constant(lightness()))
     app = fastapi.FastAPI()
 
@@ -299,7 +311,7 @@ def _fastapi(model: Path) -> None:
         L: list[list[list[list[float]]]]
 
     @app.post("/predict")
-    def predict(request: Request) -> dict:
+    def predict(request: Request) -> dict[str, Any]:
         return {"ab": function(L=tf.constant(request.L, tf.float32))["ab"].numpy().tolist()}
 
     listener = socket.create_server(("127.0.0.1", 0))

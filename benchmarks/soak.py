@@ -34,12 +34,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.server_process import NAME, SIZE, ModelServer, lightness, predict_request
+from benchmarks.free_port import free_port
+from benchmarks.server_process import NAME, SIZE, MeasuredServer, lightness, model_server, predict_request
 from serving.client import wire
+
+Color = NDArray[np.float32]
 
 GRPC_CLIENTS, REST_CLIENTS, SLOW_CLIENTS = 6, 2, 12
 SECONDS_BETWEEN_SWAPS = 4.0
@@ -65,24 +70,27 @@ def main() -> None:
             model = Path(folder) / "model"
             command = [sys.executable, "-m", "benchmarks.serving", "--part", "write", "--model", str(model)]
             subprocess.run(command, check=True)
-        sys.exit(0 if Soak(model, Path(folder) / "base").run(60 * arguments.minutes, arguments.window) else 1)
+        base_path = Path(folder) / "base"
+        shutil.copytree(model, base_path / "1")
+        rest_port = free_port()
+        with model_server(base_path, rest_api_port=rest_port) as server:
+            is_sound = Soak(model, base_path, server, rest_port).run(60 * arguments.minutes, arguments.window)
+        sys.exit(0 if is_sound else 1)
 
 
 class Soak:
     """One soak: everything that goes on, and what was counted meanwhile."""
 
-    def __init__(self, model: Path, base_path: Path):
+    def __init__(self, model: Path, base_path: Path, server: MeasuredServer, rest_port: int):
         self._model = model
         self._base_path = base_path
-        shutil.copytree(model, base_path / "1")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._rest_port = free.getsockname()[1]
-        self._server = ModelServer(f"--model_base_path={base_path}", f"--rest_api_port={self._rest_port}")
+        self._server = server
+        self._rest_port = rest_port
         self._stop = threading.Event()
         self._counted: Counter[str] = Counter()
         self._latencies: deque[float] = deque()
         self._wrong: list[str] = []
-        self._expected: np.ndarray | None = None
+        self._expected: Color = np.zeros(0, np.float32)
 
     def run(self, seconds: float, window: float) -> bool:
         """Return whether all was as it should be."""
@@ -172,7 +180,7 @@ class Soak:
     def _good_rest(self) -> None:
         body = json.dumps({"instances": lightness().tolist()})
 
-        def ask() -> np.ndarray:
+        def ask() -> Color:
             connection.request("POST", f"/v1/models/{NAME}:predict", body)
             response = connection.getresponse()
             text = response.read()
@@ -184,7 +192,7 @@ class Soak:
             while not self._stop.is_set():
                 self._check("rest", ask)
 
-    def _check(self, kind: str, ask: Callable[[], np.ndarray]) -> None:
+    def _check(self, kind: str, ask: Callable[[], Color]) -> None:
         asked = time.monotonic()
         try:
             np.testing.assert_allclose(ask(), self._expected, atol=1e-3)
@@ -288,7 +296,7 @@ class Soak:
                 for message, code in grpc_requests:
                     self._refused(f"gRPC {message[:60]!r}", code, _code_of(call, message))
                 for method, path, body, status in rest_requests:
-                    self._refused(f"{method} {path} {body}", status, self._status_of(method, path, body))
+                    self._refused(f"{method} {path} {body!r}", status, self._status_of(method, path, body))
                 self._counted["malformed"] += len(grpc_requests) + len(rest_requests)
                 self._stop.wait(0.5)
 
@@ -342,7 +350,7 @@ def _predict(
     version: int | None = None,
     label: str | None = None,
     signature: str = "",
-    **inputs: np.ndarray,
+    **inputs: NDArray[Any],
 ) -> bytes:
     request = wire.PredictRequest()
     request.model_spec.name = name
@@ -353,10 +361,10 @@ def _predict(
         request.model_spec.version_label = label
     for key, array in inputs.items():
         request.inputs[key].CopyFrom(wire.tensor_from_array(array))
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
-def _color(answer: bytes) -> np.ndarray:
+def _color(answer: bytes) -> Color:
     ab = wire.array_from_tensor(wire.PredictResponse.FromString(answer).outputs["ab"])
     if ab.shape != (1, SIZE, SIZE, 2):
         raise RuntimeError(f"an answer of shape {ab.shape}")
@@ -368,7 +376,7 @@ def _code_of(call: Callable[..., bytes], message: bytes) -> str:
         call(message, timeout=60)
     except grpc.RpcError as error:
         failure: grpc.Call = error
-        return failure.code().name
+        return str(failure.code().name)
     return "OK"
 
 

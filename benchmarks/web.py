@@ -40,7 +40,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from benchmarks.server_process import ModelServer, Process
+from benchmarks.server_process import Process, ProcessFigures, model_server
 from photo.encoding import encode_photo
 from serving.client import AsyncColorizer
 
@@ -84,7 +84,7 @@ def main() -> None:
             ("--stall-seconds=3", "--upload-seconds=10") if arguments.hostile else ("--max-requests-per-client=64",)
         )
         with (
-            ModelServer(f"--model_base_path={base_path}") as server,
+            model_server(base_path) as server,
             Process(
                 "-m", "tintype.cli", "web", f"--server={server.address}", "--port=0", *limits,
                 ready=r"http://127\.0\.0\.1:(\d+)",
@@ -98,7 +98,9 @@ def main() -> None:
                     measure(client, gateway, server, port, arguments.seconds, arguments.repetitions)
 
 
-def measure(client: Process, gateway: Process, server: Process, port: int, seconds: float, repetitions: int) -> None:
+def measure(
+    client: Process, gateway: Process, server: ProcessFigures, port: int, seconds: float, repetitions: int
+) -> None:
     """Measure all ways in turn, and print the table."""
     ways: dict[str, Callable[[int], Measured]] = {
         "client": lambda callers: json.loads(client.ask(f"{callers} {seconds}")),

@@ -1,22 +1,26 @@
 """HTTP/1.1 for uvicorn that does not wait for clients without end."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-class ImpatientProtocol(H11Protocol):
+class HttpProtocolWithTimeouts(H11Protocol):
     """HTTP/1.1 that gives up a client who does not end the head of its request, or does not read the answer.
 
-    Args:
+    uvicorn has no option for either. What is used of its protocol beyond asyncio's own methods are the attributes
+    `conn`, `loop` and `transport`.
+
+    Attributes:
         patience: seconds for either.
     """
 
-    def __init__(self, *args: Any, patience: float, **kwargs: Any):
+    patience: ClassVar[float] = 60.0
+
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._patience = patience
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
@@ -54,7 +58,12 @@ class ImpatientProtocol(H11Protocol):
 
     def _kept(self, timer: asyncio.TimerHandle | None, wanted: bool) -> asyncio.TimerHandle | None:
         if wanted:
-            return timer or self.loop.call_later(self._patience, self.transport.abort)
+            return timer or self.loop.call_later(self.patience, self.transport.abort)
         if timer is not None:
             timer.cancel()
         return None
+
+
+def http_protocol_with_timeouts(patience: float) -> type[HttpProtocolWithTimeouts]:
+    """Return the protocol, for `uvicorn.Config(http=...)`, that gives clients so many seconds."""
+    return type("HttpProtocolWithTimeouts", (HttpProtocolWithTimeouts,), {"patience": patience})

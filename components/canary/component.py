@@ -1,5 +1,7 @@
 """The Canary's place in the pipeline: what it takes, what it gives."""
 
+from typing import Any
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
@@ -39,13 +41,13 @@ class Canary(base_component.BaseComponent):
 
     def __init__(
         self,
-        model: types.BaseChannel,
-        examples: types.BaseChannel,
+        model: types.BaseChannel[Any],
+        examples: types.BaseChannel[Any],
         config: CanaryConfig,
-        model_blessing: types.BaseChannel | None = None,
+        model_blessing: types.BaseChannel[Any] | None = None,
     ):
         super().__init__(
-            CanarySpec(
+            CanarySpec(  # type: ignore[no-untyped-call] # of TFX
                 model=model,
                 examples=examples,
                 model_blessing=model_blessing,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 from tfx import types
@@ -17,14 +18,17 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.canary.candidate_server import MODEL_NAME, CandidateServer
 from components.canary.config import CanaryConfig
 from components.evaluator.examples import first_photographs
 from photo.color import rgb_to_lightness
+from photo.decoding import Rgb
 from photo.errors import TintypeError
 from photo.geometry import fit_square
 from serving.client.colorizer import Colorizer
+from serving.server.options import ServerOptions
+from serving.server.process import ServerProcess, server_process
 
+MODEL_NAME = "canary"
 REPORT_FILE = "canary.json"
 SPLIT = "eval"
 
@@ -36,6 +40,9 @@ BLESSED = "blessed"
 _LEAST_AB, _LARGEST_AB = -128.0, 127.0
 # A request may be several times too slow and still be measured rather than given up.
 _LEAST_TIMEOUT_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+# A server that just crashed has closed its connections a moment before it can be waited for.
+_END_SECONDS = 1.0
 
 
 class Executor(base_executor.BaseExecutor):
@@ -99,23 +106,32 @@ def _base_path_of(model_dir: str) -> Iterator[str]:
         yield base_path
 
 
-def _try_candidate(base_path: str, photos: list[NDArray], config: CanaryConfig, report: dict[str, Any]) -> None:
+def _try_candidate(base_path: str, photos: list[Rgb], config: CanaryConfig, report: dict[str, Any]) -> None:
     """Serve what lies under `base_path`, ask it, and write figures and reasons into `report`."""
     started = time.monotonic()
-    with CandidateServer(base_path) as server:
-        server.wait_until_available(config.startup_seconds)
+    with candidate_server(base_path) as server:
+        server.wait_until_ready(config.startup_seconds)
         report["startup_seconds"] = round(time.monotonic() - started, 3)
         timeout = max(_LEAST_TIMEOUT_SECONDS, 3 * config.max_latency_ms / 1000)
         try:
             with Colorizer(server.address, model_name=MODEL_NAME, timeout=timeout) as colorizer:
                 ask(colorizer, photos, config, report)
         except TintypeError as error:
-            if server.has_ended():
+            if server.ends_within(_END_SECONDS):
                 raise TintypeError(f"the server ended while it was asked ({error}): {server.log_tail()}") from error
             raise
 
 
-def ask(colorizer: Colorizer, photos: list[NDArray], config: CanaryConfig, report: dict[str, Any]) -> None:
+def candidate_server(base_path: str) -> contextlib.AbstractContextManager[ServerProcess]:
+    """Serve the one version under `base_path` in a process that ends if the model does not load.
+
+    It runs on the processor alone: after a training in this process, TensorFlow still holds the accelerator's memory.
+    """
+    options = ServerOptions(MODEL_NAME, base_path, file_system_poll_wait_seconds=0, max_num_load_retries=0)
+    return server_process(options, patience=_STOP_SECONDS, silent=True, must_load=True, with_accelerator=False)
+
+
+def ask(colorizer: Colorizer, photos: list[Rgb], config: CanaryConfig, report: dict[str, Any]) -> None:
     """Send a served candidate photographs and judge its answers.
 
     Args:
@@ -131,7 +147,7 @@ def ask(colorizer: Colorizer, photos: list[NDArray], config: CanaryConfig, repor
     report["model"] = vars(description)
     squares = [fit_square(rgb_to_lightness(photo), description.size)[0][None, ..., None] for photo in photos]
 
-    def milliseconds(square: NDArray) -> float:
+    def milliseconds(square: NDArray[np.float32]) -> float:
         started = time.perf_counter()
         ab = colorizer.predict_ab(square)  # refuses another shape, and values that are not finite
         took = (time.perf_counter() - started) * 1000

@@ -96,7 +96,7 @@ def _model_files(model: Path) -> Iterator[tuple[str, bytes]]:
             yield path.relative_to(model).as_posix(), path.read_bytes()
 
 
-def _packed_array(key: str, array: NDArray, dtype: str) -> NDArray:
+def _packed_array(key: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:
     if dtype in ("float16", "bfloat16"):
         raise TintypeError(f"the variable {key} is of {dtype}; unpacked it would be of float32")
     if dtype != "float32":
@@ -110,13 +110,13 @@ def _packed_array(key: str, array: NDArray, dtype: str) -> NDArray:
     return half
 
 
-def _worst(array: NDArray) -> float:
+def _worst(array: NDArray[Any]) -> float:
     """Return the number that is furthest from 0, or the first that is none."""
     strange = array[~np.isfinite(array)]
     return float(strange[0] if strange.size else array.flat[np.abs(array).argmax()])
 
 
-def _npy(array: NDArray) -> bytes:
+def _npy(array: NDArray[Any]) -> bytes:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     return file.getvalue()

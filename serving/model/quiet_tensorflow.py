@@ -1,4 +1,4 @@
-"""Imports TensorFlow with its native start-up lines kept off the terminal."""
+"""Starts TensorFlow: with its native start-up lines kept off the terminal, and with so many threads."""
 
 import os
 import platform
@@ -54,3 +54,15 @@ def import_tensorflow_quietly() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+def set_parallelism(intra_op: int, inter_op: int) -> None:
+    """Set TensorFlow's threads inside one operation, and its operations at once; 0 lets it choose.
+
+    Raises:
+        RuntimeError: it runs already in this process, with other numbers.
+    """
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op)

@@ -14,8 +14,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photo.errors import TintypeError
 
@@ -222,6 +224,6 @@ def _members(content: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
     return files, variables
 
 
-def _array(data: bytes) -> np.ndarray:
-    array = np.load(io.BytesIO(data), allow_pickle=False)
+def _array(data: bytes) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     return array.astype(np.float32) if array.dtype == np.float16 else array

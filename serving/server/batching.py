@@ -122,7 +122,7 @@ class BatchedSignature:
         def batched(*tensors: tf.Tensor) -> list[tf.Tensor]:
             # The operation beneath tf.nondifferentiable_batch_function, which gives all functions of a process one
             # queue: two models would land in one batch.
-            return tf.raw_ops.BatchFunction(
+            outputs: list[tf.Tensor] = tf.raw_ops.BatchFunction(
                 in_tensors=tensors,
                 captured_tensors=computation.captured_inputs,
                 f=computation,
@@ -136,10 +136,12 @@ class BatchedSignature:
                 shared_name=f"tintype {limits}",
                 batching_queue=queue,
             )
+            return outputs
 
-        return tf.function(batched, autograph=False).get_concrete_function(
+        traced: Callable[..., list[tf.Tensor]] = tf.function(batched, autograph=False).get_concrete_function(
             *(tf.TensorSpec([None, *shape], dtype) for shape, dtype in zip(shapes, self._dtypes, strict=True))
         )
+        return traced
 
 
 def _allowed_batch_sizes(limits: BatchingParameters) -> list[int]:
@@ -156,4 +158,4 @@ def _rows(tensors: Sequence[tf.Tensor]) -> int:
         raise invalid("Batching Run() input tensors must have at least one dimension")
     if len({tensor.shape[0] for tensor in tensors}) > 1:
         raise invalid("Batching Run() input tensors must have equal 0th-dimension size")
-    return tensors[0].shape[0]
+    return int(tensors[0].shape[0])

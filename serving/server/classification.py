@@ -6,10 +6,11 @@ its method name, so that models made by TensorFlow 2 can be classified with, too
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
-import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_STRING, DataType
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
@@ -207,7 +208,7 @@ def _classified(model: ServedModel, name: str, signature: SignatureDef, examples
     return result
 
 
-def _class_matrix(outputs: dict[str, TensorProto], key: str, dtype: int, examples: int) -> np.ndarray | None:
+def _class_matrix(outputs: dict[str, TensorProto], key: str, dtype: int, examples: int) -> NDArray[Any] | None:
     if key not in outputs:
         return None
     proto = outputs[key]
@@ -218,7 +219,8 @@ def _class_matrix(outputs: dict[str, TensorProto], key: str, dtype: int, example
         raise invalid(f"Expected {key} Tensor of {DataType.Name(dtype)}. Got: {DataType.Name(proto.dtype)}")
     if shape[0] != examples:
         raise invalid(f"Expected {key} output batch size of {examples}. Got: {shape[0]}")
-    return tf.make_ndarray(proto)
+    matrix: NDArray[Any] = tf.make_ndarray(proto)
+    return matrix
 
 
 def _set_label(entry: Class, label: bytes) -> None:

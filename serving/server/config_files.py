@@ -163,7 +163,7 @@ def read_metrics_path(path: str | os.PathLike[str]) -> str | None:
         return None
     if prometheus.path and not prometheus.path.startswith("/"):
         raise ServeError(f"{path}: prometheus_config's path must begin with '/', received {prometheus.path!r}")
-    return prometheus.path
+    return str(prometheus.path)
 
 
 def _parse(path: str | os.PathLike[str], message: Any) -> Any:

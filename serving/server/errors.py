@@ -1,10 +1,12 @@
 """The errors of the embedded server: those its operator sees, and those its clients get as a gRPC status."""
 
 from collections.abc import Iterable
-
-import grpc
+from typing import TYPE_CHECKING
 
 from photo.errors import TintypeError
+
+if TYPE_CHECKING:
+    import grpc
 
 
 class ServeError(TintypeError):
@@ -19,7 +21,7 @@ class RequestError(Exception):
         message: the words the client gets.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str):
+    def __init__(self, code: "grpc.StatusCode", message: str):
         super().__init__(message)
         self.code = code
         self.message = message
@@ -27,6 +29,8 @@ class RequestError(Exception):
 
 def invalid(message: str) -> RequestError:
     """Return the error INVALID_ARGUMENT."""
+    import grpc
+
     return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 

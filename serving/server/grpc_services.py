@@ -1,76 +1,33 @@
-"""The gRPC face of the core: TensorFlow Serving's services, who may run when, and the health protocol."""
+"""The gRPC face of the model server: TensorFlow Serving's services and the health protocol."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import Message
-from grpc_health.v1.health import HealthServicer
-from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
 
 from serving.server.errors import RequestError
-from serving.server.model_server import ServerCore
+from serving.server.health import Health
+from serving.server.model_server import ModelServer
+from serving.server.request_turns import RequestTurns, time_left
 
 log = logging.getLogger(__name__)
 
 # The words travel in an HTTP/2 header, whose size gRPC bounds; TensorFlow Serving cuts at the same length.
 _MAX_MESSAGE_LENGTH = 1024
-_HEALTH_OF = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _CONTROL_THREADS = 4
 
-
-class Turns:
-    """Lets so many requests run at once, lets so many more wait for their turn, and refuses the rest.
-
-    Args:
-        running: requests worked on at once.
-        waiting: requests that may wait; those beyond are refused with RESOURCE_EXHAUSTED.
-    """
-
-    def __init__(self, running: int, waiting: int):
-        self.limit = running + waiting
-        self._slots = threading.Semaphore(running)
-        self._lock = threading.Lock()
-        self._present = 0
-
-    @contextmanager
-    def turn(self, context: grpc.ServicerContext) -> Iterator[None]:
-        """Wait for a turn, as long as the request's client waits for the answer.
-
-        Raises:
-            RequestError: RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED or CANCELLED: the request must not be worked on.
-        """
-        with self._lock:
-            if self._present >= self.limit:
-                raise RequestError(
-                    grpc.StatusCode.RESOURCE_EXHAUSTED, f"the server is busy: {self.limit} requests run or wait"
-                )
-            self._present += 1
-        try:
-            if not self._slots.acquire(timeout=_time_left(context)):
-                raise RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before it was its turn")
-            try:
-                if not context.is_active():
-                    # Its client gave up while it waited: the model's time belongs to those who still wait.
-                    raise RequestError(grpc.StatusCode.CANCELLED, "the client is gone")
-                yield
-            finally:
-                self._slots.release()
-        finally:
-            with self._lock:
-                self._present -= 1
+Handler = Callable[[Any, grpc.ServicerContext], Message]
 
 
-def add_services(server: grpc.Server, core: ServerCore, turns: Turns) -> "Health":
+def add_services(server: grpc.Server, models: ModelServer, turns: RequestTurns) -> Health:
     """Let `server` answer for PredictionService, ModelService and the health protocol.
 
     Only the calls that run a model take turns. Questions about models, their status and the server's health are
@@ -83,56 +40,38 @@ def add_services(server: grpc.Server, core: ServerCore, turns: Turns) -> "Health
     reload = ThreadPoolExecutor(1, thread_name_prefix="grpc-reload")
     prediction = prediction_service_pb2_grpc.PredictionServiceServicer()
     for method, work in (
-        ("Predict", core.predict),
-        ("Classify", core.classify),
-        ("Regress", core.regress),
-        ("MultiInference", core.multi_inference),
+        ("Predict", models.predict),
+        ("Classify", models.classify),
+        ("Regress", models.regress),
+        ("MultiInference", models.multi_inference),
     ):
-        setattr(prediction, method, _inference(core, method, work, turns))
-    prediction.GetModelMetadata = _question(core.get_model_metadata, control)
+        setattr(prediction, method, _inference(models, method, work, turns))
+    prediction.GetModelMetadata = _InThreads(_question(models.get_model_metadata), control)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
 
     model = model_service_pb2_grpc.ModelServiceServicer()
-    model.GetModelStatus = _question(core.get_model_status, control)
-    model.HandleReloadConfigRequest = _reload(core, reload)
+    model.GetModelStatus = _InThreads(_question(models.get_model_status), control)
+    model.HandleReloadConfigRequest = _InThreads(_reload(models), reload)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(model, server)
 
-    health = Health(control)
+    health = Health()
+    health.Check = _InThreads(health.Check, control)
     add_HealthServicer_to_server(health, server)
     return health
 
 
-class Health(HealthServicer):
-    """grpc.health.v1 of the whole server and of both services, which are always the same."""
+class _InThreads:
+    """A handler that gRPC runs in threads of its own; by the name of this attribute it finds them."""
 
-    def __init__(self, threads: ThreadPoolExecutor):
-        super().__init__()
-        check = super().Check
+    def __init__(self, handler: Handler, threads: ThreadPoolExecutor):
+        self._handler = handler
+        self.experimental_thread_pool = threads
 
-        def answer(request: Message, context: grpc.ServicerContext) -> Message:
-            return check(request, context)
-
-        answer.experimental_thread_pool = threads
-        self.Check = answer
-        self.tell(False)
-
-    def tell(self, serving: bool) -> None:
-        """Say whether requests are served; watchers hear of changes only."""
-        status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
-        with self._lock:
-            for service in _HEALTH_OF:
-                if self._server_status.get(service) != status:
-                    self.set(service, status)
-
-    def shut_down(self) -> None:
-        """Say for good that nothing is served, and end the calls of watchers: a server waits for open calls."""
-        self.enter_graceful_shutdown()
-        with self._lock:
-            for end in [respond for responds in self._send_response_callbacks.values() for respond in responds]:
-                end(None)
+    def __call__(self, request: Message, context: grpc.ServicerContext) -> Message:
+        return self._handler(request, context)
 
 
-def _inference(core: ServerCore, method: str, work: Callable[[Any], Message], turns: Turns) -> Callable:
+def _inference(models: ModelServer, method: str, work: Callable[[Any], Message], turns: RequestTurns) -> Handler:
     def answer(request: Message, context: grpc.ServicerContext) -> Message:
         started = time.perf_counter()
         code = grpc.StatusCode.OK
@@ -142,48 +81,47 @@ def _inference(core: ServerCore, method: str, work: Callable[[Any], Message], tu
         except Exception as error:
             code, message = _status(error)
         finally:
-            core.metrics.observe_request(_model_name(request), method, "GRPC", code.name, time.perf_counter() - started)
-        raise context.abort(code, message)  # abort() itself raises
+            seconds = time.perf_counter() - started
+            models.metrics.observe_request(_model_name(request), method, "GRPC", code.name, seconds)
+        _abort(context, code, message)
 
     return answer
 
 
-def _question(work: Callable[[Any], Message], threads: ThreadPoolExecutor) -> Callable:
+def _question(work: Callable[[Any], Message]) -> Handler:
     def answer(request: Message, context: grpc.ServicerContext) -> Message:
         try:
             return work(request)
         except Exception as error:
             code, message = _status(error)
-        raise context.abort(code, message)
+        _abort(context, code, message)
 
-    answer.experimental_thread_pool = threads
     return answer
 
 
-def _reload(core: ServerCore, threads: ThreadPoolExecutor) -> Callable:
-    def work(request: ReloadConfigRequest, context: grpc.ServicerContext) -> ReloadConfigResponse:
+def _reload(models: ModelServer) -> Handler:
+    def answer(request: ReloadConfigRequest, context: grpc.ServicerContext) -> Message:
         try:
-            core.reload_config(request.config, timeout=_time_left(context))
+            models.reload_config(request.config, timeout=time_left(context))
+            done: Message = ReloadConfigResponse(status={})
+            return done
         except Exception as error:
             code, message = _status(error)
-            log.error("the config was not taken: %s", message)
-            raise context.abort(code, message) from error
-        return ReloadConfigResponse(status={})
+        log.error("the config was not taken: %s", message)
+        _abort(context, code, message)
 
-    work.experimental_thread_pool = threads
-    return work
+    return answer
 
 
-def _model_name(request: Message) -> str:
+def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -> NoReturn:
+    context.abort(code, message)
+    raise AssertionError("abort() raises")
+
+
+def _model_name(request: Any) -> str:
     if isinstance(request, MultiInferenceRequest):
-        return request.tasks[0].model_spec.name if request.tasks else ""
-    return request.model_spec.name
-
-
-def _time_left(context: grpc.ServicerContext) -> float | None:
-    left = context.time_remaining()
-    # Without a deadline gRPC gives centuries, more than a lock can wait.
-    return None if left is None or left > threading.TIMEOUT_MAX else max(0.0, left)
+        return str(request.tasks[0].model_spec.name) if request.tasks else ""
+    return str(request.model_spec.name)
 
 
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:

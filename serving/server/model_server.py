@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
     GetModelMetadataRequest,
@@ -20,30 +20,23 @@ from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiIn
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
-from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig, ModelType
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
 from serving.server import classification
 from serving.server.errors import RequestError, invalid
+from serving.server.model_config import models_of, policy_of
 from serving.server.monitoring import ServerMetrics
+from serving.server.options import ServerOptions
 from serving.server.served_model import ServedModel
-from serving.server.version_manager import (
-    State,
-    VersionManager,
-    VersionPolicy,
-    VersionStatus,
-    VersionUnavailableError,
-    every,
-    latest,
-    specific,
-)
+from serving.server.version_manager import VersionManager, VersionUnavailableError
+from serving.server.version_status import ServableState, VersionStatus, is_any_available
 
 log = logging.getLogger(__name__)
 
-_PLATFORM = "tensorflow"
 _SIGNATURE_DEF = "signature_def"
 
 
-class ServerCore:
+class ModelServer:
     """The models of the present config and the calls on them, safe to use from any number of threads.
 
     A request names its model and, if it likes, a version or a label; without either the greatest available version
@@ -51,34 +44,21 @@ class ServerCore:
     `RequestError` with TensorFlow Serving's status code and words.
 
     Attributes:
-        metrics: what the transports and the core count.
+        metrics: what the transports and this server count.
 
     Args:
         load: makes a servable model from a version's folder; any exception is a failed load. It is never called twice
             at a time.
-        poll_wait_seconds: time between two looks at each base path; 0 looks once.
-        max_num_load_retries: attempts to load a version after a first one that failed.
-        load_retry_interval: seconds between two attempts.
-        allow_version_labels_for_unavailable_models: let a label that is new name a version that is not available.
-        on_change: called at every change of a version's state; it must return at once and must not call the core.
+        options: how often base paths are looked at, how often a load is tried again, what labels may name.
+        on_change: called at every change of a version's state; it must return at once and must not call this server.
     """
 
     def __init__(
-        self,
-        load: Callable[[Path], ServedModel],
-        *,
-        poll_wait_seconds: float = 1.0,
-        max_num_load_retries: int = 5,
-        load_retry_interval: float = 60.0,
-        allow_version_labels_for_unavailable_models: bool = False,
-        on_change: Callable[[], None] = lambda: None,
+        self, load: Callable[[Path], ServedModel], options: ServerOptions, on_change: Callable[[], None] = lambda: None
     ):
         self.metrics = ServerMetrics()
         self._load = load
-        self._poll_wait_seconds = poll_wait_seconds
-        self._max_num_load_retries = max_num_load_retries
-        self._load_retry_interval = load_retry_interval
-        self._allow_labels_for_unavailable = allow_version_labels_for_unavailable_models
+        self._options = options
         self._on_change = on_change
         self._reloading = threading.Lock()  # one config at a time
         self._loading = threading.Lock()  # TensorFlow's loader keeps state of its own between its steps
@@ -212,7 +192,7 @@ class ServerCore:
                 raise RequestError(
                     grpc.StatusCode.DEADLINE_EXCEEDED, f"model {name} was not available within {timeout:g} s"
                 )
-        failed = [name for name, manager in new.items() if not _is_available(manager)]
+        failed = [name for name, manager in new.items() if not is_any_available(manager.statuses())]
         if failed:
             raise RequestError(
                 grpc.StatusCode.UNKNOWN,
@@ -231,7 +211,7 @@ class ServerCore:
     def is_available(self) -> bool:
         """Whether there are models, and each of them has a version that can be asked."""
         models = self._models
-        return bool(models) and all(_is_available(manager) for manager in models.values())
+        return bool(models) and all(is_any_available(manager.statuses()) for manager in models.values())
 
     def wait_for(self, name: str, condition: Callable[[list[VersionStatus]], bool], timeout: float) -> bool:
         """Wait until `condition` holds for a model's statuses; returns whether it did within `timeout` seconds."""
@@ -248,18 +228,8 @@ class ServerCore:
 
     def _apply(self, config: ModelServerConfig) -> dict[str, VersionManager[ServedModel]]:
         """Change the models to those of `config`; returns the ones that are new."""
-        if config.WhichOneof("config") != "model_config_list":
-            raise invalid(
-                "ServerModelConfig type not supported by HandleReloadConfigRequest."
-                " Only ModelConfigList is currently supported"
-            )
-        wanted: dict[str, ModelConfig] = {}
-        for model in config.model_config_list.config:
-            if model.name in wanted:
-                raise invalid(f"Illegal to list model {model.name} multiple times in config list")
-            _check_model(model)
-            wanted[model.name] = model
-        policies = {name: _policy(model) for name, model in wanted.items()}
+        wanted = models_of(config)
+        policies = {name: policy_of(model) for name, model in wanted.items()}
         labels = {name: self._checked_labels(model) for name, model in wanted.items()}
 
         managers: dict[str, VersionManager[ServedModel]] = {}
@@ -275,9 +245,9 @@ class ServerCore:
                     Path(model.base_path),
                     self._load_one,
                     policy=policies[name],
-                    poll_wait_seconds=self._poll_wait_seconds,
-                    max_num_load_retries=self._max_num_load_retries,
-                    load_retry_interval=self._load_retry_interval,
+                    poll_wait_seconds=self._options.file_system_poll_wait_seconds,
+                    max_num_load_retries=self._options.max_num_load_retries,
+                    load_retry_interval=max(0, self._options.load_retry_interval_micros) / 1e6,
                     on_change=self._on_change,
                 )
         removed = {name: manager for name, manager in self._models.items() if name not in wanted}
@@ -296,11 +266,13 @@ class ServerCore:
         return new
 
     def _checked_labels(self, model: ModelConfig) -> dict[str, int]:
-        available = {status.version for status in self.statuses(model.name) if status.state is State.AVAILABLE}
+        available = {status.version for status in self.statuses(model.name) if status.state is ServableState.AVAILABLE}
         present = self._labels.get(model.name, {})
         for label, version in model.version_labels.items():
             # A label in use may move to an available version only, whatever the flag says: its users must not fail.
-            may_be_unavailable = self._allow_labels_for_unavailable and present.get(label, version) == version
+            may_be_unavailable = (
+                self._options.allow_version_labels_for_unavailable_models and present.get(label, version) == version
+            )
             if version not in available and not may_be_unavailable:
                 raise RequestError(
                     grpc.StatusCode.FAILED_PRECONDITION,
@@ -337,7 +309,7 @@ class ServerCore:
         )
 
     @contextmanager
-    def _lend(self, request: Message) -> Iterator[tuple[str, int, ServedModel]]:
+    def _lend(self, request: Any) -> Iterator[tuple[str, int, ServedModel]]:
         with self._lend_for(_checked_spec(request)) as lent:
             yield lent
 
@@ -368,7 +340,7 @@ class ServerCore:
         return spec.name, None
 
 
-def _checked_spec(request: Message) -> ModelSpec:
+def _checked_spec(request: Any) -> ModelSpec:
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
     return request.model_spec
@@ -379,44 +351,5 @@ def _write_spec(spec: ModelSpec, name: str, version: int) -> None:
     spec.version.value = version
 
 
-def _check_model(model: ModelConfig) -> None:
-    if not model.name:
-        raise invalid("a model in the config list has no name")
-    if model.model_type != ModelType.MODEL_TYPE_UNSPECIFIED:
-        if model.model_platform:
-            raise invalid(
-                "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
-            )
-        if model.model_type != ModelType.TENSORFLOW:
-            raise invalid(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
-    elif not model.model_platform:
-        raise invalid(
-            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
-        )
-    elif model.model_platform != _PLATFORM:
-        raise invalid(f"Model {model.name} requests unsupported platform {model.model_platform}")
-    if not Path(model.base_path).is_absolute():
-        raise invalid(f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}")
-
-
-def _policy(model: ModelConfig) -> VersionPolicy:
-    policy = model.model_version_policy
-    match policy.WhichOneof("policy_choice"):
-        case "all":
-            return every
-        case "specific":
-            if not policy.specific.versions:
-                raise invalid(f"Model {model.name}: a specific version policy must name at least one version")
-            return specific(policy.specific.versions)
-        case _:
-            return latest(max(1, policy.latest.num_versions))
-
-
-def _is_available(manager: VersionManager[ServedModel]) -> bool:
-    return any(status.state is State.AVAILABLE for status in manager.statuses())
-
-
 def _is_decided(statuses: list[VersionStatus]) -> bool:
-    return any(status.state is State.AVAILABLE for status in statuses) or all(
-        status.state is State.END for status in statuses
-    )
+    return is_any_available(statuses) or all(status.state is ServableState.END for status in statuses)

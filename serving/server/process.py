@@ -1,36 +1,58 @@
-"""Runs `tintype serve` as a process of a command's own, on a socket that only this user may use."""
+"""Starts a model server as a child process, for whoever needs one beside itself: the one way to do so."""
 
 import importlib.util
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from photo.errors import TintypeError
+from serving.model.version_folders import SAVED_MODEL_FILE
+from serving.server.options import ServerOptions
+from serving.server.run import READY
+
 _WATCH_SECONDS = 0.2
+_POLL_SECONDS = 0.05
+_LOG_LINES, _LOG_BYTES = 12, 1 << 14
+_READY = re.compile(rf"{READY} (\d+)")
 
 
-class ModelServer:
-    """The process while it runs.
+class ServerProcess:
+    """A model server's process while it runs; made by `server_process`.
 
     Attributes:
-        address: for `Colorizer`; it answers once the process has started and its model is loaded.
+        address: for `Colorizer`, a Unix socket; it answers once the process has started and its model is loaded.
+        pid: of the process.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", address: str, errors: Path | None):
+    def __init__(self, process: "subprocess.Popen[bytes]", address: str, log: Path | None):
         self.address = address
+        self.pid = process.pid
         self._process = process
-        self._errors = errors
+        self._log = log
         self._is_ending = threading.Event()
         self._has_ended = threading.Event()
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended by itself."""
+        """Whether it has ended by itself, as far as `watch` has seen it."""
         return self._has_ended.is_set()
+
+    def ends_within(self, seconds: float) -> bool:
+        """Return whether it is gone, or goes in that time: a server that crashed closes its connections first."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def watch(self, when_it_ends: Callable[[], None]) -> None:
         """Call a function, from a thread, when the process ends by itself; again and again, until the block ends.
@@ -46,42 +68,78 @@ class ModelServer:
 
         threading.Thread(target=wait, name="model server", daemon=True).start()
 
+    def wait_until_ready(self, timeout: float) -> int:
+        """Wait until every model can be asked; of a silent server.
+
+        Returns:
+            The port on 127.0.0.1 at which it answers, too.
+
+        Raises:
+            TintypeError: it ended, or was not ready within `timeout` seconds; with the end of its log.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            has_ended = self._process.poll() is not None
+            if found := _READY.search(self._output("stdout")):
+                return int(found[1])
+            if has_ended:
+                raise TintypeError(f"the server ended before it could be asked: {self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise TintypeError(f"the server was not ready within {timeout:g} s: {self.log_tail()}")
+            time.sleep(_POLL_SECONDS)
+
+    def log_tail(self) -> str:
+        """Return the last lines that a silent server wrote, those on standard error at the end."""
+        lines = f"{self._output('stdout')}\n{self._output('stderr')}".strip().splitlines()
+        return "\n".join(lines[-_LOG_LINES:]) or "it has logged nothing"
+
     def last_words(self) -> str:
-        """Return the last line of its standard error, where that is kept, without the mark of an error."""
-        lines = self._errors.read_text(errors="replace").split("\n") if self._errors is not None else []
-        last = next((line for line in reversed(lines) if line.strip()), "")
+        """Return the last line of a silent server's standard error, without the mark of an error."""
+        last = self._output("stderr").strip().rpartition("\n")[2]
         return last.removeprefix("error: ") or f"its exit code is {self._process.poll()}"
 
-    def stop(self, patience: float) -> None:
-        """End the process; kill it when it has not ended in `patience` seconds."""
+    def stop(self, patience: float) -> int:
+        """End the process, and kill it when it has not ended in `patience` seconds; return its exit code."""
         self._is_ending.set()
         self._process.terminate()
         try:
-            self._process.wait(patience)
+            return self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            return self._process.wait()
+
+    def _output(self, stream: str) -> str:
+        if self._log is None:
+            return ""
+        with open(self._log / stream, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+            return file.read().decode(errors="replace")
 
 
 @contextmanager
-def running_model_server(
-    model: Path | None, model_name: str, *flags: str, silent: bool = False, patience: float
-) -> Iterator[ModelServer]:
-    """Start `tintype serve`, and end it with the block. It also ends when this process is killed.
+def server_process(
+    options: ServerOptions,
+    *,
+    patience: float,
+    silent: bool = False,
+    must_load: bool = False,
+    with_accelerator: bool = True,
+) -> Iterator[ServerProcess]:
+    """Start a model server, and end it with the block. It also ends when this process is killed.
 
     Args:
-        model: a folder of versions, or a SavedModel; None serves the generator that comes with the package.
-        model_name: the name to serve it under.
-        flags: further flags of `tintype serve`.
-        silent: keep its log, and what it says on standard error, off the terminal; `last_words` has the end of it.
+        options: what to serve, and how. `model_base_path` may also be a single SavedModel; where it is None, the server
+            serves the generator that comes with the package. It answers on a Unix socket that only this user may use,
+            whatever `grpc_socket_path` says.
         patience: seconds it has to finish its requests when the block ends.
+        silent: keep its log, and what it says on standard error, off the terminal.
+        must_load: let it end when its model cannot be loaded, in place of waiting for another version.
+        with_accelerator: False hides accelerators from it: this process may hold their memory.
 
     Raises:
         TintypeError: there is no generator, or the extra `server` is not installed.
     """
-    from photo.errors import TintypeError
-
-    if model is None:
+    if options.model_base_path is None and options.model_config_file is None:
         from serving.model.shipped_generator import shipped_generator
 
         shipped_generator()
@@ -90,29 +148,28 @@ def running_model_server(
             "colouring on this machine needs TensorFlow: pip install '.[server]' in a clone of Tintype; or name a "
             "server that runs elsewhere: --server HOST:PORT"
         )
-    with tempfile.TemporaryDirectory(prefix="tintype-") as folder:
-        errors = Path(folder) / "stderr" if silent else None
-        socket = f"{folder}/server.sock"
-        command = [
-            # -P: a folder named as one of the packages may lie where the user is.
-            sys.executable, "-P", "-m", "tintype.cli", "serve", f"--model_name={model_name}",
-            f"--grpc_socket_path={socket}", "--host=127.0.0.1", "--port=0", "--stop_when_input_ends", *flags,
-        ]  # fmt: skip
-        if model is not None:
-            command.append(f"--model_base_path={_base_path(model, Path(folder))}")
-        with open(errors or os.devnull, "wb") as kept_errors:
+    with tempfile.TemporaryDirectory(prefix="tintype-") as name:
+        folder = Path(name)
+        options = replace(
+            options,
+            grpc_socket_path=f"{folder}/server.sock",
+            model_base_path=_base_path(options.model_base_path, folder),
+        )
+        with (
+            open(folder / "stdout" if silent else os.devnull, "wb") as stdout,
+            open(folder / "stderr" if silent else os.devnull, "wb") as stderr,
+        ):
             process = subprocess.Popen(
-                command,
+                _command(options, must_load),
                 # Its end is this process's end, however that comes.
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL if silent else None,
-                stderr=kept_errors if silent else None,
-                # What it leaves behind when it is killed goes with the folder.
-                env={**os.environ, "TMPDIR": folder},
+                stdout=stdout if silent else None,
+                stderr=stderr if silent else None,
+                env=_environment(folder, with_accelerator),
                 # A Ctrl-C on the terminal is for the command, which ends this one when its own requests are done.
                 start_new_session=os.name == "posix",
             )
-        server = ModelServer(process, f"unix:{socket}", errors)
+        server = ServerProcess(process, f"unix:{options.grpc_socket_path}", folder if silent else None)
         try:
             yield server
         finally:
@@ -121,10 +178,29 @@ def running_model_server(
             process.stdin.close()
 
 
-def _base_path(model: Path, folder: Path) -> Path:
+def _command(options: ServerOptions, must_load: bool) -> list[str]:
+    arguments = {"options": asdict(options), "stop_when_input_ends": True, "must_load": must_load}
+    # -P: a folder named as one of the packages may lie where the user is.
+    return [sys.executable, "-P", "-m", "serving.server", json.dumps(arguments, default=os.fspath)]
+
+
+def _environment(folder: Path, with_accelerator: bool) -> dict[str, str]:
+    return {
+        **os.environ,
+        # It finds the modules that this process finds.
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        # What it leaves behind when it is killed goes with the folder.
+        "TMPDIR": str(folder),
+        **({} if with_accelerator else {"CUDA_VISIBLE_DEVICES": "-1"}),
+    }
+
+
+def _base_path(model: str | os.PathLike[str] | None, folder: Path) -> Path | None:
     """Return a folder of versions for a model that may be a single one."""
-    base_path = model.resolve()
-    if not (base_path / "saved_model.pb").exists():
+    if model is None:
+        return None
+    base_path = Path(model).resolve()
+    if not (base_path / SAVED_MODEL_FILE).exists():
         return base_path
     (folder / "model").mkdir()
     (folder / "model" / "1").symlink_to(base_path)

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API over a server core: one port, one event loop, a bounded pool of threads.
+"""TensorFlow Serving's REST API over a model server: one port, one event loop, a bounded pool of threads.
 
 Clients that send or read slowly cost a connection and never a thread. Imports TensorFlow, through the messages.
 """
@@ -13,7 +13,6 @@ import zlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -30,14 +29,14 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from photo.errors import TintypeError
-from serving.http_timeouts import ImpatientProtocol
+from serving.http_timeouts import http_protocol_with_timeouts
 from serving.listening_socket import listening_socket
-from serving.server import monitoring, rest_json
+from serving.server import monitoring, rest_answers, rest_requests
 from serving.server.errors import RequestError, ServeError
 from serving.server.served_model import DEFAULT_SIGNATURE
 
 if TYPE_CHECKING:
-    from serving.server.model_server import ServerCore
+    from serving.server.model_server import ModelServer
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ _GET = re.compile(_MODEL.format(name="(?:/([^/:]+))?") + "(?:/(metadata))?", re.
 
 
 class RestServer:
-    """Answers TensorFlow Serving's REST API for a `ServerCore`.
+    """Answers TensorFlow Serving's REST API for a `ModelServer`.
 
     A request is refused with 429 when all threads work and eight more requests wait for each, with 413 when its body
     is larger than `max_body_bytes` (before or after gzip), with 408 when its body takes longer than `patience`, and
@@ -80,12 +79,11 @@ class RestServer:
     has gone or its time is over; work that runs goes on to its end.
 
     Args:
-        core: does the work; it is called from several threads.
+        models: does the work; it is called from several threads.
         host: the address to bind.
         port: where to listen; 0 takes a free port, which start() returns.
         timeout_in_ms: for an answer, from the end of the request's body; 0 is no limit.
-        metrics: counts the requests.
-        prometheus_path: where `metrics` is shown, None for nowhere.
+        prometheus_path: where the metrics are shown, None for nowhere.
         threads: requests worked on at once; four times the processors if None, as in TensorFlow Serving.
         max_body_bytes: the largest body, compressed and not.
         patience: seconds that a client may take to send the head of a request, or its body, and that it may leave
@@ -94,12 +92,11 @@ class RestServer:
 
     def __init__(
         self,
-        core: "ServerCore",
+        models: "ModelServer",
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         timeout_in_ms: int = 30_000,
-        metrics: monitoring.ServerMetrics,
         prometheus_path: str | None = None,
         threads: int | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
@@ -107,17 +104,33 @@ class RestServer:
     ):
         self._host, self._port = host, port
         self._timeout = timeout_in_ms / 1000 if timeout_in_ms > 0 else None
-        self._metrics = metrics
+        self._metrics = models.metrics
         self._prometheus_path = prometheus_path
         self._max_body_bytes = max_body_bytes
         self._patience = patience
-        self._handler = _Handler(core, max_body_bytes)
+        self._handler = _Handler(models, max_body_bytes)
         self._threads = threads or 4 * (os.cpu_count() or 1)
-        self._slots = threading.BoundedSemaphore(self._threads * (1 + _WAITING_PER_THREAD))
+        self._counting = threading.Lock()
+        self._requests = 0
         self._held_bytes = 0
         self._pool: ThreadPoolExecutor | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def requests(self) -> int:
+        """How many requests run, or wait for a thread."""
+        return self._requests
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of bodies that are held in memory."""
+        return self._held_bytes
+
+    @property
+    def connections(self) -> tuple[asyncio.Protocol, ...]:
+        """The connections that are open."""
+        return () if self._server is None else tuple(self._server.server_state.connections)
 
     def start(self) -> int:
         """Listen and serve in a thread of its own.
@@ -135,7 +148,7 @@ class RestServer:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="rest")
         config = uvicorn.Config(
             self._answer,
-            http=partial(ImpatientProtocol, patience=self._patience),
+            http=http_protocol_with_timeouts(self._patience),
             ws="none",
             interface="asgi3",
             proxy_headers=False,
@@ -155,7 +168,8 @@ class RestServer:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 raise ServeError(f"the REST server on {self._host}:{self._port} did not start; its log says why")
             time.sleep(0.005)
-        return listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
+        return port
 
     def stop(self, grace: float) -> None:
         """Take no new requests, give those that run `grace` seconds to end, close all connections."""
@@ -197,11 +211,11 @@ class RestServer:
         except _Refused as refused:
             # What was not read of the body is not worth reading.
             return Response(
-                rest_json.error_json(str(refused)), refused.status, {"Connection": "close"}, "application/json"
+                rest_answers.error_json(str(refused)), refused.status, {"Connection": "close"}, "application/json"
             )
         except RequestError as error:
             code, status = error.code, _STATUS_CODE_OF.get(error.code, 500)
-            content = rest_json.error_json(error.message)
+            content = rest_answers.error_json(error.message)
         self._metrics.observe_request(target.model_name, target.verb, "REST", code.name, time.monotonic() - started)
         return Response(content, status, media_type="application/json")
 
@@ -233,21 +247,19 @@ class RestServer:
     async def _work(self, request: Request, target: "_Target", body: bytes) -> bytes:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         is_gzip = "gzip" in request.headers.get("content-encoding", "")
-        if not self._slots.acquire(blocking=False):
-            raise RequestError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, "All threads are busy and enough requests wait; try again later."
-            )
+        self._take_place()
         assert self._pool is not None
         try:
             job = self._pool.submit(self._handler.handle, target, body, is_gzip, deadline)
         except RuntimeError as error:
-            self._slots.release()
+            self._give_place_back()
             raise RequestError(grpc.StatusCode.UNAVAILABLE, "The server is stopping.") from error
-        job.add_done_callback(lambda _: self._slots.release())
+        job.add_done_callback(lambda _: self._give_place_back())
         answer = asyncio.wrap_future(job)
-        gone = asyncio.ensure_future(_disconnection(request))
+        gone: asyncio.Future[None] = asyncio.ensure_future(_disconnection(request))
+        either: set[asyncio.Future[Any]] = {answer, gone}
         try:
-            done, _ = await asyncio.wait({answer, gone}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(either, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
             if answer in done:
                 return answer.result()
             if gone in done:
@@ -256,6 +268,19 @@ class RestServer:
         finally:
             gone.cancel()
             answer.cancel()
+
+    def _take_place(self) -> None:
+        with self._counting:
+            if self._requests >= self._threads * (1 + _WAITING_PER_THREAD):
+                raise RequestError(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    "All threads are busy and enough requests wait; try again later.",
+                )
+            self._requests += 1
+
+    def _give_place_back(self) -> None:
+        with self._counting:
+            self._requests -= 1
 
 
 class _Target(NamedTuple):
@@ -279,15 +304,15 @@ class _Target(NamedTuple):
 class _Handler:
     """From a body to the body of the answer, in a thread of the pool."""
 
-    def __init__(self, core: "ServerCore", max_body_bytes: int):
-        self._core = core
+    def __init__(self, models: "ModelServer", max_body_bytes: int):
+        self._models = models
         self._max_body_bytes = max_body_bytes
 
     def handle(self, target: _Target, body: bytes, is_gzip: bool, deadline: float | None) -> bytes:
         """The JSON that answers; `deadline` is on time.monotonic()'s clock.
 
         Raises:
-            RequestError: what the core raises, or DEADLINE_EXCEEDED when its turn comes too late.
+            RequestError: what the model server raises, or DEADLINE_EXCEEDED when its turn comes too late.
         """
         if deadline is not None and time.monotonic() > deadline:
             raise _timed_out()
@@ -304,30 +329,30 @@ class _Handler:
             case "predict":
                 return self._predict(target, body)
             case "classify":
-                parsed = rest_json.parse_body(body)
-                classification = ClassificationRequest(input=rest_json.examples_input(parsed))
+                parsed = rest_requests.parse_body(body)
+                classification = ClassificationRequest(input=rest_requests.examples_input(parsed))
                 _name(classification.model_spec, target, parsed)
-                return rest_json.classification_json(self._core.classify(classification).result)
+                return rest_answers.classification_json(self._models.classify(classification).result)
             case "regress":
-                parsed = rest_json.parse_body(body)
-                regression = RegressionRequest(input=rest_json.examples_input(parsed))
+                parsed = rest_requests.parse_body(body)
+                regression = RegressionRequest(input=rest_requests.examples_input(parsed))
                 _name(regression.model_spec, target, parsed)
-                return rest_json.regression_json(self._core.regress(regression).result)
+                return rest_answers.regression_json(self._models.regress(regression).result)
         if not target.model_name:
             raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Missing model name in request.")
         if target.wants_metadata:
-            return rest_json.metadata_json(self._core.get_model_metadata(_metadata_request(target)))
+            return rest_answers.metadata_json(self._models.get_model_metadata(_metadata_request(target)))
         status = GetModelStatusRequest()
         target.fill(status.model_spec)
-        return rest_json.status_json(self._core.get_model_status(status))
+        return rest_answers.status_json(self._models.get_model_status(status))
 
     def _predict(self, target: _Target, body: bytes) -> bytes:
-        parsed = rest_json.parse_body(body)
+        parsed = rest_requests.parse_body(body)
         request = PredictRequest()
         _name(request.model_spec, target, parsed)
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        metadata = self._core.get_model_metadata(_metadata_request(target))
-        signatures = rest_json.signature_defs(metadata).signature_def
+        metadata = self._models.get_model_metadata(_metadata_request(target))
+        signatures = rest_answers.signature_defs(metadata).signature_def
         if name not in signatures:
             raise RequestError(
                 grpc.StatusCode.INVALID_ARGUMENT, f'Serving signature name: "{name}" not found in signature def'
@@ -336,10 +361,10 @@ class _Handler:
         if not signature:
             shown = request.model_spec.signature_name or "DEFAULT"
             raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Failed to get input map for signature: {shown}")
-        given = rest_json.predict_inputs(parsed, signature)
+        given = rest_requests.predict_inputs(parsed, signature)
         for key, tensor in given.inputs.items():
             request.inputs[key].CopyFrom(tensor)
-        return rest_json.predict_json(self._core.predict(request).outputs, in_rows=given.in_rows)
+        return rest_answers.predict_json(self._models.predict(request).outputs, in_rows=given.in_rows)
 
 
 class _Refused(Exception):  # noqa: N818
@@ -383,11 +408,11 @@ def _int64(digits: str) -> int:
 
 def _name(spec: ModelSpec, target: _Target, parsed: dict[str, Any]) -> None:
     target.fill(spec)
-    spec.signature_name = rest_json.signature_name(parsed)
+    spec.signature_name = rest_requests.signature_name(parsed)
 
 
 def _metadata_request(target: _Target) -> GetModelMetadataRequest:
-    request = GetModelMetadataRequest(metadata_field=[rest_json.SIGNATURE_DEF])
+    request = GetModelMetadataRequest(metadata_field=[rest_answers.SIGNATURE_DEF])
     target.fill(request.model_spec)
     return request
 

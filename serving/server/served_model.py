@@ -174,6 +174,6 @@ def _without_traces(message: str) -> str:
 
 def _dtype_name(datatype: int) -> str:
     try:
-        return tf.as_dtype(datatype).name
+        return str(tf.as_dtype(datatype).name)
     except TypeError:
         return f"unknown data type {datatype}"

@@ -1,70 +1,25 @@
-"""Decides which version of a model is loaded, served and unloaded, from what lies under its base path."""
+"""Loads, lends and unloads the versions of a model, from what lies under its base path."""
 
-import enum
 import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from serving.freed_memory import give_memory_back
 from serving.model.version_folders import SAVED_MODEL_FILE, versions_under
+from serving.server.version_policy import VersionPolicy, latest, next_action
+from serving.server.version_status import ServableState, VersionStatus
 
 log = logging.getLogger(__name__)
 
 _UNKNOWN_ERROR = 2  # google.rpc.Code.UNKNOWN: an error that does not come from TensorFlow
 
 ServableT = TypeVar("ServableT")
-
-VersionPolicy = Callable[[Collection[int]], set[int]]
-"""Chooses the versions to serve out of those found; it may ask for more than there are."""
-
-
-def latest(num_versions: int = 1) -> VersionPolicy:
-    """The policy that serves the `num_versions` greatest numbers."""
-    return lambda found: set(sorted(found)[-num_versions:])
-
-
-def every(found: Collection[int]) -> set[int]:
-    """The policy that serves all versions."""
-    return set(found)
-
-
-def specific(versions: Iterable[int]) -> VersionPolicy:
-    """The policy that serves these versions, as far as they are there, and no others."""
-    wanted = frozenset(versions)
-    return lambda found: set(wanted)
-
-
-class State(enum.IntEnum):
-    """The life of a version; the numbers are those of TensorFlow Serving's ModelVersionStatus.State."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """What is known of one version.
-
-    Attributes:
-        version: the name of its folder as a number.
-        state: where in its life it is.
-        error_code: google.rpc.Code of the last attempt to load it, if that failed; else 0.
-        error_message: the words of that error; empty when there is none.
-    """
-
-    version: int
-    state: State
-    error_code: int = 0
-    error_message: str = ""
 
 
 class VersionUnavailableError(LookupError):
@@ -76,7 +31,7 @@ class _Version(Generic[ServableT]):
     number: int
     path: Path
     aspired: bool = True
-    state: State = State.START
+    state: ServableState = ServableState.START
     servable: ServableT | None = None
     in_flight: int = 0
     is_attempting: bool = False  # False while LOADING: between two attempts
@@ -213,9 +168,9 @@ class VersionManager(Generic[ServableT]):
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._changed:
             for version in self._versions.values():
-                if version.state in (State.START, State.AVAILABLE, State.UNLOADING):
+                if version.state in (ServableState.START, ServableState.AVAILABLE, ServableState.UNLOADING):
                     version.servable = None
-                    self._enter(version, State.END)
+                    self._enter(version, ServableState.END)
         return not any(thread.is_alive() for thread in threads)
 
     @contextmanager
@@ -238,7 +193,7 @@ class VersionManager(Generic[ServableT]):
         finally:
             with self._changed:
                 version.in_flight -= 1
-                if version.in_flight == 0 and version.state is State.UNLOADING:
+                if version.in_flight == 0 and version.state is ServableState.UNLOADING:
                     self._wake()
 
     def statuses(self) -> list[VersionStatus]:
@@ -253,12 +208,12 @@ class VersionManager(Generic[ServableT]):
 
     def _available(self, number: int | None) -> _Version[ServableT]:
         if number is None:
-            available = [version for version in self._versions.values() if version.state is State.AVAILABLE]
+            available = [version for version in self._versions.values() if version.state is ServableState.AVAILABLE]
             if not available:
                 raise VersionUnavailableError
             return max(available, key=lambda version: version.number)
         found = self._versions.get(number)
-        if found is None or found.state is not State.AVAILABLE:
+        if found is None or found.state is not ServableState.AVAILABLE:
             raise VersionUnavailableError
         return found
 
@@ -271,7 +226,7 @@ class VersionManager(Generic[ServableT]):
                 next_poll = time.monotonic() + wait
             self._act()
             with self._changed:
-                if self._retired and all(version.state is State.END for version in self._versions.values()):
+                if self._retired and all(version.state is ServableState.END for version in self._versions.values()):
                     return
                 self._changed.wait_for(
                     lambda: self._must_act or self._stopping,
@@ -318,14 +273,14 @@ class VersionManager(Generic[ServableT]):
                 version.aspired = False
                 version.unwanted.set()
                 self._changed.notify_all()
-                if version.state is State.START:
-                    self._enter(version, State.END)
+                if version.state is ServableState.START:
+                    self._enter(version, ServableState.END)
         for number, path in paths.items():
             known = self._versions.get(number)
-            if known is None or (known.state is State.END and (not known.aspired or known.path != path)):
+            if known is None or (known.state is ServableState.END and (not known.aspired or known.path != path)):
                 self._versions[number] = _Version(number, path)
-                self._enter(self._versions[number], State.START)
-            elif known.state is State.AVAILABLE:
+                self._enter(self._versions[number], ServableState.START)
+            elif known.state is ServableState.AVAILABLE:
                 known.aspired = True
             # A version still loading though unwanted, or unloading, is looked at again when it got to its end.
 
@@ -338,9 +293,9 @@ class VersionManager(Generic[ServableT]):
                 if action is not None:
                     kind, version = action
                     if kind == "unload":
-                        self._enter(version, State.UNLOADING)
+                        self._enter(version, ServableState.UNLOADING)
                     else:
-                        self._enter(version, State.LOADING)
+                        self._enter(version, ServableState.LOADING)
                         version.is_attempting = True
                         loader = threading.Thread(
                             target=self._load, args=[version], name=f"load-version-{version.number}", daemon=True
@@ -350,7 +305,7 @@ class VersionManager(Generic[ServableT]):
                 drained = [
                     version
                     for version in self._versions.values()
-                    if version.state is State.UNLOADING and version.in_flight == 0
+                    if version.state is ServableState.UNLOADING and version.in_flight == 0
                 ]
             if drained:
                 for version in drained:
@@ -359,7 +314,7 @@ class VersionManager(Generic[ServableT]):
                 give_memory_back()
                 with self._changed:
                     for version in drained:
-                        self._enter(version, State.END)
+                        self._enter(version, ServableState.END)
             if action is None:
                 return
 
@@ -390,9 +345,9 @@ class VersionManager(Generic[ServableT]):
                 version.error_code, version.error_message = 0, ""
             if servable is not None and not self._stopping:
                 version.servable = servable
-                self._enter(version, State.AVAILABLE)
+                self._enter(version, ServableState.AVAILABLE)
             else:
-                self._enter(version, State.END)
+                self._enter(version, ServableState.END)
             self._wake()
 
     def _may_try_again(self, version: _Version[ServableT]) -> bool:
@@ -408,7 +363,7 @@ class VersionManager(Generic[ServableT]):
             version.is_attempting = not version.unwanted.is_set()
             return version.is_attempting
 
-    def _enter(self, version: _Version[ServableT], state: State) -> None:
+    def _enter(self, version: _Version[ServableT], state: ServableState) -> None:
         version.state = state
         log.info("%s version %d: %s", self._model_name, version.number, state.name)
         self._changed.notify_all()
@@ -417,18 +372,3 @@ class VersionManager(Generic[ServableT]):
     def _wake(self) -> None:
         self._must_act = True
         self._changed.notify_all()
-
-
-def next_action(
-    versions: Iterable[_Version[Any]], *, keep_last: bool = True
-) -> tuple[Literal["load", "unload"], _Version[Any]] | None:
-    """What the availability-preserving policy does next, if anything (see `VersionManager`)."""
-    versions = list(versions)
-    available = [version for version in versions if version.state is State.AVAILABLE]
-    retired = [version for version in available if not version.aspired]
-    if retired and (len(available) > 1 or not keep_last):
-        return "unload", min(retired, key=lambda version: version.number)
-    if any(version.is_attempting for version in versions):
-        return None
-    waiting = [version for version in versions if version.aspired and version.state is State.START]
-    return ("load", max(waiting, key=lambda version: version.number)) if waiting else None

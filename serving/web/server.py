@@ -6,12 +6,11 @@ import resource
 import socket
 import sys
 from collections.abc import Callable
-from functools import partial
 
 import uvicorn
 
 from serving.freed_memory import keep_freed_memory
-from serving.http_timeouts import ImpatientProtocol
+from serving.http_timeouts import http_protocol_with_timeouts
 from serving.web.app import create_app
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.connection_queue import ConnectionQueue
@@ -76,7 +75,7 @@ class WebServer:
         proxies, patience = self._settings.trusted_proxies, self._settings.limits.stall_seconds
         config = uvicorn.Config(
             create_app(self._settings, self._connect()),
-            http=partial(ImpatientProtocol, patience=patience),  # type: ignore[arg-type]
+            http=http_protocol_with_timeouts(patience),
             ws="none",
             interface="asgi3",
             proxy_headers=bool(proxies),

@@ -7,7 +7,7 @@ from components.trainer.decoded_photos import example_files
 from components.trainer.training import train
 from pipeline.config import load_config
 from serving.client.colorizer import Colorizer
-from serving.server import EmbeddedServer
+from serving.server import EmbeddedServer, ServerOptions
 from tests.scene_examples import write_scene_examples
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,10 @@ def test_a_recipe_trains_ten_steps_and_its_model_colours_a_photo_through_a_serve
     )
     assert (summary.steps, summary.stopped) == (10, "finished")
     gray = np.repeat(np.linspace(0, 255, 90, dtype=np.uint8).reshape(1, 90, 1), 60, axis=0).repeat(3, axis=2)
-    with EmbeddedServer("colorizer", tmp_path / "colorizer") as server, Colorizer(f"localhost:{server.port}") as client:
+    with (
+        EmbeddedServer(ServerOptions("colorizer", tmp_path / "colorizer")) as server,
+        Colorizer(f"localhost:{server.port}") as client,
+    ):
         server.wait_until_available(timeout=120)
         described = client.describe()
         colored = client.colorize(gray, strength=2)

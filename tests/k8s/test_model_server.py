@@ -16,7 +16,7 @@ from typer.main import get_command
 from photo.errors import TintypeError
 from serving.client import Colorizer
 from serving.client.options import Retry, Tls
-from serving.server import EmbeddedServer
+from serving.server import EmbeddedServer, ServerOptions
 from serving.server.config_files import read_batching_parameters, read_metrics_path, read_model_server_config
 from tests.k8s.manifests import OVERLAYS, Manifest, build, of_kind, one
 from tests.tiny_models import write_tiny_model
@@ -54,7 +54,7 @@ def test_a_pod_is_ready_when_a_version_is_available_and_not_while_one_fails(tiny
     base_path = tmp_path / "models" / "colorizer"
     (base_path / "1").mkdir(parents=True)
     (base_path / "1" / "saved_model.pb").write_bytes(b"no model")
-    with EmbeddedServer(**flags) as server:
+    with EmbeddedServer(ServerOptions(**flags)) as server:
         ask = httpx.Client(base_url=f"http://127.0.0.1:{server.rest_api_port}", timeout=20)
         container = server_container("overlays/local")
         status = "/v1/models/colorizer"
@@ -85,7 +85,7 @@ def test_in_production_clients_with_a_certificate_are_answered_by_the_stable_ver
     base_path = tmp_path / "models" / "colorizer"
     base_path.mkdir(parents=True)
     flags = server_flags("overlays/prod", tmp_path)
-    with EmbeddedServer(**flags) as server:
+    with EmbeddedServer(ServerOptions(**flags)) as server:
         ask = httpx.Client(base_url=f"http://127.0.0.1:{server.rest_api_port}", timeout=20)
         container = server_container("overlays/prod")
         assert probe(ask, container, "readinessProbe") == 404
@@ -134,7 +134,7 @@ def server_flags(overlay: str, folder: Path) -> dict[str, Any]:
     command = get_command(app).commands["serve"]
     context = command.make_context("serve", values)
     flags = {
-        name: value
+        name.removeprefix("options_"): value
         for name, value in context.params.items()
         if context.get_parameter_source(name).name == "COMMANDLINE"
     }

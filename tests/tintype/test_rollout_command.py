@@ -10,7 +10,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from serving.server import EmbeddedServer
+from serving.server import EmbeddedServer, ServerOptions
 from tests.tiny_models import write_tiny_model
 from tintype.commands.rollout import app
 
@@ -27,7 +27,7 @@ def config_file(tmp_path):
 
 @pytest.fixture
 def server(config_file):
-    with EmbeddedServer(model_config_file=config_file, file_system_poll_wait_seconds=0.05) as server:
+    with EmbeddedServer(ServerOptions(model_config_file=config_file, file_system_poll_wait_seconds=0.05)) as server:
         server.wait_until_available(30, version=1)
         server.wait_until_available(30, version=2)
         yield f"localhost:{server.port}"

@@ -19,7 +19,7 @@ from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, 
 if TYPE_CHECKING:
     from photo.errors import TintypeError
     from serving.client.colorizer import Colorizer
-    from serving.server.process import ModelServer
+    from serving.server.process import ServerProcess
 
 
 class OutputFormat(StrEnum):
@@ -185,12 +185,13 @@ def colorize(
     with ExitStack() as stack:
         address, beside = server, None
         if address is None:
-            from serving.server.process import running_model_server
+            from serving.server.options import ServerOptions
+            from serving.server.process import server_process
 
             # Before the client is imported, so that both start at once.
             beside = stack.enter_context(
-                running_model_server(
-                    None, model_name, "--enable_model_warmup=false", silent=True, patience=_STOP_SECONDS
+                server_process(
+                    ServerOptions(model_name, enable_model_warmup=False), silent=True, patience=_STOP_SECONDS
                 )
             )
             address = beside.address
@@ -267,7 +268,7 @@ def _check_pipe(photos: list[Path], out: Path, format: OutputFormat, variants: i
 
 def _color_one(
     colorizer: "Colorizer",
-    beside: "ModelServer | None",
+    beside: "ServerProcess | None",
     photo: Path,
     out: Path,
     *,
@@ -292,7 +293,7 @@ def _color_one(
     sys.stdout.buffer.flush()
 
 
-def _explained(error: "TintypeError", beside: "ModelServer | None") -> "TintypeError":
+def _explained(error: "TintypeError", beside: "ServerProcess | None") -> "TintypeError":
     """Return the error, or where the embedded server ended by itself what that one said."""
     from photo.errors import TintypeError
 
@@ -443,7 +444,7 @@ def _quiet_decoders() -> Iterator[None]:
 
 
 @contextmanager
-def _starting(beside: "ModelServer | None") -> Iterator[None]:
+def _starting(beside: "ServerProcess | None") -> Iterator[None]:
     """Say on a terminal, while the block runs, what takes so long."""
     if beside is None or not sys.stderr.isatty():
         yield

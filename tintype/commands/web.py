@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from serving.server.process import running_model_server
+from serving.server.options import ServerOptions
+from serving.server.process import server_process
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
 
 _LIMITS, _PRIVACY = "Limits", "Privacy and access"
@@ -146,7 +147,9 @@ def web(
     with ExitStack() as stack:
         address, beside = server or "", None
         if server is None:
-            beside = stack.enter_context(running_model_server(model, model_name, patience=_MODEL_SERVER_STOP_SECONDS))
+            beside = stack.enter_context(
+                server_process(ServerOptions(model_name, model), patience=_MODEL_SERVER_STOP_SECONDS)
+            )
             address = beside.address
         try:
             settings = WebSettings(

@@ -113,9 +113,9 @@ def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
 
 def _color_through_server(model_base_path: Path, photos: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     """Take the colour away, send what is left as PNGs, and read the coloured photographs that come back."""
-    from serving.server import EmbeddedServer
+    from serving.server import EmbeddedServer, ServerOptions
 
-    with EmbeddedServer("colorizer", str(model_base_path)) as server:
+    with EmbeddedServer(ServerOptions("colorizer", model_base_path)) as server:
         server.wait_until_available(60)
         with Colorizer(f"localhost:{server.port}") as colorizer:
             answers = [colorizer.colorize(encode_photo(_gray(photo), "PNG")) for photo in photos]

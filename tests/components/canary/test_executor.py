@@ -13,7 +13,7 @@ from components.canary.config import CanaryConfig
 from components.canary.executor import Executor, ask
 from photo.errors import TintypeError
 from serving.client import Colorizer
-from serving.server import EmbeddedServer
+from serving.server import EmbeddedServer, ServerOptions
 from tests.components.example_artifacts import png, tinted_photo, write_examples
 from tests.tiny_models import write_tiny_model
 
@@ -86,7 +86,7 @@ def judge(folder: Path, **config) -> dict:
     """What the canary finds when the candidate is served in this process."""
     report = {"reasons": []}
     photos = [tinted_photo(seed) for seed in range(2)]
-    with EmbeddedServer("canary", folder.parent) as server:
+    with EmbeddedServer(ServerOptions("canary", folder.parent)) as server:
         server.wait_until_available(60)
         with Colorizer(f"localhost:{server.port}", model_name="canary") as colorizer:
             ask(colorizer, photos, CanaryConfig(**{"requests": 4} | config), report)
@@ -164,10 +164,10 @@ def test_the_server_goes_when_whoever_started_it_is_killed(tmp_path):
     write_tiny_model(tmp_path / "base" / "1")
     script = (
         "import os, signal\n"
-        "from components.canary.candidate_server import CandidateServer\n"
-        f"with CandidateServer({str(tmp_path / 'base')!r}) as server:\n"
-        "    server.wait_until_available(60)\n"
-        "    print(server._process.pid, flush=True)\n"
+        "from components.canary.executor import candidate_server\n"
+        f"with candidate_server({str(tmp_path / 'base')!r}) as server:\n"
+        "    server.wait_until_ready(60)\n"
+        "    print(server.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run(

@@ -91,10 +91,10 @@ def pixels(path) -> np.ndarray:
 
 def test_every_pixel_is_that_of_tintype_colorize(colored, portraits, tmp_path, picture_model):
     """With a model in each worker and with a server, also where a photograph shared its batch with others."""
-    from serving.server import EmbeddedServer
+    from serving.server import EmbeddedServer, ServerOptions
 
     settings = OutputSettings(strength=1.3, keep_tint=True)
-    with EmbeddedServer("colorizer", picture_model.parent) as server:
+    with EmbeddedServer(ServerOptions("colorizer", picture_model.parent)) as server:
         address = f"localhost:{server.port}"
         handlers = {
             "served": server_handler(address, timeout=60, batch_size=4),

@@ -23,9 +23,9 @@ def base_path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(base_path):
-    from serving.server import EmbeddedServer
+    from serving.server import EmbeddedServer, ServerOptions
 
-    with EmbeddedServer("colorizer", base_path, file_system_poll_wait_seconds=0.1) as server:
+    with EmbeddedServer(ServerOptions("colorizer", base_path, file_system_poll_wait_seconds=0.1)) as server:
         yield server
 
 
@@ -83,10 +83,10 @@ def test_variants_come_from_their_seeds_or_the_model_is_said_to_have_none(server
 
 
 def test_requests_spread_over_real_servers_and_a_stopped_one_is_passed_over(server, base_path):
-    from serving.server import EmbeddedServer
+    from serving.server import EmbeddedServer, ServerOptions
 
     gray = np.full((70, 90, 3), 150, np.uint8)
-    with EmbeddedServer("colorizer", base_path) as second:
+    with EmbeddedServer(ServerOptions("colorizer", base_path)) as second:
         second.wait_until_available(timeout=60)
         target = f"ipv4:127.0.0.1:{server.port},127.0.0.1:{second.port}"
         with Colorizer(target, timeout=60) as colorizer:

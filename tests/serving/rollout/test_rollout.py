@@ -10,7 +10,7 @@ import pytest
 
 from photo.errors import ServerUnavailable, TintypeError
 from serving.rollout.rollout import Rollout
-from serving.server import EmbeddedServer
+from serving.server import EmbeddedServer, ServerOptions
 from tests.tiny_models import write_tiny_model
 
 NAME = "colorizer"
@@ -44,10 +44,12 @@ def serve(config_file) -> Iterator[Callable[[], str]]:
         while running:
             running.pop().stop(1)
         server = EmbeddedServer(
-            model_config_file=config_file,
-            file_system_poll_wait_seconds=0.05,
-            max_num_load_retries=0,
-            allow_version_labels_for_unavailable_models=True,
+            ServerOptions(
+                model_config_file=config_file,
+                file_system_poll_wait_seconds=0.05,
+                max_num_load_retries=0,
+                allow_version_labels_for_unavailable_models=True,
+            )
         )
         running.append(server.start())
         server.wait_until_available(30)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from benchmarks.free_port import free_port
-from serving.server import EmbeddedServer
-from serving.server.version_manager import State
+from serving.server import EmbeddedServer, ServerOptions
+from serving.server.version_status import ServableState
 from tests.tiny_models import write_tiny_model
 
 NAME = "colorizer"
@@ -123,7 +123,7 @@ def is_address(server: str) -> bool:
 
 
 def _is_settled(statuses) -> bool:
-    return all(status.state in (State.AVAILABLE, State.END) for status in statuses)
+    return all(status.state in (ServableState.AVAILABLE, ServableState.END) for status in statuses)
 
 
 @contextmanager
@@ -134,10 +134,10 @@ def model_server(**flags) -> Iterator[Client]:
     """
     server = real_server()
     if server is None:
-        with EmbeddedServer(**flags) as embedded:
+        with EmbeddedServer(ServerOptions(**flags)) as embedded:
             embedded.wait_until_available(60)
-            core = embedded._started()  # as the real server: every version, not one of each model
-            assert all(core.wait_for(name, _is_settled, 60) for name in core.model_names())
+            models = embedded.models  # as the real server: every version, not one of each model
+            assert all(models.wait_for(name, _is_settled, 60) for name in models.model_names())
             yield Client(embedded.port)
         return
     if is_address(server):
@@ -203,7 +203,7 @@ def serve(base_path) -> Iterator[Callable[..., EmbeddedServer]]:
     servers = []
 
     def serve(**kwargs) -> EmbeddedServer:
-        server = EmbeddedServer(NAME, base_path, **{"file_system_poll_wait_seconds": 0.05, **kwargs})
+        server = EmbeddedServer(ServerOptions(NAME, base_path, **{"file_system_poll_wait_seconds": 0.05, **kwargs}))
         servers.append(server)
         return server.start()
 

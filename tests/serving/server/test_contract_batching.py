@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.server import EmbeddedServer
+from serving.server import EmbeddedServer, ServerOptions
 from tests.serving.server.conftest import Client, model_server
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
@@ -158,7 +158,9 @@ def test_an_empty_batch_gives_an_empty_answer(folder):
 def test_switching_versions_leaves_no_threads_behind(folder, tmp_path):
     base_path = tmp_path / "switched"
     base_path.mkdir()
-    with EmbeddedServer("rows", base_path, file_system_poll_wait_seconds=0.02, enable_batching=True) as server:
+    with EmbeddedServer(
+        ServerOptions("rows", base_path, file_system_poll_wait_seconds=0.02, enable_batching=True)
+    ) as server:
         client = Client(server.port)
         counts = []
         for version in range(1, 7):
@@ -173,7 +175,9 @@ def test_switching_versions_leaves_no_threads_behind(folder, tmp_path):
 @contextmanager
 def _embedded(folder):
     with EmbeddedServer(
-        "rows", folder / "rows", enable_batching=True, batching_parameters_file=folder / "batching.config"
+        ServerOptions(
+            "rows", folder / "rows", enable_batching=True, batching_parameters_file=folder / "batching.config"
+        )
     ) as server:
         server.wait_until_available(60)
         yield Client(server.port)

@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.server import EmbeddedServer, ServeError
-from serving.server.version_manager import State
+from serving.server import EmbeddedServer, ServeError, ServerOptions
+from serving.server.version_status import ServableState
 from tests.serving.server.conftest import NAME, Client, model_config, model_configs
 
 
@@ -20,7 +20,7 @@ def client(tiny_models, tmp_path_factory):
     """A client of a server that serves the model `one` as version 3 all along."""
     base_path = tmp_path_factory.mktemp("served")
     (base_path / "3").symlink_to(tiny_models["one"])
-    with EmbeddedServer("colorizer", base_path) as server:
+    with EmbeddedServer(ServerOptions("colorizer", base_path)) as server:
         server.wait_until_available(30)
         yield Client(server.port)
 
@@ -141,8 +141,8 @@ def test_status_tells_the_state_of_each_version(client):
     for status in (client.status(), client.status(version=3)):
         assert [(entry.version, entry.state) for entry in status] == [(3, ModelVersionStatus.AVAILABLE)]
         assert status[0].status.error_code == 0
-    assert [state.value for state in State] == [
-        ModelVersionStatus.State.Value(state.name) for state in State
+    assert [state.value for state in ServableState] == [
+        ModelVersionStatus.State.Value(state.name) for state in ServableState
     ]  # the wire's numbers
 
 
@@ -184,7 +184,7 @@ def test_removing_the_newest_version_brings_the_older_one_back(serve, publish, t
     client = Client(server.port)
     newest.rename(newest.with_name("withdrawn"))
     server.wait_until_available(20, version=1)
-    assert server._core.wait_for("colorizer", lambda statuses: statuses[-1].state is State.END, 5)
+    assert server.models.wait_for("colorizer", lambda statuses: statuses[-1].state is ServableState.END, 5)
     assert client.ab() == pytest.approx([10, -15])
     fails_with(grpc.StatusCode.NOT_FOUND, lambda: client.ab(version=2), "Specific(colorizer, 2)")
 
@@ -225,7 +225,7 @@ def test_warmup_requests_are_replayed_before_a_version_is_available(serve, publi
     server.wait_until_available(20)
     assert calls(Client(server.port)) == 4
     latency = ':tensorflow:serving:model_warmup_latency_count{model_path="'
-    (line,) = (line for line in server._core.metrics.exposition().decode().splitlines() if line.startswith(latency))
+    (line,) = (line for line in server.models.metrics.exposition().decode().splitlines() if line.startswith(latency))
     assert line.endswith('/1",status="OK"} 1')
 
 
@@ -282,7 +282,7 @@ def test_two_servers_cannot_share_a_port(serve, host):
 )
 def test_arguments_that_cannot_be_are_refused(arguments, words):
     with pytest.raises(ServeError) as caught:
-        EmbeddedServer("colorizer", **arguments).start()
+        EmbeddedServer(ServerOptions("colorizer", **arguments)).start()
     assert words in str(caught.value)
 
 
@@ -373,7 +373,9 @@ def test_a_config_file_is_read_again_and_a_broken_one_changes_nothing(tiny_model
 
     write(model_config("first", base_path))
     with EmbeddedServer(
-        model_config_file=file, model_config_file_poll_wait_seconds=0.05, file_system_poll_wait_seconds=0.05
+        ServerOptions(
+            model_config_file=file, model_config_file_poll_wait_seconds=0.05, file_system_poll_wait_seconds=0.05
+        )
     ) as server:
         assert server.wait_until_available(20) == 2
         client = Client(server.port)
@@ -395,8 +397,10 @@ def test_a_label_for_a_version_that_is_not_available_keeps_the_server_from_start
     file = tmp_path / "models.config"
     file.write_text(model_configs(model_config("first", base_path, 'version_labels { key: "stable" value: 1 }')))
     with pytest.raises(ServeError, match="Request to assign label to version 1 of model first"):
-        EmbeddedServer(model_config_file=file).start()
-    with EmbeddedServer(model_config_file=file, allow_version_labels_for_unavailable_models=True) as server:
+        EmbeddedServer(ServerOptions(model_config_file=file)).start()
+    with EmbeddedServer(
+        ServerOptions(model_config_file=file, allow_version_labels_for_unavailable_models=True)
+    ) as server:
         fails_with(
             grpc.StatusCode.NOT_FOUND,
             lambda: Client(server.port).ab(name="first", label="stable"),

@@ -28,12 +28,13 @@ def served_model(tiny_models):
 
 @pytest.fixture(scope="module")
 def core(served_model, tmp_path_factory):
-    """A core with the model `colorizer`, whose predictions wait while `gate` is cleared, and are counted."""
+    """A model server with the model `colorizer`, whose predictions wait while `gate` is cleared, and are counted."""
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-    from serving.server.model_server import ServerCore
+    from serving.server.model_server import ModelServer
+    from serving.server.options import ServerOptions
 
-    class GatedCore(ServerCore):
+    class GatedServer(ModelServer):
         gate = threading.Event()
         begun = 0
 
@@ -45,7 +46,7 @@ def core(served_model, tmp_path_factory):
     base_path = tmp_path_factory.mktemp("base")
     (base_path / "1").mkdir()
     (base_path / "1" / "saved_model.pb").touch()
-    core = GatedCore(lambda folder: served_model, poll_wait_seconds=0)
+    core = GatedServer(lambda folder: served_model, ServerOptions(file_system_poll_wait_seconds=0))
     config = ModelServerConfig()
     config.model_config_list.config.add(name="colorizer", base_path=str(base_path), model_platform="tensorflow")
     core.reload_config(config, timeout=30)
@@ -64,7 +65,8 @@ def serve(core):
     core.begun = 0
 
     def serve(**kwargs) -> httpx.Client:
-        server = RestServer(core, metrics=ServerMetrics(), **kwargs)
+        core.metrics = ServerMetrics()
+        server = RestServer(core, **kwargs)
         client = httpx.Client(base_url=f"http://127.0.0.1:{server.start()}", timeout=30)
         client.server = server
         started.append(client)
@@ -123,7 +125,7 @@ def test_a_request_beyond_the_threads_and_those_that_wait_is_refused(serve, core
     core.gate.clear()
     with ThreadPoolExecutor(9) as pool:
         waiting = [pool.submit(client.post, PREDICT, content=BODY) for _ in range(9)]
-        eventually(lambda: not client.server._slots._value)
+        eventually(lambda: client.server.requests == 9)
         refused = client.post(PREDICT, content=BODY)
         assert refused.status_code == 429
         assert "try again later" in refused.json()["error"]
@@ -141,8 +143,8 @@ def test_work_that_nobody_waits_for_any_more_is_not_done(serve, core):
         for _ in range(3):
             with socket.create_connection(address(client)) as connection:
                 connection.sendall(request())
-                eventually(lambda: client.server._slots._value == 7)
-            eventually(lambda: client.server._slots._value == 8)
+                eventually(lambda: client.server.requests == 2)
+            eventually(lambda: client.server.requests == 1)
         core.gate.set()
         assert is_answered(first.result())
     assert is_answered(client.post(PREDICT, content=BODY))
@@ -157,7 +159,7 @@ def test_a_body_that_is_too_large_is_refused_before_all_of_it_is_read(serve, ann
     assert response.status_code == 413
     assert "1000 bytes" in response.json()["error"]
     assert is_answered(client.post(PREDICT, content=BODY))
-    eventually(lambda: client.server._held_bytes == 0)
+    eventually(lambda: client.server.held_bytes == 0)
 
 
 @pytest.mark.parametrize(
@@ -181,11 +183,11 @@ def test_bodies_together_are_bounded_too(serve):
     half = [socket.create_connection(address(client)) for _ in range(4)]
     for connection in half:
         connection.sendall(request(b" " * 1000)[:-1])
-    eventually(lambda: client.server._held_bytes == 4 * 999)
+    eventually(lambda: client.server.held_bytes == 4 * 999)
     assert client.post(PREDICT, content=BODY).status_code == 429
     for connection in half:
         connection.close()
-    eventually(lambda: client.server._held_bytes == 0)
+    eventually(lambda: client.server.held_bytes == 0)
     assert is_answered(client.post(PREDICT, content=BODY))
 
 
@@ -225,8 +227,7 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(serve, core):
         connection.connect(address(client))
         connection.sendall(request(body))
         eventually(lambda: core.begun == 1)
-        connections = client.server._server.server_state.connections
-        eventually(lambda: not connections)
+        eventually(lambda: not client.server.connections)
 
 
 def test_an_answer_is_not_kept_from_a_client_that_works_longer_than_its_patience(serve, core):
@@ -242,7 +243,7 @@ def test_an_answer_is_not_kept_from_a_client_that_works_longer_than_its_patience
 def test_small_answers_are_sent_at_once(serve):
     client = serve()
     assert is_answered(client.post(PREDICT, content=BODY))
-    (connection,) = client.server._server.server_state.connections
+    (connection,) = client.server.connections
     accepted = connection.transport.get_extra_info("socket")
     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -289,12 +290,11 @@ def test_stopping_ends_within_its_grace(serve, core):
 
 
 def test_a_port_that_is_taken_is_an_error_that_names_it(serve, core):
-    from serving.server.monitoring import ServerMetrics
     from serving.server.rest_server import RestServer
 
     host, port = address(serve())
     with pytest.raises(ServeError, match=f"{host}:{port}"):
-        RestServer(core, host=host, port=port, metrics=ServerMetrics()).start()
+        RestServer(core, host=host, port=port).start()
 
 
 def test_two_servers_in_a_process_have_their_own_metrics_and_only_where_they_are_asked_for(serve):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from serving.server.version_manager import State
+from serving.server.version_status import ServableState
 from tests.serving.server.conftest import NAME, Client
 
 
@@ -162,7 +162,7 @@ def test_stop_is_unhealthy_at_once_lets_requests_finish_and_refuses_new_ones(slo
     assert running.code() is grpc.StatusCode.OK
     stopper.join()
     assert stopped == [True]
-    assert {status.state for status in server.statuses()} == {State.END}
+    assert {status.state for status in server.statuses()} == {ServableState.END}
 
 
 def test_stop_ends_within_its_bound_whatever_still_runs(slow):
@@ -214,5 +214,5 @@ def test_twenty_switches_of_version_under_the_load_of_eight_clients_fail_no_requ
         thread.join()
     assert failures == []
     assert versions_seen == set(range(100, 121))
-    ended = [status.version for status in server.statuses(NAME) if status.state is State.END]
+    ended = [status.version for status in server.statuses(NAME) if status.state is ServableState.END]
     assert ended[-1:] in ([118], [119])

@@ -8,14 +8,9 @@ import time
 import pytest
 
 from serving.model.version_folders import versions_under
-from serving.server.version_manager import (
-    State,
-    VersionManager,
-    VersionUnavailableError,
-    every,
-    latest,
-    specific,
-)
+from serving.server.version_manager import VersionManager, VersionUnavailableError
+from serving.server.version_policy import every, latest, specific
+from serving.server.version_status import ServableState
 
 
 def add(base_path, version):
@@ -47,7 +42,7 @@ def states(manager):
 
 def settle(manager, **expected):
     """Wait for the given states, written as v1="AVAILABLE"."""
-    wanted = {int(version[1:]): State[state] for version, state in expected.items()}
+    wanted = {int(version[1:]): ServableState[state] for version, state in expected.items()}
     assert manager.wait_for(lambda statuses: {s.version: s.state for s in statuses} == wanted, 5), states(manager)
 
 
@@ -109,7 +104,7 @@ def test_a_version_is_dropped_only_after_its_last_request_came_back(manage, base
         with pytest.raises(VersionUnavailableError), manager.serve(1):
             pass
         time.sleep(0.1)
-        assert states(manager)[1] is State.UNLOADING
+        assert states(manager)[1] is ServableState.UNLOADING
     settle(manager, v1="END", v2="AVAILABLE")
 
 

@@ -1,53 +1,33 @@
-"""JSON of the REST API to TensorFlow Serving's messages and back, by the dtypes of a model's signature.
+"""The JSON of a REST request to TensorFlow Serving's messages, by the dtypes of a model's signature.
 
 Rows (`instances`) and columns (`inputs`), base64 objects, tf.train.Examples, and the words of the errors are TensorFlow
-Serving's. orjson reads and writes; where it stops, at NaN, infinities and text that is not UTF-8, Python's own json
-goes on, because TensorFlow Serving takes and gives those. Imports TensorFlow, through the messages.
+Serving's. orjson reads; where it stops, at NaN, infinities and text that is not UTF-8, Python's own json goes on,
+because TensorFlow Serving takes those. Imports TensorFlow, through the messages.
 """
 
 import base64
 import binascii
 import gc
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
 import orjson
-import tensorflow as tf
-from google.protobuf import json_format
-from google.protobuf.message import Message
+from numpy.typing import NDArray
 from tensorflow.core.example.example_pb2 import Example
 from tensorflow.core.example.feature_pb2 import Feature
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo
-from tensorflow_serving.apis.classification_pb2 import ClassificationResult
-from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataResponse, SignatureDefMap
-from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse
 from tensorflow_serving.apis.input_pb2 import Input
-from tensorflow_serving.apis.regression_pb2 import RegressionResult
 
 from serving.server.errors import RequestError, invalid, listed_sizes
+from serving.server.rest_types import BASE64_KEY, DTYPE_NAMES, FLOATS, JSON_TYPES_OF_DTYPE, dtype_name
 
-SIGNATURE_DEF = "signature_def"
-
-_BASE64_KEY = "b64"
-# String outputs under such names hold bytes and not text.
-_BYTES_SUFFIX = "_bytes"
 _MAX_SHOWN_CHARACTERS = 512
 _MAX_RANK = 254  # of a tensor in TensorFlow
-
-# TensorFlow's C++ names of the dtypes, where they are not NumPy's.
-_DTYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
-_FLOATS = ("float32", "float64")
-# What a JSON value must be to become a number of that dtype; the other dtypes JSON does not carry.
-_JSON_TYPES_OF_DTYPE: dict[str, set[type]] = {
-    "bool": {bool},
-    **{name: {int} for name in ("int8", "int16", "int32", "int64", "uint8", "uint32", "uint64")},
-    **{name: {int, float} for name in _FLOATS},
-}
 
 
 class PredictBody(NamedTuple):
@@ -156,86 +136,6 @@ def examples_input(parsed: Mapping[str, Any]) -> Input:
     return examples
 
 
-def predict_json(outputs: Mapping[str, TensorProto], *, in_rows: bool) -> bytes:
-    """The answer to :predict: the outputs under `predictions`, row by row, or whole under `outputs`.
-
-    A single output stands there without its name.
-
-    Raises:
-        RequestError: INVALID_ARGUMENT for outputs that cannot be cut into rows, or a dtype that JSON cannot carry.
-    """
-    arrays = {name: _array(name, proto) for name, proto in sorted(outputs.items())}
-    if not arrays:
-        raise invalid("Cannot convert empty tensor map to JSON")
-    if in_rows:
-        return b'{"predictions": ' + _rows_json(arrays) + b"}"
-    if len(arrays) == 1:
-        return b'{"outputs": ' + _only(arrays) + b"}"
-    return b'{"outputs": ' + _object({name: _array_json(name, array) for name, array in arrays.items()}) + b"}"
-
-
-def classification_json(result: ClassificationResult) -> bytes:
-    """The answer to :classify: for every example a list of [label, score].
-
-    Raises:
-        RequestError: INVALID_ARGUMENT, there is no example in it.
-    """
-    if not result.classifications:
-        raise invalid("Cannot convert empty ClassificationResults to JSON")
-    entries = [entry for row in result.classifications for entry in row.classes]
-    scores = iter(_number_tokens([entry.score for entry in entries]))
-    rows = [
-        _list(_list([_dumps(entry.label), next(scores)]) for entry in classifications.classes)
-        for classifications in result.classifications
-    ]
-    return b'{"results": ' + _list(rows) + b"}"
-
-
-def regression_json(result: RegressionResult) -> bytes:
-    """The answer to :regress: a list with a number for every example.
-
-    Raises:
-        RequestError: INVALID_ARGUMENT, there is no example in it.
-    """
-    if not result.regressions:
-        raise invalid("Cannot convert empty RegressionResults to JSON")
-    return b'{"results": ' + _list(_number_tokens([entry.value for entry in result.regressions])) + b"}"
-
-
-def status_json(response: GetModelStatusResponse) -> bytes:
-    """The answer to a request for a model's status."""
-    return json_format.MessageToJson(response, indent=1, always_print_fields_with_no_presence=True).encode()
-
-
-def metadata_json(response: GetModelMetadataResponse) -> bytes:
-    """The answer to a request for a model's metadata: its signatures."""
-    answer = {
-        "model_spec": _message_dict(response.model_spec),
-        "metadata": {SIGNATURE_DEF: _message_dict(signature_defs(response))},
-    }
-    return json.dumps(answer, indent=1).encode()
-
-
-def signature_defs(response: GetModelMetadataResponse) -> SignatureDefMap:
-    """The signatures in a model's metadata.
-
-    Raises:
-        RequestError: INTERNAL, there are none in it.
-    """
-    signatures = SignatureDefMap()
-    if SIGNATURE_DEF not in response.metadata or not response.metadata[SIGNATURE_DEF].Unpack(signatures):
-        raise RequestError(
-            grpc.StatusCode.INTERNAL, "Failed to find 'signature_def' key in the GetModelMetadataResponse metadata map."
-        )
-    return signatures
-
-
-def error_json(message: str) -> bytes:
-    """The answer to a request that failed."""
-    # The words may quote a name that is half a character.
-    return b'{"error": ' + orjson.dumps(message.encode(errors="backslashreplace").decode()) + b"}"
-
-
 def _loads(body: bytes) -> Any:
     # Every few hundred lists would start the collector, which then walks through TensorFlow's and the request's objects
     # and finds nothing: a square of 512 pixels took ten times as long. No other thread runs in between, orjson holds
@@ -338,7 +238,7 @@ def _inputs_of_columns(columns: Any, signature: Mapping[str, TensorInfo]) -> dic
 
 def _tensor(values: list[Any], info: TensorInfo) -> TensorProto:
     """Stack `values`, which must be nested lists of one shape, along a new first axis."""
-    dtype = _dtype_name(info.dtype)
+    dtype = dtype_name(info.dtype)
     leaves: list[Any] = values
     shape = [len(values)]
     # A level at a time, in loops that run in C: a recursion over the values takes ten times as long.
@@ -400,15 +300,15 @@ def _raggedness(value: Any, level: int, shape: list[int]) -> str | None:
     return next(filter(None, (_raggedness(child, level + 1, shape) for child in value)), None)
 
 
-def _numbers(leaves: list[Any], dtype: str, size_of_value: int) -> np.ndarray:
-    if dtype not in _JSON_TYPES_OF_DTYPE:
-        words = f"Conversion of JSON Value: {_shown(leaves[:1])} to type: {_DTYPE_NAMES.get(dtype, dtype)}"
+def _numbers(leaves: list[Any], dtype: str, size_of_value: int) -> NDArray[Any]:
+    if dtype not in JSON_TYPES_OF_DTYPE:
+        words = f"Conversion of JSON Value: {_shown(leaves[:1])} to type: {DTYPE_NAMES.get(dtype, dtype)}"
         raise _Irregular(0, RequestError(grpc.StatusCode.UNIMPLEMENTED, words))
-    allowed = _JSON_TYPES_OF_DTYPE[dtype]
+    allowed = JSON_TYPES_OF_DTYPE[dtype]
     if not set(map(type, leaves)) <= allowed:
         index, leaf = next((index, leaf) for index, leaf in enumerate(leaves) if type(leaf) not in allowed)
         raise _Irregular(index // size_of_value, _type_error(leaf, dtype))
-    if dtype in _FLOATS:
+    if dtype in FLOATS:
         return _decimals(leaves, np.dtype(dtype), size_of_value)
     try:
         return np.array(leaves, dtype)
@@ -418,7 +318,7 @@ def _numbers(leaves: list[Any], dtype: str, size_of_value: int) -> np.ndarray:
         raise _Irregular(index // size_of_value, _type_error(leaf, dtype)) from None
 
 
-def _decimals(leaves: list[Any], dtype: np.dtype, size_of_value: int) -> np.ndarray:
+def _decimals(leaves: list[Any], dtype: np.dtype[Any], size_of_value: int) -> NDArray[Any]:
     doubles = np.array(leaves, np.float64)
     with np.errstate(over="ignore"):
         decimals = doubles.astype(dtype)
@@ -427,7 +327,7 @@ def _decimals(leaves: list[Any], dtype: np.dtype, size_of_value: int) -> np.ndar
     for index in np.flatnonzero((np.abs(doubles) > largest_integer) & np.isfinite(doubles)).tolist():
         leaf = leaves[index]
         if isinstance(leaf, int) or np.isinf(decimals[index]):
-            words = f"{_shown(leaf)} to {_DTYPE_NAMES[dtype.name]} without loss of precision."
+            words = f"{_shown(leaf)} to {DTYPE_NAMES[dtype.name]} without loss of precision."
             raise _Irregular(index // size_of_value, invalid(f"Cannot convert JSON value: {words}"))
     return decimals
 
@@ -440,7 +340,7 @@ def _bytes(leaf: Any, index: int) -> bytes:
     if not _is_base64(leaf):
         raise _Irregular(index, invalid(f"JSON Value: {_shown(leaf)} not formatted correctly for base64 data"))
     try:
-        return _base64_bytes(leaf[_BASE64_KEY])
+        return _base64_bytes(leaf[BASE64_KEY])
     except RequestError as error:
         raise _Irregular(index, error) from error
 
@@ -476,7 +376,7 @@ def _feature(name: str, values: list[Any]) -> Feature:
         if isinstance(value, str):
             kind, entry = "bytes_list", _text_bytes(value)
         elif _is_base64(value):
-            kind, entry = "bytes_list", _base64_bytes(value[_BASE64_KEY])
+            kind, entry = "bytes_list", _base64_bytes(value[BASE64_KEY])
         elif isinstance(value, float):
             kind, entry = "float_list", _decimal_feature(value)
         elif isinstance(value, int):
@@ -499,90 +399,8 @@ def _decimal_feature(value: float) -> float:
         raise irregular.error from irregular
 
 
-def _array(name: str, proto: TensorProto) -> np.ndarray:
-    dtype = _dtype_name(proto.dtype)
-    if dtype != "string" and dtype not in _JSON_TYPES_OF_DTYPE:
-        raise invalid(f"Failed to write JSON value for tensor type: {_DTYPE_NAMES.get(dtype, dtype)}")
-    return tf.make_ndarray(proto)
-
-
-def _rows_json(arrays: dict[str, np.ndarray]) -> bytes:
-    batch_size = 0
-    for name, array in arrays.items():
-        if array.ndim == 0:
-            raise invalid(f"Tensor name: {name} has no shape information ")
-        if len(array) < 1:
-            raise invalid(f"Tensor name: {name} has invalid batch size: {len(array)}")
-        if batch_size not in (0, len(array)):
-            raise invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch_size}")
-        batch_size = len(array)
-    if len(arrays) == 1:
-        return _only(arrays)
-    return _list(
-        _object({name: _array_json(name, array[row]) for name, array in arrays.items()}) for row in range(batch_size)
-    )
-
-
-def _only(arrays: dict[str, np.ndarray]) -> bytes:
-    ((name, array),) = arrays.items()
-    return _array_json(name, array)
-
-
-def _array_json(name: str, array: Any) -> bytes:
-    if isinstance(array, bytes) or array.dtype == object:
-        return _strings_json(array, as_base64=name.endswith(_BYTES_SUFFIX))
-    text = orjson.dumps(array if array.shape else array[()], option=orjson.OPT_SERIALIZE_NUMPY)
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return text
-    # orjson writes null for these, and nothing else in numbers reads null.
-    odd = np.ravel(array)[~np.isfinite(np.ravel(array))].tolist()
-    pieces = text.split(b"null")
-    return b"".join(chain.from_iterable(zip(pieces, [*map(_odd_token, odd), b""], strict=True)))
-
-
-def _odd_token(number: float) -> bytes:
-    return b"NaN" if np.isnan(number) else b"Infinity" if number > 0 else b"-Infinity"
-
-
-def _number_tokens(numbers: list[float]) -> list[bytes]:
-    text = _array_json("", np.array(numbers, np.float32))
-    return text[1:-1].split(b",") if numbers else []
-
-
-def _strings_json(array: np.ndarray | bytes, *, as_base64: bool) -> bytes:
-    array = np.asarray(array, object)
-    shown = np.empty(array.size, object)
-    if as_base64:
-        shown[:] = [{_BASE64_KEY: base64.b64encode(value).decode()} for value in array.ravel().tolist()]
-    else:
-        # Text that is not UTF-8 goes out as it is: a name that ends in _bytes is the model's way to say base64.
-        shown[:] = [value.decode(errors="surrogateescape") for value in array.ravel().tolist()]
-    return _dumps(shown.reshape(array.shape).tolist())
-
-
-def _dumps(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        return json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
-
-
-def _list(items: Iterable[bytes]) -> bytes:
-    return b"[" + b", ".join(items) + b"]"
-
-
-def _object(items: Mapping[str, bytes]) -> bytes:
-    return b"{" + b", ".join(_dumps(name) + b": " + value for name, value in items.items()) + b"}"
-
-
-def _message_dict(message: Message) -> dict[str, Any]:
-    return json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-
-
 def _is_base64(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_BASE64_KEY), str)
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(BASE64_KEY), str)
 
 
 def _is_object(value: Any) -> bool:
@@ -603,21 +421,18 @@ def _text(text: str) -> str:
     return text
 
 
-def _dtype_name(datatype: int) -> str:
-    return tf.as_dtype(datatype).name
-
-
 def _type_error(value: Any, dtype: str) -> RequestError:
     return invalid(
         f"JSON Value: {_shown(value)} Type: {_json_type(value)} is not of expected type: "
-        f"{_DTYPE_NAMES.get(dtype, dtype)}"
+        f"{DTYPE_NAMES.get(dtype, dtype)}"
     )
 
 
 def _json_type(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "Null", False: "False", True: "True"}[value]
-    return {dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
+    if value is None:
+        return "Null"
+    names: dict[type, str] = {bool: str(value), dict: "Object", list: "Array", str: "String"}
+    return names.get(type(value), "Number")
 
 
 def _shown(value: Any) -> str:

@@ -77,11 +77,11 @@ def unpack(file: Path) -> Path:
         raise TintypeError(f"cannot read the generator {file}: {error.strerror or error}") from error
     name = hashlib.sha256(content).hexdigest()[:16]
     cache = _cache_folder()
-    if cache is not None and _is_whole(cache / name):
+    if cache is not None and is_whole(cache / name):
         return cache / name / MODEL_NAME
     try:
         with _locked(cache) as folder:
-            if not _is_whole(folder / name):  # another process may have unpacked it meanwhile
+            if not is_whole(folder / name):  # another process may have unpacked it meanwhile
                 _unpack_into(folder, name, content, file)
             return folder / name / MODEL_NAME
     except OSError as error:
@@ -137,7 +137,7 @@ def _locked(cache: Path | None) -> Iterator[Path]:
         yield folder
 
 
-def _is_whole(home: Path) -> bool:
+def is_whole(home: Path) -> bool:
     """Return whether every file that was unpacked there is there as it was written."""
     try:
         sums = (home / _SUMS).read_text()
@@ -163,7 +163,7 @@ def _unpack_into(folder: Path, name: str, content: bytes, file: Path) -> None:
         shutil.rmtree(left_behind, ignore_errors=True)
     part, damaged = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=_PART, dir=folder)), folder / f".damaged{_PART}"
     try:
-        _write_model(content, part / MODEL_NAME / _VERSION, file)
+        write_model(content, part / MODEL_NAME / _VERSION, file)
         (part / _SUMS).write_text(_sums(part))
         if (folder / name).exists():
             (folder / name).rename(damaged)
@@ -173,7 +173,7 @@ def _unpack_into(folder: Path, name: str, content: bytes, file: Path) -> None:
             shutil.rmtree(left_over, ignore_errors=True)
 
 
-def _write_model(content: bytes, folder: Path, file: Path) -> None:
+def write_model(content: bytes, folder: Path, file: Path) -> None:
     """Write the SavedModel of a packed generator; raises TintypeError when it is damaged, OSError as the disk does."""
     try:
         files, variables = _members(content)

@@ -90,8 +90,8 @@ class ServerProcess:
 
     def log_tail(self) -> str:
         """Return the last lines that a silent server wrote, those on standard error at the end."""
-        lines = f"{self._output('stdout')}\n{self._output('stderr')}".strip().splitlines()
-        return "\n".join(lines[-_LOG_LINES:]) or "it has logged nothing"
+        lines = f"{self._output('stdout')}\n{self._output('stderr')}".splitlines()
+        return "\n".join([line for line in lines if line.strip()][-_LOG_LINES:]) or "it has logged nothing"
 
     def last_words(self) -> str:
         """Return the last line of a silent server's standard error, without the mark of an error."""

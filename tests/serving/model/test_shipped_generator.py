@@ -36,14 +36,14 @@ def test_it_is_unpacked_once_and_then_needs_no_tensorflow(packed, cache, monkeyp
 
 
 def test_of_several_at_once_one_unpacks_and_all_have_it(packed, cache, monkeypatch):
-    write_model, written = module._write_model, []
+    write_model, written = module.write_model, []
 
     def slowly(*arguments):
         written.append(threading.get_ident())
         write_model(*arguments)
         time.sleep(0.2)
 
-    monkeypatch.setattr(module, "_write_model", slowly)
+    monkeypatch.setattr(module, "write_model", slowly)
     with ThreadPoolExecutor(4) as threads:
         found = set(threads.map(unpack, [packed] * 4))
     assert len(found) == len(written) == 1
@@ -59,14 +59,14 @@ def halfway(content, folder, file):
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
-module._write_model = halfway
+module.write_model = halfway
 module.unpack(Path({str(packed)!r}))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -9
     assert [name.endswith(".part") for name in names(cache)] == [True]
     home = unpack(packed).parent
     assert names(cache) == [home.name]
-    assert module._is_whole(home)
+    assert module.is_whole(home)
 
 
 @pytest.mark.parametrize("damage", ["shorter", "other", "gone", "sums"])

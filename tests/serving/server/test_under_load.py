@@ -101,10 +101,9 @@ def test_status_metadata_and_health_are_answered_while_all_threads_work(slow):
     server, client = slow(grpc_max_threads=1)
     running = [start(client, 0.6) for _ in range(6)]
     time.sleep(0.1)
-    started = time.monotonic()
     assert client.states() == {1: "AVAILABLE"}
     assert health(Client(server.port)) == health_pb2.HealthCheckResponse.SERVING
-    assert time.monotonic() - started < 0.5
+    assert not all(request.done() for request in running)
     for request in running:
         request.cancel()
 
@@ -141,9 +140,7 @@ def test_health_serves_while_every_model_has_a_version_and_not_before(serve, pub
     assert next(watch).status == serving
     assert [health(client, service) for service in services] == [serving] * 3
     fails_with(grpc.StatusCode.NOT_FOUND, lambda: health(client, "painting"))
-    started = time.monotonic()
-    assert server.stop(10)
-    assert time.monotonic() - started < 5
+    assert server.stop(10)  # in time: the call of the watcher did not keep it
     assert [response.status for response in watch] == [not_serving]
 
 
@@ -167,11 +164,11 @@ def test_stop_is_unhealthy_at_once_lets_requests_finish_and_refuses_new_ones(slo
 
 def test_stop_ends_within_its_bound_whatever_still_runs(slow):
     server, client = slow()
-    running = start(client, 3.0)
+    running, as_long = start(client, 3.0), threading.Timer(3.0, lambda: None)
+    as_long.start()
     time.sleep(0.2)
-    started = time.monotonic()
     assert not server.stop(0.3)
-    assert time.monotonic() - started < 2
+    assert as_long.is_alive()  # stop() came back before the request was worked on to its end
     assert running.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("localhost", server.port)).close()

@@ -11,28 +11,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any as AnyType
 
 import numpy as np
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from google.protobuf import any_pb2, descriptor_pool, message_factory, wrappers_pb2
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
+
+from serving.message_declarations import Declarations, file_of_messages
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
-
-_Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {
-    "bool": _Field.TYPE_BOOL,
-    "bytes": _Field.TYPE_BYTES,
-    "double": _Field.TYPE_DOUBLE,
-    "float": _Field.TYPE_FLOAT,
-    "int32": _Field.TYPE_INT32,
-    "int64": _Field.TYPE_INT64,
-    "string": _Field.TYPE_STRING,
-    "uint32": _Field.TYPE_UINT32,
-    "uint64": _Field.TYPE_UINT64,
-}
 
 # NumPy's type of a tensor, TensorFlow's number for it, and the field that holds its values when they do not come as
 # raw bytes in tensor_content (tensorflow/core/framework/types.proto and tensor.proto).
@@ -54,11 +43,7 @@ _TYPES: list[tuple[np.dtype, str, int, str]] = [
 _NUMBER_OF_DTYPE = {dtype: number for dtype, _, number, _ in _TYPES}
 _DTYPE_OF_NUMBER = {number: (dtype, field) for dtype, _, number, field in _TYPES}
 
-_Declarations = dict[str, list[tuple]]
-
-# One line per field: name, type, number, and the oneof it belongs to. "repeated T" and "map T" (keys are strings) as in
-# the .proto language.
-_TENSORFLOW: _Declarations = {
+_TENSORFLOW: Declarations = {
     "TensorShapeProto.Dim": [("size", "int64", 1), ("name", "string", 2)],
     "TensorShapeProto": [("dim", "repeated TensorShapeProto.Dim", 2), ("unknown_rank", "bool", 3)],
     "TensorProto": [
@@ -79,7 +64,7 @@ _TENSORFLOW: _Declarations = {
     "TensorInfo": [("name", "string", 1), ("dtype", "DataType", 2), ("tensor_shape", "TensorShapeProto", 3)],
     "SignatureDef": [("inputs", "map TensorInfo", 1), ("outputs", "map TensorInfo", 2), ("method_name", "string", 3)],
 }
-_TENSORFLOW_SERVING: _Declarations = {
+_TENSORFLOW_SERVING: Declarations = {
     "ModelSpec": [
         ("name", "string", 1),
         ("version", "google.protobuf.Int64Value", 2, "version_choice"),
@@ -134,66 +119,11 @@ _TENSORFLOW_SERVING: _Declarations = {
     "ReloadConfigResponse": [("status", "StatusProto", 1), ("metric", "repeated Metric", 2)],
 }
 _STATES = {"UNKNOWN": 0, "START": 10, "LOADING": 20, "AVAILABLE": 30, "UNLOADING": 40, "END": 50}
-_ENUMS: dict[str, dict[str, dict[str, int]]] = {
-    "tensorflow": {"DataType": {"DT_INVALID": 0} | {name: number for _, name, number, _ in _TYPES}},
-    "tensorflow.serving": {
-        "State": _STATES,
-        "ModelType": {"MODEL_TYPE_UNSPECIFIED": 0, "TENSORFLOW": 1, "OTHER": 2},
-    },
+_TENSORFLOW_ENUMS = {"DataType": {"DT_INVALID": 0} | {name: number for _, name, number, _ in _TYPES}}
+_TENSORFLOW_SERVING_ENUMS = {
+    "State": _STATES,
+    "ModelType": {"MODEL_TYPE_UNSPECIFIED": 0, "TENSORFLOW": 1, "OTHER": 2},
 }
-
-
-def _file(
-    package: str, name: str, messages: _Declarations, dependencies: list[str]
-) -> descriptor_pb2.FileDescriptorProto:
-    """Turn the tables above into the descriptor of a proto3 file."""
-    file = descriptor_pb2.FileDescriptorProto(name=name, package=package, syntax="proto3", dependency=dependencies)
-    for enum_name, values in _ENUMS[package].items():
-        enum = file.enum_type.add(name=enum_name)
-        for value_name, number in values.items():
-            enum.value.add(name=value_name, number=number)
-    declared: dict[str, descriptor_pb2.DescriptorProto] = {}
-    for message_name in sorted(messages, key=lambda name: name.count(".")):
-        outer, _, own_name = message_name.rpartition(".")
-        declared[message_name] = (declared[outer].nested_type if outer else file.message_type).add(name=own_name)
-    for message_name, fields in messages.items():
-        for field in fields:
-            _declare_field(declared[message_name], f".{package}.{message_name}", package, *field)
-    return file
-
-
-def _declare_field(
-    message: descriptor_pb2.DescriptorProto,
-    scope: str,
-    package: str,
-    name: str,
-    declared_type: str,
-    number: int,
-    oneof: str | None = None,
-) -> None:
-    field = message.field.add(name=name, number=number, label=_Field.LABEL_OPTIONAL)
-    modifier, _, type_name = declared_type.rpartition(" ")
-    if modifier:
-        field.label = _Field.LABEL_REPEATED
-    if modifier == "map":
-        entry = message.nested_type.add(name="".join(part.capitalize() for part in name.split("_")) + "Entry")
-        entry.options.map_entry = True
-        _declare_field(entry, "", package, "key", "string", 1)
-        _declare_field(entry, "", package, "value", type_name, 2)
-        field.type, field.type_name = _Field.TYPE_MESSAGE, f"{scope}.{entry.name}"
-    elif type_name in _SCALARS:
-        field.type = _SCALARS[type_name]
-    else:
-        field.type = _Field.TYPE_ENUM if type_name in _ENUMS[package] else _Field.TYPE_MESSAGE
-        foreign = type_name.startswith(("google.", "tensorflow."))
-        field.type_name = f".{type_name}" if foreign else f".{package}.{type_name}"
-        if type_name == "DataType":
-            field.type, field.type_name = _Field.TYPE_ENUM, ".tensorflow.DataType"
-    if oneof:
-        if not message.oneof_decl:
-            message.oneof_decl.add(name=oneof)
-        field.oneof_index = 0
-
 
 _TENSORFLOW_FILE, _SERVING_FILE = "tintype/tensorflow.proto", "tintype/tensorflow_serving.proto"
 
@@ -202,9 +132,14 @@ def _declare() -> descriptor_pool.DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
     for well_known in (any_pb2, wrappers_pb2):
         pool.AddSerializedFile(well_known.DESCRIPTOR.serialized_pb)
-    tensorflow = _file("tensorflow", _TENSORFLOW_FILE, _TENSORFLOW, [])
-    needed = [tensorflow.name, any_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name]
-    serving = _file("tensorflow.serving", _SERVING_FILE, _TENSORFLOW_SERVING, needed)
+    tensorflow = file_of_messages(_TENSORFLOW_FILE, "tensorflow", _TENSORFLOW, enums=_TENSORFLOW_ENUMS)
+    serving = file_of_messages(
+        _SERVING_FILE,
+        "tensorflow.serving",
+        _TENSORFLOW_SERVING,
+        enums=_TENSORFLOW_SERVING_ENUMS,
+        dependencies=[tensorflow.name, any_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name],
+    )
     for file in (tensorflow, serving):
         pool.AddSerializedFile(file.SerializeToString())
     return pool

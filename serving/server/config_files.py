@@ -5,38 +5,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import descriptor_pool, message_factory, text_format, wrappers_pb2
 from google.protobuf.message import Message
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from serving.message_declarations import Declarations, file_of_messages
 from serving.server.errors import ServeError
 
-# tensorflow-serving-api comes without these messages; only their text form is read, so the numbers are free.
-_FIELDS: dict[str, dict[str, str]] = {
-    "BatchingParameters": {
-        "max_batch_size": "Int64Value",
-        "batch_timeout_micros": "Int64Value",
-        "max_enqueued_batches": "Int64Value",
-        "num_batch_threads": "Int64Value",
-        "thread_pool_name": "StringValue",
-        "allowed_batch_sizes": "repeated int64",
-        "pad_variable_length_inputs": "bool",
-        "enable_large_batch_splitting": "BoolValue",
-        "max_execution_batch_size": "Int64Value",
-    },
-    "SSLConfig": {"server_key": "string", "server_cert": "string", "custom_ca": "string", "client_verify": "bool"},
-    "PrometheusConfig": {"enable": "bool", "path": "string"},
-    "MonitoringConfig": {"prometheus_config": "PrometheusConfig"},
-}
+_FILE, _PACKAGE = "serving/server/config_files.proto", "serving.server"
 
-_LABELS = {
-    False: descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL,
-    True: descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED,
-}
-_SCALARS = {
-    "bool": descriptor_pb2.FieldDescriptorProto.TYPE_BOOL,
-    "int64": descriptor_pb2.FieldDescriptorProto.TYPE_INT64,
-    "string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
+# tensorflow-serving-api comes without these messages; only their text form is read, so the numbers are free.
+_MESSAGES: Declarations = {
+    "BatchingParameters": [
+        ("max_batch_size", "google.protobuf.Int64Value", 1),
+        ("batch_timeout_micros", "google.protobuf.Int64Value", 2),
+        ("max_enqueued_batches", "google.protobuf.Int64Value", 3),
+        ("num_batch_threads", "google.protobuf.Int64Value", 4),
+        ("thread_pool_name", "google.protobuf.StringValue", 5),
+        ("allowed_batch_sizes", "repeated int64", 6),
+        ("pad_variable_length_inputs", "bool", 7),
+        ("enable_large_batch_splitting", "google.protobuf.BoolValue", 8),
+        ("max_execution_batch_size", "google.protobuf.Int64Value", 9),
+    ],
+    "SSLConfig": [
+        ("server_key", "string", 1),
+        ("server_cert", "string", 2),
+        ("custom_ca", "string", 3),
+        ("client_verify", "bool", 4),
+    ],
+    "PrometheusConfig": [("enable", "bool", 1), ("path", "string", 2)],
+    "MonitoringConfig": [("prometheus_config", "PrometheusConfig", 1)],
 }
 
 
@@ -176,25 +174,10 @@ def _parse(path: str | os.PathLike[str], message: Any) -> Any:
 
 
 def _message(name: str) -> Message:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="serving/server/config_files.proto",
-        package="serving.server",
-        syntax="proto3",
-        dependency=["google/protobuf/wrappers.proto"],
-    )
-    for message_name, fields in _FIELDS.items():
-        message = file.message_type.add(name=message_name)
-        for number, (field_name, kind) in enumerate(fields.items(), start=1):
-            described = message.field.add(name=field_name, number=number, label=_LABELS["repeated" in kind])
-            kind = kind.removeprefix("repeated ")
-            if kind in _SCALARS:
-                described.type = _SCALARS[kind]
-            else:
-                package = "serving.server" if kind in _FIELDS else "google.protobuf"
-                described.type = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
-                described.type_name = f".{package}.{kind}"
     # A pool of its own: the process may hold TensorFlow Serving's messages in the default one.
     pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    wrappers = wrappers_pb2.DESCRIPTOR
+    pool.AddSerializedFile(wrappers.serialized_pb)
+    file = file_of_messages(_FILE, _PACKAGE, _MESSAGES, dependencies=[wrappers.name])
     pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"serving.server.{name}"))()
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))()

@@ -115,6 +115,7 @@ def _try_candidate(base_path: str, photos: list[Rgb], config: CanaryConfig, repo
         timeout = max(_LEAST_TIMEOUT_SECONDS, 3 * config.max_latency_ms / 1000)
         try:
             with Colorizer(server.address, model_name=MODEL_NAME, timeout=timeout) as colorizer:
+                server.watch(colorizer.close)  # in place of asking a server that is gone until the time is over
                 ask(colorizer, photos, config, report)
         except TintypeError as error:
             if server.ends_within(_END_SECONDS):

@@ -83,6 +83,7 @@ class RestServer:
         host: the address to bind.
         port: where to listen; 0 takes a free port, which start() returns.
         timeout_in_ms: for an answer, from the end of the request's body; 0 is no limit.
+        metrics: counts the requests; those of `models` if None.
         prometheus_path: where the metrics are shown, None for nowhere.
         threads: requests worked on at once; four times the processors if None, as in TensorFlow Serving.
         max_body_bytes: the largest body, compressed and not.
@@ -97,6 +98,7 @@ class RestServer:
         host: str = "127.0.0.1",
         port: int = 0,
         timeout_in_ms: int = 30_000,
+        metrics: monitoring.ServerMetrics | None = None,
         prometheus_path: str | None = None,
         threads: int | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
@@ -104,7 +106,7 @@ class RestServer:
     ):
         self._host, self._port = host, port
         self._timeout = timeout_in_ms / 1000 if timeout_in_ms > 0 else None
-        self._metrics = models.metrics
+        self._metrics = metrics or models.metrics
         self._prometheus_path = prometheus_path
         self._max_body_bytes = max_body_bytes
         self._patience = patience

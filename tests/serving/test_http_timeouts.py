@@ -9,6 +9,14 @@ from uvicorn.server import ServerState
 from serving.http_timeouts import HttpProtocolWithTimeouts, http_protocol_with_timeouts
 
 
+class ClosedTransport(asyncio.Transport):
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
 def test_uvicorns_protocol_has_the_attributes_that_the_timeouts_use():
     async def attributes() -> object:
         config = uvicorn.Config(lambda scope: None, http=http_protocol_with_timeouts(5), lifespan="off")
@@ -17,7 +25,7 @@ def test_uvicorns_protocol_has_the_attributes_that_the_timeouts_use():
         assert isinstance(protocol, HttpProtocolWithTimeouts)
         assert protocol.patience == 5
         assert protocol.loop is asyncio.get_running_loop()
-        transport = asyncio.Transport()
+        transport = ClosedTransport()
         protocol.connection_made(transport)
         assert protocol.transport is transport
         protocol.connection_lost(None)

@@ -69,8 +69,7 @@ def serve(core):
     core.begun = core.ended = 0
 
     def serve(**kwargs) -> httpx.Client:
-        core.metrics = ServerMetrics()
-        server = RestServer(core, **kwargs)
+        server = RestServer(core, metrics=ServerMetrics(), **kwargs)
         client = httpx.Client(base_url=f"http://127.0.0.1:{server.start()}", timeout=30)
         client.server = server
         started.append(client)

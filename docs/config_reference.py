@@ -2,11 +2,11 @@
 
     python docs/config_reference.py
 
-Run it after a change of `components/*/config.py`, `pipeline/config.py` or `pipeline/resources.py`; a test compares.
+Run it in the project's environment after a change of a config's fields (`components/*/config`, `pipeline/config.py`,
+`pipeline/resources.py`); a test compares.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from pipeline.config import RunConfig
+from pipeline.resources import StepResources
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# Fields of a config
@@ -28,8 +31,6 @@ wrong type or a value out of its range is refused when the config loads.
 
 def reference() -> str:
     """The whole page."""
-    from pipeline.config import RunConfig
-
     return HEAD + "".join(_section("", RunConfig))
 
 
@@ -44,6 +45,8 @@ def _section(path: str, section: type[BaseModel]) -> Iterator[str]:
             below += [(full, kind) for kind in inner]
             if not field.description:
                 continue
+        if name == "kind":  # stands in the title
+            continue
         rows.append(f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {_meaning(field)} |\n")
     title = f"`{path}`" if path else "The whole run"
     kind = section.model_fields.get("kind")
@@ -100,13 +103,9 @@ def _meaning(field: FieldInfo) -> str:
         for rule in field.metadata
         if type(rule).__name__ == kind
     ]
-    return (
-        "; ".join([*([field.description] if field.description else []), *limits])
-        .replace("|", "\\|")
-        .replace("*", "\\*")
-    )
+    meaning = field.description or ("as `default`, for this step" if field.annotation is StepResources else "")
+    return "; ".join(filter(None, [meaning, *limits])).replace("|", "\\|").replace("*", "\\*")
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     (ROOT / "docs" / "config.md").write_text(reference(), encoding="utf-8")

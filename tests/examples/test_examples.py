@@ -26,9 +26,9 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(model):
-    from serving.server import EmbeddedServer
+    from serving.server import EmbeddedServer, ServerOptions
 
-    with EmbeddedServer("colorizer", model, rest_api_port=0) as server:
+    with EmbeddedServer(ServerOptions("colorizer", model, port=0, rest_api_port=0)) as server:
         server.wait_until_available(timeout=120)
         yield server
 

@@ -22,7 +22,7 @@ ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/tintype
 RUN pip install --no-cache-dir "uv==${UV_VERSION}" && python -m venv --without-pip "$VIRTUAL_ENV"
 WORKDIR /source
 # The packages come first: they take minutes, and change less often than the code.
-COPY setup.py pyproject.toml README.md ./
+COPY setup.py pyproject.toml README.md LICENSE ./
 COPY tintype/version.py tintype/
 COPY requirements/all.lock requirements/
 RUN --mount=type=cache,target=/root/.cache/uv \

@@ -32,7 +32,7 @@ def wheel(tmp_path_factory, packed) -> Path:  # noqa: F811
     source = tmp_path_factory.mktemp("source")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.py", "pyproject.toml", "README.md"):
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     shutil.copy(packed, source / "serving/model/colorizer.zip")
     subprocess.run(

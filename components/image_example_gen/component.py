@@ -5,6 +5,7 @@ from pathlib import Path
 from google.protobuf import any_pb2, wrappers_pb2
 from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.image_example_gen.config import DataConfig
@@ -28,7 +29,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
 
     def __init__(
         self,
-        input_base: str,
+        input_base: str | RuntimeParameter,
         config: DataConfig | None = None,
         *,
         pattern: str = "*",
@@ -54,7 +55,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
             splits=[example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in shares.items()]
         )
         super().__init__(
-            input_base=input_base,
+            input_base=input_base,  # type: ignore[arg-type] # a parameter of the run may stand for a string
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name="photographs", pattern=pattern)]
             ),

@@ -11,6 +11,7 @@ from tfx.orchestration import metadata
 from tfx.types import artifact_utils
 
 from components.evaluator.evaluation import metric_rows
+from pipeline.report_rows import photograph_rows, training_row
 
 
 @dataclasses.dataclass
@@ -105,18 +106,8 @@ def report_table(report: RunReport) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
 
-    photos = report.photos
-    table.add_row("photographs", f"{photos['read']} read, {photos['kept']} kept: " + _counts(photos["splits"]))
-    if photos["left_out"]:
-        table.add_row("left out", f"{_counts(photos['left_out'])}\nnamed in {report.photos_report}")
-    training = report.training
-    table.add_row(
-        "training",
-        f"{training['recipe']}: {training['steps']} steps in {training['seconds'] / 60:.1f} min, "
-        f"{training['images_per_second']:.0f} images/s, {training['strategy']}"
-        + ("" if training["stopped"] == "finished" else f", stopped: {training['stopped']}"),
-    )
-    for row in metric_rows(report.metrics):
+    rows = (*photograph_rows(report.photos, report.photos_report), training_row(report.training))
+    for row in (*rows, *metric_rows(report.metrics)):
         table.add_row(*row)
     table.add_row("evaluator", _verdict(report.metrics))
     table.add_row("canary", _verdict(report.canary))
@@ -126,10 +117,6 @@ def report_table(report: RunReport) -> Table:
         table.add_row("reused", ", ".join(reused))
     table.add_row("pictures", f"{report.evaluation_folder}/grid.png\n{report.training_folder}/curves.png")
     return table
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
 def _verdict(result: dict[str, Any]) -> str:

@@ -53,21 +53,15 @@ def train(
 def _table(trained: "StandaloneTraining", data: str) -> "Table":
     from rich.table import Table
 
-    photographs, training = trained.photographs, trained.training
+    from pipeline.report_rows import photograph_rows, training_row
+
+    training = trained.training
     table = Table(title="what happened", show_header=False, title_justify="left", min_width=60)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    splits = ", ".join(f"{count} {split}" for split, count in photographs.splits.items())
-    table.add_row("photographs", f"{photographs.read} read from {data}, {photographs.kept} kept: {splits}")
-    if photographs.left_out:
-        left_out = ", ".join(f"{count} {reason}" for reason, count in photographs.left_out.items())
-        table.add_row("left out", f"{left_out}\nnamed in {trained.examples_folder / 'report.jsonl'}")
-    table.add_row(
-        "training",
-        f"{training.recipe}: {training.steps} steps in {training.seconds / 60:.1f} min, "
-        f"{training.images_per_second:.0f} images/s, {training.strategy}"
-        + ("" if training.stopped == "finished" else f", stopped: {training.stopped}"),
-    )
+    for row in photograph_rows(trained.photographs.model_dump(), f"{trained.examples_folder}/report.jsonl", data):
+        table.add_row(*row)
+    table.add_row(*training_row(vars(training)))
     table.add_row(
         "parameters",
         f"generator {training.generator_parameters:,}, discriminator {training.discriminator_parameters:,}",

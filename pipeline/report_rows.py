@@ -4,20 +4,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def photograph_rows(
-    photographs: Mapping[str, Any], left_out_report: str, source: str = ""
-) -> Iterator[tuple[str, str]]:
+def photograph_rows(photographs: Mapping[str, Any], report: str, source: str = "") -> Iterator[tuple[str, str]]:
     """What was read and kept, and what was left out.
 
     Args:
         photographs: ingestion's summary: `read`, `kept`, `splits`, and `left_out` by reason.
-        left_out_report: the path of the JSON lines that name each photograph left out.
+        report: the path of the JSON lines that name each photograph left out.
         source: where they were read from; "" leaves it out.
     """
     read = f"{photographs['read']} read" + (f" from {source}" if source else "")
     yield "photographs", f"{read}, {photographs['kept']} kept: {_counts(photographs['splits'])}"
     if photographs["left_out"]:
-        yield "left out", f"{_counts(photographs['left_out'])}\nnamed in {left_out_report}"
+        yield "left out", f"{_counts(photographs['left_out'])}\nnamed in {report}"
 
 
 def training_row(training: Mapping[str, Any]) -> tuple[str, str]:

@@ -65,7 +65,7 @@ def test_what_a_plain_install_lacks_is_named_with_the_extra_that_brings_it(tmp_p
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert answer.returncode == 1
-    assert f"tintype[{extra}]" in answer.stderr
+    assert f"pip install '.[{extra}]'" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

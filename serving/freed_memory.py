@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from collections.abc import Callable
 
 # Parameters of mallopt, from glibc's <malloc.h>.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -45,6 +46,7 @@ def give_memory_back() -> None:
         malloc_trim(0)
 
 
-def _function(name: str):  # type: ignore[no-untyped-def]
+def _function(name: str) -> Callable[..., int] | None:
     """Return a function of the C library; None where it has none such."""
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    function: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    return function

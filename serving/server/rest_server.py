@@ -4,41 +4,27 @@ Clients that send or read slowly cost a connection and never a thread. Imports T
 """
 
 import asyncio
-import logging
 import os
-import re
 import threading
 import time
-import zlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 
 import grpc
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
-from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
-from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
-from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
-from tensorflow_serving.apis.model_pb2 import ModelSpec
-from tensorflow_serving.apis.predict_pb2 import PredictRequest
-from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from photo.errors import TintypeError
 from serving.http_timeouts import http_protocol_with_timeouts
 from serving.listening_socket import listening_socket
-from serving.server import monitoring, rest_answers, rest_requests
+from serving.server import monitoring, rest_answers
 from serving.server.errors import RequestError, ServeError
-from serving.server.served_model import DEFAULT_SIGNATURE
-
-if TYPE_CHECKING:
-    from serving.server.model_server import ModelServer
-
-log = logging.getLogger(__name__)
+from serving.server.model_server import ModelServer
+from serving.server.rest_calls import BodyRefused, RestHandler, Target, target_of, timed_out, too_large
 
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"  # TensorFlow Serving's, where its configuration names no other
 # JSON takes up to twenty times its size in memory while it is read: `[],[],` is the worst.
@@ -65,10 +51,6 @@ _STATUS_CODE_OF = {
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }  # 500 for the others, as in TensorFlow Serving's http_server.cc
 
-_MODEL = r"/v1/models{name}(?:/versions/(\d+)|/labels/([^/:]+))?"
-_POST = re.compile(_MODEL.format(name="/([^/:]+)") + ":(classify|regress|predict)", re.ASCII | re.IGNORECASE)
-_GET = re.compile(_MODEL.format(name="(?:/([^/:]+))?") + "(?:/(metadata))?", re.ASCII | re.IGNORECASE)
-
 
 class RestServer:
     """Answers TensorFlow Serving's REST API for a `ModelServer`.
@@ -93,7 +75,7 @@ class RestServer:
 
     def __init__(
         self,
-        models: "ModelServer",
+        models: ModelServer,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -110,7 +92,7 @@ class RestServer:
         self._prometheus_path = prometheus_path
         self._max_body_bytes = max_body_bytes
         self._patience = patience
-        self._handler = _Handler(models, max_body_bytes)
+        self._handler = RestHandler(models, max_body_bytes)
         self._threads = threads or 4 * (os.cpu_count() or 1)
         self._counting = threading.Lock()
         self._requests = 0
@@ -203,14 +185,14 @@ class RestServer:
         address = request.scope["raw_path"].decode("latin-1")
         if request.scope["query_string"]:
             address += "?" + request.scope["query_string"].decode("latin-1")
-        target = _Target()
+        target = Target()
         code = grpc.StatusCode.OK
         try:
             # The body comes first even where the address is none: left unread it would hold the connection.
             async with self._body(request) as body:
-                target = _target(request.method, address)
+                target = target_of(request.method, address)
                 content, status = await self._work(request, target, body), 200
-        except _Refused as refused:
+        except BodyRefused as refused:
             # What was not read of the body is not worth reading.
             return Response(
                 rest_answers.error_json(str(refused)), refused.status, {"Connection": "close"}, "application/json"
@@ -225,7 +207,7 @@ class RestServer:
     async def _body(self, request: Request) -> AsyncIterator[bytes]:
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and len(announced) < 20 and int(announced) > self._max_body_bytes:
-            raise _too_large(self._max_body_bytes)
+            raise too_large(self._max_body_bytes)
         chunks, size = [], 0
         try:
             try:
@@ -235,18 +217,18 @@ class RestServer:
                         size += len(chunk)
                         self._held_bytes += len(chunk)
                         if size > self._max_body_bytes:
-                            raise _too_large(self._max_body_bytes)
+                            raise too_large(self._max_body_bytes)
                         if self._held_bytes > _MAX_HELD_BODIES * self._max_body_bytes:
-                            raise _Refused(429, "Too many bodies of requests are held in memory; try again later.")
+                            raise BodyRefused(429, "Too many bodies of requests are held in memory; try again later.")
             except TimeoutError:
-                raise _Refused(408, f"The body did not arrive within {self._patience:g} s.") from None
+                raise BodyRefused(408, f"The body did not arrive within {self._patience:g} s.") from None
             body = b"".join(chunks)
             chunks.clear()
             yield body
         finally:
             self._held_bytes -= size
 
-    async def _work(self, request: Request, target: "_Target", body: bytes) -> bytes:
+    async def _work(self, request: Request, target: Target, body: bytes) -> bytes:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         is_gzip = "gzip" in request.headers.get("content-encoding", "")
         self._take_place()
@@ -266,7 +248,7 @@ class RestServer:
                 return answer.result()
             if gone in done:
                 raise ClientDisconnect
-            raise _timed_out()
+            raise timed_out()
         finally:
             gone.cancel()
             answer.cancel()
@@ -285,158 +267,6 @@ class RestServer:
             self._requests -= 1
 
 
-class _Target(NamedTuple):
-    """What the address of a request names; `verb` is empty for a model's status and metadata."""
-
-    model_name: str = ""
-    version: int | None = None
-    label: str | None = None
-    verb: str = ""
-    wants_metadata: bool = False
-
-    def fill(self, spec: ModelSpec) -> None:
-        """Write it into the `spec` of a request."""
-        spec.name = self.model_name
-        if self.version is not None:
-            spec.version.value = self.version
-        if self.label is not None:
-            spec.version_label = self.label
-
-
-class _Handler:
-    """From a body to the body of the answer, in a thread of the pool."""
-
-    def __init__(self, models: "ModelServer", max_body_bytes: int):
-        self._models = models
-        self._max_body_bytes = max_body_bytes
-
-    def handle(self, target: _Target, body: bytes, is_gzip: bool, deadline: float | None) -> bytes:
-        """The JSON that answers; `deadline` is on time.monotonic()'s clock.
-
-        Raises:
-            RequestError: what the model server raises, or DEADLINE_EXCEEDED when its turn comes too late.
-        """
-        if deadline is not None and time.monotonic() > deadline:
-            raise _timed_out()
-        try:
-            return self._dispatch(target, _uncompressed(body, self._max_body_bytes) if is_gzip else body)
-        except (RequestError, _Refused):
-            raise
-        except Exception as error:
-            log.exception("a REST request failed")
-            raise RequestError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}") from error
-
-    def _dispatch(self, target: _Target, body: bytes) -> bytes:
-        match target.verb:
-            case "predict":
-                return self._predict(target, body)
-            case "classify":
-                parsed = rest_requests.parse_body(body)
-                classification = ClassificationRequest(input=rest_requests.examples_input(parsed))
-                _name(classification.model_spec, target, parsed)
-                return rest_answers.classification_json(self._models.classify(classification).result)
-            case "regress":
-                parsed = rest_requests.parse_body(body)
-                regression = RegressionRequest(input=rest_requests.examples_input(parsed))
-                _name(regression.model_spec, target, parsed)
-                return rest_answers.regression_json(self._models.regress(regression).result)
-        if not target.model_name:
-            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Missing model name in request.")
-        if target.wants_metadata:
-            return rest_answers.metadata_json(self._models.get_model_metadata(_metadata_request(target)))
-        status = GetModelStatusRequest()
-        target.fill(status.model_spec)
-        return rest_answers.status_json(self._models.get_model_status(status))
-
-    def _predict(self, target: _Target, body: bytes) -> bytes:
-        parsed = rest_requests.parse_body(body)
-        request = PredictRequest()
-        _name(request.model_spec, target, parsed)
-        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        metadata = self._models.get_model_metadata(_metadata_request(target))
-        signatures = rest_answers.signature_defs(metadata).signature_def
-        if name not in signatures:
-            raise RequestError(
-                grpc.StatusCode.INVALID_ARGUMENT, f'Serving signature name: "{name}" not found in signature def'
-            )
-        signature = signatures[name].inputs
-        if not signature:
-            shown = request.model_spec.signature_name or "DEFAULT"
-            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Failed to get input map for signature: {shown}")
-        given = rest_requests.predict_inputs(parsed, signature)
-        for key, tensor in given.inputs.items():
-            request.inputs[key].CopyFrom(tensor)
-        return rest_answers.predict_json(self._models.predict(request).outputs, in_rows=given.in_rows)
-
-
-class _Refused(Exception):  # noqa: N818
-    """A request whose body is not read; HTTP has a status for it and gRPC has none.
-
-    Attributes:
-        status: the HTTP status code.
-    """
-
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status = status
-
-
 async def _disconnection(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _target(method: str, address: str) -> _Target:
-    found = {"POST": _POST, "GET": _GET}[method].fullmatch(address) if method in ("POST", "GET") else None
-    # The address may be in any case, but the verb is compared as it is.
-    if found is None or (method == "POST" and not found[4].islower()):
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {method} {address}")
-    name, version, label, last = found.groups()
-    return _Target(
-        model_name=unquote(name or ""),
-        version=None if version is None else _int64(version),
-        label=None if label is None else unquote(label),
-        verb=last if method == "POST" else "",
-        wants_metadata=method == "GET" and last == "metadata",
-    )
-
-
-def _int64(digits: str) -> int:
-    significant = digits.lstrip("0") or "0"
-    if len(significant) > 19 or int(significant) >= 2**63:
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Failed to convert version: {digits} to numeric.")
-    return int(significant)
-
-
-def _name(spec: ModelSpec, target: _Target, parsed: dict[str, Any]) -> None:
-    target.fill(spec)
-    spec.signature_name = rest_requests.signature_name(parsed)
-
-
-def _metadata_request(target: _Target) -> GetModelMetadataRequest:
-    request = GetModelMetadataRequest(metadata_field=[rest_answers.SIGNATURE_DEF])
-    target.fill(request.model_spec)
-    return request
-
-
-def _uncompressed(body: bytes, max_bytes: int) -> bytes:
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip's header and trailer
-    try:
-        plain = stream.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise RequestError(
-            grpc.StatusCode.INVALID_ARGUMENT, f"Failed to uncompress the gzipped body: {error}"
-        ) from error
-    if len(plain) > max_bytes:
-        raise _too_large(max_bytes)
-    if not stream.eof:
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Failed to uncompress the gzipped body: it ends too early")
-    return plain
-
-
-def _too_large(max_bytes: int) -> _Refused:
-    return _Refused(413, f"The body of a request may have {max_bytes} bytes, before and after gzip.")
-
-
-def _timed_out() -> RequestError:
-    return RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out waiting for notification")

@@ -78,17 +78,3 @@ def test_no_readable_photo_is_an_error(tmp_path):
     model = write_tiny_model(tmp_path / "model")
     with pytest.raises(TintypeError, match="no photograph could be read"):
         evaluate_saved_model(str(model), [("sea", b"nothing")])
-
-
-def test_a_model_that_cannot_be_used_is_named(tmp_path):
-    import tensorflow as tf
-
-    with pytest.raises(TintypeError, match="nowhere does not load"):
-        SavedColorizer(str(tmp_path / "nowhere"))
-
-    tf.saved_model.save(tf.Module(), str(tmp_path / "bare"))
-    with pytest.raises(TintypeError, match="bare has no signature 'serving_default'; it has: none"):
-        SavedColorizer(str(tmp_path / "bare"))
-
-    with pytest.raises(TintypeError, match="describes size 0 and stride 1"):
-        SavedColorizer(str(write_tiny_model(tmp_path / "sizeless", size=0)))

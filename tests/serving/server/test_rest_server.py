@@ -27,7 +27,7 @@ def served_model(tiny_models):
 
 
 @pytest.fixture(scope="module")
-def core(served_model, tmp_path_factory):
+def models(served_model, tmp_path_factory):
     """A model server with the model `colorizer`, whose predictions wait while `gate` is cleared, and are counted."""
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
@@ -50,33 +50,33 @@ def core(served_model, tmp_path_factory):
     base_path = tmp_path_factory.mktemp("base")
     (base_path / "1").mkdir()
     (base_path / "1" / "saved_model.pb").touch()
-    core = GatedServer(lambda folder: served_model, ServerOptions(file_system_poll_wait_seconds=0))
+    models = GatedServer(lambda folder: served_model, ServerOptions(file_system_poll_wait_seconds=0))
     config = ModelServerConfig()
     config.model_config_list.config.add(name="colorizer", base_path=str(base_path), model_platform="tensorflow")
-    core.reload_config(config, timeout=30)
-    yield core
-    core.stop()
+    models.reload_config(config, timeout=30)
+    yield models
+    models.stop()
 
 
 @pytest.fixture
-def serve(core):
-    """Start REST servers, with the core's gate open and its count at 0."""
+def serve(models):
+    """Start REST servers, with the models's gate open and its count at 0."""
     from serving.server.monitoring import ServerMetrics
     from serving.server.rest_server import RestServer
 
     started = []
-    core.gate.set()
-    core.begun = core.ended = 0
+    models.gate.set()
+    models.begun = models.ended = 0
 
     def serve(**kwargs) -> httpx.Client:
-        server = RestServer(core, metrics=ServerMetrics(), **kwargs)
+        server = RestServer(models, metrics=ServerMetrics(), **kwargs)
         client = httpx.Client(base_url=f"http://127.0.0.1:{server.start()}", timeout=30)
         client.server = server
         started.append(client)
         return client
 
     yield serve
-    core.gate.set()
+    models.gate.set()
     for client in started:
         client.close()
         client.server.stop(grace=1)
@@ -115,43 +115,43 @@ def ends_within(connection, seconds) -> bool:
     return True
 
 
-def test_an_answer_that_takes_too_long_is_a_gateway_timeout(serve, core):
+def test_an_answer_that_takes_too_long_is_a_gateway_timeout(serve, models):
     client = serve(timeout_in_ms=100)
-    core.gate.clear()
+    models.gate.clear()
     response = client.post(PREDICT, content=BODY)
     assert response.status_code == 504
     assert response.json() == {"error": "Timed out waiting for notification"}
 
 
-def test_a_request_beyond_the_threads_and_those_that_wait_is_refused(serve, core):
+def test_a_request_beyond_the_threads_and_those_that_wait_is_refused(serve, models):
     client = serve(threads=1)
-    core.gate.clear()
+    models.gate.clear()
     with ThreadPoolExecutor(9) as pool:
         waiting = [pool.submit(client.post, PREDICT, content=BODY) for _ in range(9)]
         eventually(lambda: client.server.requests == 9)
         refused = client.post(PREDICT, content=BODY)
         assert refused.status_code == 429
         assert "try again later" in refused.json()["error"]
-        core.gate.set()
+        models.gate.set()
         assert all(is_answered(answer.result()) for answer in waiting)
     assert is_answered(client.post(PREDICT, content=BODY))
 
 
-def test_work_that_nobody_waits_for_any_more_is_not_done(serve, core):
+def test_work_that_nobody_waits_for_any_more_is_not_done(serve, models):
     client = serve(threads=1)
-    core.gate.clear()
+    models.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, PREDICT, content=BODY)
-        eventually(lambda: core.begun == 1)
+        eventually(lambda: models.begun == 1)
         for _ in range(3):
             with socket.create_connection(address(client)) as connection:
                 connection.sendall(request())
                 eventually(lambda: client.server.requests == 2)
             eventually(lambda: client.server.requests == 1)
-        core.gate.set()
+        models.gate.set()
         assert is_answered(first.result())
     assert is_answered(client.post(PREDICT, content=BODY))
-    assert core.begun == 2
+    assert models.begun == 2
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -222,24 +222,24 @@ def test_a_second_request_that_stalls_is_dropped_too(serve):
         assert ends_within(connection, 4)
 
 
-def test_a_client_that_does_not_read_its_answer_is_dropped(serve, core):
+def test_a_client_that_does_not_read_its_answer_is_dropped(serve, models):
     client = serve(patience=0.3)
     body = json.dumps({"instances": np.full((1, 512, 512, 1), 50.0).tolist()}).encode()
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(address(client))
         connection.sendall(request(body))
-        eventually(lambda: core.begun == 1)
+        eventually(lambda: models.begun == 1)
         eventually(lambda: not client.server.connections)
 
 
-def test_an_answer_is_not_kept_from_a_client_that_works_longer_than_its_patience(serve, core):
+def test_an_answer_is_not_kept_from_a_client_that_works_longer_than_its_patience(serve, models):
     client = serve(patience=0.2)
-    core.gate.clear()
+    models.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.post, PREDICT, content=BODY)
         time.sleep(0.6)
-        core.gate.set()
+        models.gate.set()
         assert is_answered(answer.result())
 
 
@@ -259,44 +259,44 @@ def test_what_is_no_http_is_refused_and_the_server_lives_on(serve):
     assert is_answered(client.post(PREDICT, content=BODY))
 
 
-def test_an_error_of_the_server_itself_is_an_internal_one(serve, core, monkeypatch):
+def test_an_error_of_the_server_itself_is_an_internal_one(serve, models, monkeypatch):
     client = serve()
-    monkeypatch.setattr(core, "predict", lambda request: 1 // 0)
+    monkeypatch.setattr(models, "predict", lambda request: 1 // 0)
     response = client.post(PREDICT, content=BODY)
     assert response.status_code == 500
     assert "ZeroDivisionError" in response.json()["error"]
 
 
-def test_stopping_answers_what_runs_and_takes_nothing_new(serve, core):
+def test_stopping_answers_what_runs_and_takes_nothing_new(serve, models):
     client = serve()
-    core.gate.clear()
+    models.gate.clear()
     with ThreadPoolExecutor(2) as pool:
         answer = pool.submit(client.post, PREDICT, content=BODY)
-        eventually(lambda: core.begun == 1)
+        eventually(lambda: models.begun == 1)
         stopped = pool.submit(client.server.stop, 10)
         eventually(lambda: socket.socket().connect_ex(address(client)) != 0)
         assert not stopped.done()
-        core.gate.set()
+        models.gate.set()
         assert is_answered(answer.result())
         stopped.result()
 
 
-def test_stopping_ends_within_its_grace(serve, core):
+def test_stopping_ends_within_its_grace(serve, models):
     client = serve()
-    core.gate.clear()
+    models.gate.clear()
     with socket.create_connection(address(client)) as connection:
         connection.sendall(request())
-        eventually(lambda: core.begun == 1)
+        eventually(lambda: models.begun == 1)
         client.server.stop(grace=1)
-        assert core.ended == 0  # it came back while the request was still worked on
+        assert models.ended == 0  # it came back while the request was still worked on
 
 
-def test_a_port_that_is_taken_is_an_error_that_names_it(serve, core):
+def test_a_port_that_is_taken_is_an_error_that_names_it(serve, models):
     from serving.server.rest_server import RestServer
 
     host, port = address(serve())
     with pytest.raises(ServeError, match=f"{host}:{port}"):
-        RestServer(core, host=host, port=port).start()
+        RestServer(models, host=host, port=port).start()
 
 
 def test_two_servers_in_a_process_have_their_own_metrics_and_only_where_they_are_asked_for(serve):

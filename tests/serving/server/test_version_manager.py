@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from serving.model.version_folders import versions_under
 from serving.server.version_manager import VersionManager, VersionUnavailableError
 from serving.server.version_policy import every, latest, specific
 from serving.server.version_status import ServableState
@@ -50,15 +49,6 @@ def served(manager, number=None):
     with manager.serve(number) as (version, servable):
         assert servable == str(version)
         return version
-
-
-def test_only_folders_named_by_an_integer_and_holding_a_saved_model_are_versions(base_path):
-    for name in ("7", "0012", "-1", "1.5", "tmp-3", "²", "9" * 30):
-        (base_path / name).mkdir()
-        (base_path / name / "saved_model.pb").touch()
-    (base_path / "8").mkdir()
-    (base_path / "9").touch()
-    assert versions_under(base_path) == {7: base_path / "7", 12: base_path / "0012"}
 
 
 def test_the_newest_version_is_served_and_the_older_ones_are_left_alone(manage, base_path):

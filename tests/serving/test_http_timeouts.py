@@ -18,7 +18,7 @@ class ClosedTransport(asyncio.Transport):
 
 
 def test_uvicorns_protocol_has_the_attributes_that_the_timeouts_use():
-    async def attributes() -> object:
+    async def check() -> None:
         config = uvicorn.Config(lambda scope: None, http=http_protocol_with_timeouts(5), lifespan="off")
         config.load()
         protocol = config.http_protocol_class(config, ServerState(), {})
@@ -28,7 +28,7 @@ def test_uvicorns_protocol_has_the_attributes_that_the_timeouts_use():
         transport = ClosedTransport()
         protocol.connection_made(transport)
         assert protocol.transport is transport
+        assert protocol.conn.their_state is h11.IDLE
         protocol.connection_lost(None)
-        return protocol.conn.their_state
 
-    assert asyncio.run(attributes()) is h11.IDLE
+    asyncio.run(check())

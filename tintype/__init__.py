@@ -6,21 +6,26 @@ from typing import TYPE_CHECKING
 from tintype.version import __version__
 
 if TYPE_CHECKING:
+    from photo.coloring_options import ColoringOptions
     from photo.errors import ClientClosed, PhotoError, ServerRefused, ServerUnavailable, TintypeError
+    from photo.formats import PhotoFormat
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
     from serving.client.flows import Outcome
-    from serving.client.options import Keepalive, Retry, Tls
+    from serving.client.options import ConnectionOptions, Keepalive, Retry, Tls
     from serving.model.description import ModelDescription
 
 __all__ = [
     "AsyncColorizer",
     "ClientClosed",
+    "ColoringOptions",
     "Colorizer",
+    "ConnectionOptions",
     "Keepalive",
     "ModelDescription",
     "Outcome",
     "PhotoError",
+    "PhotoFormat",
     "Retry",
     "ServerRefused",
     "ServerUnavailable",
@@ -28,10 +33,27 @@ __all__ = [
     "Tls",
     "__version__",
 ]
-_ERRORS = {"ClientClosed", "PhotoError", "ServerRefused", "ServerUnavailable", "TintypeError"}
+
+_MODULE_OF_NAME = {
+    "AsyncColorizer": "serving.client.async_colorizer",
+    "ClientClosed": "photo.errors",
+    "ColoringOptions": "photo.coloring_options",
+    "Colorizer": "serving.client.colorizer",
+    "ConnectionOptions": "serving.client.options",
+    "Keepalive": "serving.client.options",
+    "ModelDescription": "serving.model.description",
+    "Outcome": "serving.client.flows",
+    "PhotoError": "photo.errors",
+    "PhotoFormat": "photo.formats",
+    "Retry": "serving.client.options",
+    "ServerRefused": "photo.errors",
+    "ServerUnavailable": "photo.errors",
+    "TintypeError": "photo.errors",
+    "Tls": "serving.client.options",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("photo.errors" if name in _ERRORS else "serving.client"), name)
+    return getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)

@@ -10,25 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from photo.coloring_options import ColoringOptions
 from photo.decoding import Photo, decode_photo, photo_from_image
 from photo.encoding import encode_photo
 from photo.errors import PhotoError
+from photo.formats import PhotoFormat
 from photo.sixteen_bit import to_eight_bits
 
 # Larger than any photograph that `MAX_PIXELS` lets in; it ends the reading of a pipe or device that never ends.
 MAX_BYTES = 1 << 31
 
 
+EncodedPhoto = str | os.PathLike[str] | bytes | bytearray | memoryview
+"""A photograph as a file: its path, or its bytes."""
+
+PhotoInput = EncodedPhoto | Image.Image | NDArray[Any]
+"""A photograph of any kind."""
+
+PhotoOutput = bytes | Image.Image | NDArray[Any]
+"""What a photograph becomes: an encoded one the bytes of a file, the others their own kind."""
+
+
 def open_photo(
-    photo: Any, *, max_pixels: int, format: str | None = None, quality: int = 92
-) -> tuple[NDArray, Callable[[NDArray], Any]]:
+    photo: PhotoInput, options: ColoringOptions, *, max_pixels: int
+) -> tuple[NDArray[Any], Callable[[NDArray[Any]], PhotoOutput]]:
     """Return the pixels of a photograph, [H, W, 3], and the function that brings coloured ones into its kind.
 
     Args:
         photo: a path, bytes, a Pillow image or an array, as `Colorizer.colorize` takes them.
+        options: the format and the quality of the file to make of a path or bytes.
         max_pixels: larger photographs are refused.
-        format: the kind of file to make of a path or bytes; None keeps the photograph's own.
-        quality: 1..100, of JPEG and WebP.
 
     Raises:
         PhotoError: when the photograph cannot be used.
@@ -38,7 +49,7 @@ def open_photo(
         photo = read_photo(Path(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
         decoded = decode_photo(bytes(photo), max_pixels=max_pixels)
-        return decoded.rgb, partial(_file_bytes, decoded, format or decoded.format, quality)
+        return decoded.rgb, partial(_file_bytes, decoded, options.format or decoded.format, options.quality)
     if isinstance(photo, Image.Image):
         decoded = photo_from_image(photo)
         return decoded.rgb, partial(_pillow_image, decoded)
@@ -67,18 +78,18 @@ def read_photo(source: Path | BinaryIO) -> bytes:
     return data
 
 
-def _file_bytes(decoded: Photo, format: str, quality: int, rgb: NDArray) -> bytes:
+def _file_bytes(decoded: Photo, format: PhotoFormat, quality: int, rgb: NDArray[Any]) -> bytes:
     return encode_photo(rgb, format, quality=quality, exif=decoded.exif, icc=decoded.icc, dpi=decoded.dpi)
 
 
-def _pillow_image(decoded: Photo, rgb: NDArray) -> Image.Image:
+def _pillow_image(decoded: Photo, rgb: NDArray[Any]) -> Image.Image:
     image = Image.fromarray(rgb if rgb.dtype == np.uint8 else to_eight_bits(rgb))
     kept = {"dpi": decoded.dpi, "exif": decoded.exif, "icc_profile": decoded.icc}
     image.info |= {key: value for key, value in kept.items() if value is not None}
     return image
 
 
-def _checked_array(array: NDArray) -> NDArray:
+def _checked_array(array: NDArray[Any]) -> NDArray[Any]:
     """Return [H, W, 3] of an array a caller handed over."""
     if array.ndim == 2:
         array = array[..., None]

@@ -4,25 +4,42 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from photo.coloring_options import ColoringOptions
+    from photo.formats import PhotoFormat
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
-    from serving.client.flows import Outcome
-    from serving.client.options import Keepalive, Retry, Tls
+    from serving.client.options import ConnectionOptions, Keepalive, Retry, Tls
+    from serving.client.results import ColoringResult
+    from serving.model.description import ModelDescription
 
-__all__ = ["AsyncColorizer", "Colorizer", "Keepalive", "ModelDescription", "Outcome", "Retry", "Tls"]
+__all__ = [
+    "AsyncColorizer",
+    "ColoringOptions",
+    "ColoringResult",
+    "Colorizer",
+    "ConnectionOptions",
+    "Keepalive",
+    "ModelDescription",
+    "PhotoFormat",
+    "Retry",
+    "Tls",
+]
 
 _MODULE_OF_NAME = {
-    "AsyncColorizer": "async_colorizer",
-    "Colorizer": "colorizer",
-    "ModelDescription": "flows",
-    "Outcome": "flows",
-    "Keepalive": "options",
-    "Retry": "options",
-    "Tls": "options",
+    "AsyncColorizer": "serving.client.async_colorizer",
+    "Colorizer": "serving.client.colorizer",
+    "ColoringOptions": "photo.coloring_options",
+    "ColoringResult": "serving.client.results",
+    "ConnectionOptions": "serving.client.options",
+    "Keepalive": "serving.client.options",
+    "ModelDescription": "serving.model.description",
+    "PhotoFormat": "photo.formats",
+    "Retry": "serving.client.options",
+    "Tls": "serving.client.options",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)
+    return getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)

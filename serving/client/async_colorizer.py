@@ -2,34 +2,35 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import suppress
-from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import grpc.aio
+import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from photo.any_kind import EncodedPhoto, PhotoInput, PhotoOutput
+from photo.coloring_options import ColoringOptions
 from photo.errors import ClientClosed, TintypeError
-from serving.client.flows import (
-    DEFAULT_CONCURRENCY,
-    ClientCore,
-    Flow,
-    ModelDescription,
-    Outcome,
-    OutputPaths,
-    Pause,
-    Send,
-    Work,
-    check_concurrency,
-    output_paths_of,
-)
+from serving.client.flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
+from serving.client.model_requests import ModelRequests
+from serving.client.options import ConnectionOptions
+from serving.client.results import ColoringResult
+from serving.client.server_address import DEFAULT_SERVER, ServerAddress
+from serving.client.steps import Flow, Pause, Send, Work
+from serving.model.description import ModelDescription
 
 T = TypeVar("T")
+Given = TypeVar("Given")
+GivenPhoto = TypeVar("GivenPhoto", bound=PhotoInput)
+GivenPath = TypeVar("GivenPath", bound=PhotoPath)
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
-class AsyncColorizer(ClientCore):
+class AsyncColorizer:
     """A client like `Colorizer`, with the same arguments, whose calls are awaited.
 
     What takes the processor's time runs in asyncio's threads, so the event loop stays free. Cancelling a task ends its
@@ -37,11 +38,14 @@ class AsyncColorizer(ClientCore):
 
         async with AsyncColorizer("localhost:8500") as colorizer:
             colored = await colorizer.colorize(Path("grandmother.jpg"))
-            async for outcome in colorizer.colorize_many(Path("album").glob("*.jpg"), concurrency=8):
+            async for result in colorizer.colorize_many(Path("album").glob("*.jpg"), concurrency=8):
                 ...
     """
 
-    _connection: "_Connection | None"
+    def __init__(self, server: str = DEFAULT_SERVER, connection: ConnectionOptions = ConnectionOptions()):  # noqa: B008
+        self._address = ServerAddress(server, connection)
+        self._flows = ColoringFlows(ModelRequests(self._address, connection), connection)
+        self._connection: _Connection | None = None
 
     async def __aenter__(self) -> Self:
         """Return the client itself."""
@@ -57,110 +61,113 @@ class AsyncColorizer(ClientCore):
         if connection is not None:
             await connection.close()
 
+    @overload
+    async def colorize(self, photo: EncodedPhoto, options: ColoringOptions = ...) -> bytes: ...
+    @overload
+    async def colorize(self, photo: Image.Image, options: ColoringOptions = ...) -> Image.Image: ...
+    @overload
+    async def colorize(self, photo: NDArray[Pixel], options: ColoringOptions = ...) -> NDArray[Pixel]: ...
+    @overload
+    async def colorize(self, photo: PhotoInput, options: ColoringOptions = ...) -> PhotoOutput: ...
     async def colorize(
         self,
-        photo: Any,
-        *,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
-    ) -> Any:
+        photo: PhotoInput,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+    ) -> PhotoOutput:
         """Colour one photograph, as `Colorizer.colorize` does."""
-        return await self._run(self._coloring(photo, strength, keep_tint, format, quality))
+        return await self._run(self._flows.coloring(photo, options))
 
+    @overload
+    async def variants(
+        self, photo: EncodedPhoto, count: int, options: ColoringOptions = ..., *, seed: int = 0
+    ) -> list[bytes]: ...
+    @overload
+    async def variants(
+        self, photo: Image.Image, count: int, options: ColoringOptions = ..., *, seed: int = 0
+    ) -> list[Image.Image]: ...
+    @overload
+    async def variants(
+        self, photo: NDArray[Pixel], count: int, options: ColoringOptions = ..., *, seed: int = 0
+    ) -> list[NDArray[Pixel]]: ...
     async def variants(
         self,
-        photo: Any,
+        photo: PhotoInput,
         count: int,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
         *,
         seed: int = 0,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
-    ) -> list[Any]:
+    ) -> Any:
         """Colour one photograph in several plausible ways, as `Colorizer.variants` does."""
-        return await self._run(self._varying(photo, count, seed, strength, keep_tint, format, quality))
+        return await self._run(self._flows.varying(photo, count, options, seed))
 
-    async def chroma(self, photo: Any, count: int | None = None, *, seed: int = 0) -> NDArray:
-        """Find the colour of one photograph for `apply_chroma`, as `Colorizer.chroma` does."""
-        return await self._run(self._finding_chroma(photo, count, seed))
+    async def find_ab(self, photo: PhotoInput, count: int | None = None, *, seed: int = 0) -> NDArray[np.float32]:
+        """Find the colour of one photograph for `apply_ab`, as `Colorizer.find_ab` does."""
+        return await self._run(self._flows.finding_ab(photo, count, seed))
 
     async def colorize_file(
         self,
-        path: str | PathLike,
-        output_path: str | PathLike,
-        *,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
+        path: PhotoPath,
+        output_path: PhotoPath,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
     ) -> Path:
         """Colour a file into another, as `Colorizer.colorize_file` does."""
-        flow = self._coloring_file(path, output_paths_of(output_path), strength, keep_tint, format, quality, None)
-        return (await self._run(flow))[0]
+        return (await self._run(self._flows.coloring_file(path, output_path, options, None)))[0]
 
     def colorize_many(
         self,
-        photos: Iterable[Any] | AsyncIterable[Any],
+        photos: Iterable[GivenPhoto] | AsyncIterable[GivenPhoto],
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
-    ) -> AsyncGenerator[Outcome, None]:
+    ) -> AsyncGenerator[ColoringResult[GivenPhoto, Any], None]:
         """Colour many photographs at once, in their order, as `Colorizer.colorize_many` does.
 
         The photographs may also come from an asynchronous iterator.
         """
-        flows = ((photo, self._coloring(photo, strength, keep_tint, format, quality)) async for photo in _each(photos))
+        flows = ((photo, self._flows.coloring(photo, options)) async for photo in _each(photos))
         return self._run_many(flows, check_concurrency(concurrency))
 
     def colorize_files(
         self,
-        files: Iterable[tuple[str | PathLike, OutputPaths]] | AsyncIterable[tuple[str | PathLike, OutputPaths]],
+        files: Iterable[tuple[GivenPath, OutputPaths]] | AsyncIterable[tuple[GivenPath, OutputPaths]],
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
         seed: int | None = None,
-    ) -> AsyncGenerator[Outcome, None]:
+    ) -> AsyncGenerator[ColoringResult[GivenPath, list[Path]], None]:
         """Colour many files into others, as `Colorizer.colorize_files` does."""
-        flows = (
-            (path, self._coloring_file(path, output_paths_of(output), strength, keep_tint, format, quality, seed))
-            async for path, output in _each(files)
-        )
+        flows = ((path, self._flows.coloring_file(path, output, options, seed)) async for path, output in _each(files))
         return self._run_many(flows, check_concurrency(concurrency))
 
-    async def predict_ab(self, lightness: NDArray) -> NDArray:
+    async def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:
         """Ask the model for the colour of a batch of lightness, as `Colorizer.predict_ab` does."""
-        return (await self._run(self._predicting_ab(lightness, self.version_label)))[0]
+        return await self._run(self._flows.predicting_ab(lightness))
 
     async def describe(self) -> ModelDescription:
         """Ask the model what it is."""
-        return await self._run(self._describing(self.version_label))
+        return (await self.describe_version())[0]
+
+    async def describe_version(self) -> tuple[ModelDescription, int]:
+        """Ask the model what it is, and which version of it answers."""
+        return await self._run(self._flows.describing())
 
     async def _run_many(
-        self, flows: AsyncIterator[tuple[Any, Flow[Any]]], concurrency: int
-    ) -> AsyncGenerator[Outcome, None]:
+        self, flows: AsyncIterator[tuple[Given, Flow[T]]], concurrency: int
+    ) -> AsyncGenerator[ColoringResult[Given, T], None]:
         connection = self._open()
         room = asyncio.Semaphore(concurrency)
 
-        async def outcome(photo: Any, flow: Flow[Any]) -> Outcome:
+        async def result(photo: Given, flow: Flow[T]) -> ColoringResult[Given, T]:
             async with room:
                 try:
-                    return Outcome(photo, await self._drive(flow, connection))
+                    return ColoringResult(photo, await self._drive(flow, connection))
                 except TintypeError as error:
-                    return Outcome(photo, error=error)
+                    return ColoringResult(photo, error=error)
 
-        waiting: deque[asyncio.Task[Outcome]] = deque()
+        waiting: deque[asyncio.Task[ColoringResult[Given, T]]] = deque()
         try:
             async for photo, flow in flows:
-                waiting.append(asyncio.create_task(outcome(photo, flow)))
+                waiting.append(asyncio.create_task(result(photo, flow)))
                 while waiting and (waiting[0].done() or len(waiting) >= 2 * concurrency):
                     yield await waiting.popleft()
             while waiting:
@@ -184,7 +191,8 @@ class AsyncColorizer(ClientCore):
                 else:
                     step = flow.send(outcome)
         except StopIteration as end:
-            return end.value
+            result: T = end.value
+            return result
         finally:
             flow.close()
 
@@ -194,7 +202,7 @@ class AsyncColorizer(ClientCore):
         if isinstance(step, Pause):
             await connection.pause(step.seconds)
         elif not connection.ended.is_set():
-            call = connection.send(step, self._metadata)
+            call = connection.send(step, self._address.headers)
             try:
                 return await call
             except asyncio.CancelledError:  # of this task, or of the call, by close()
@@ -203,12 +211,12 @@ class AsyncColorizer(ClientCore):
                 if not connection.ended.is_set() or (task and task.cancelling()):
                     raise
         if connection.ended.is_set():
-            raise ClientClosed(f"the client was closed while it asked {self.server}")
+            raise ClientClosed(f"the client was closed while it asked {self._address.server}")
         return None
 
     def _open(self) -> "_Connection":
         if self._connection is None:
-            self._connection = _Connection(self._new_channel(grpc.aio))
+            self._connection = _Connection(self._address.asynchronous_channel())
         return self._connection
 
 
@@ -219,11 +227,11 @@ class _Connection:
         self.ended = asyncio.Event()
         self._channel = channel
 
-    def send(self, step: Send, metadata: tuple[tuple[str, str], ...]) -> Any:
+    def send(self, step: Send, headers: Sequence[tuple[str, str]]) -> Any:
         method = self._channel.unary_unary(
             step.method, request_serializer=type(step.request).SerializeToString, response_deserializer=step.parse
         )
-        return method(step.request, timeout=step.timeout, metadata=metadata, wait_for_ready=True)
+        return method(step.request, timeout=step.timeout, metadata=headers, wait_for_ready=True)
 
     async def pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

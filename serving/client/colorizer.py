@@ -2,40 +2,36 @@
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, overload
 
 import grpc
+import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from photo.any_kind import EncodedPhoto, PhotoInput, PhotoOutput
+from photo.coloring_options import ColoringOptions
 from photo.errors import ClientClosed, TintypeError
-from serving.client.flows import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_MODEL_NAME,
-    DEFAULT_SERVER,
-    ClientCore,
-    Flow,
-    ModelDescription,
-    Outcome,
-    OutputPaths,
-    Pause,
-    Send,
-    Work,
-    check_concurrency,
-    output_paths_of,
-)
-
-__all__ = ["DEFAULT_MODEL_NAME", "DEFAULT_SERVER", "Colorizer", "ModelDescription", "Outcome"]
+from serving.client.flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
+from serving.client.model_requests import ModelRequests
+from serving.client.options import ConnectionOptions
+from serving.client.results import ColoringResult
+from serving.client.server_address import DEFAULT_SERVER, ServerAddress
+from serving.client.steps import Flow, Pause, Send, Work
+from serving.model.description import ModelDescription
 
 T = TypeVar("T")
-C = TypeVar("C", bound=Any)
+Given = TypeVar("Given")
+GivenPhoto = TypeVar("GivenPhoto", bound=PhotoInput)
+GivenPath = TypeVar("GivenPath", bound=PhotoPath)
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
-class Colorizer(ClientCore):
+class Colorizer:
     """A client of a server that colours photographs.
 
     Nothing is sent before the first call; the connection is then kept. Safe to use from several threads.
@@ -43,38 +39,27 @@ class Colorizer(ClientCore):
         with Colorizer("localhost:8500") as colorizer:
             colorizer.colorize_file("grandmother.jpg", "grandmother-in-colour.jpg")
 
-        Colorizer("colorizer.example.org:443", tls=Tls(), token="...", timeout=10)
+        Colorizer("colorizer.example.org:443", ConnectionOptions(tls=Tls(), token="...", timeout=10))
 
         # A headless service of Kubernetes: every request goes to the next pod that is up.
-        Colorizer("dns:///colorizer-headless:8500", canary_share=0.05)
+        Colorizer("dns:///colorizer-headless:8500", ConnectionOptions(canary_share=0.05))
 
     Args:
         server: HOST:PORT of the server's gRPC port; or several servers, asked in turn, those that are down passed
             over: all addresses of a name as dns:///HOST:PORT, or a list as ipv4:ADDRESS:PORT,ADDRESS:PORT; or
             unix:PATH of a socket.
-        model_name: the name the server serves the model under.
-        timeout: seconds for one request, the wait for a server that is only starting and all attempts included.
-        model_version: ask this version; None asks the newest (or what `version_label` names).
-        version_label: ask the version the server has given this label, e.g. "stable".
-        canary_share: the share of the photographs, 0..1, that goes to the version labelled `canary_label`; the others
-            go to `stable_label`. A photograph's pixels decide, so the same one always meets the same label.
-        stable_label: label of the version in use.
-        canary_label: label of the version on trial.
-        retry: how to try again what was answered with UNAVAILABLE.
-        keepalive: how to find out that the connection is dead; None leaves it to the operating system.
-        tls: encrypt the connection; None speaks plain text.
-        token: sent with every request as `authorization: Bearer TOKEN`; over a network only with `tls`.
-        metadata: further headers to send with every request.
-        compression: "gzip" compresses requests; None sends them as they are, which is right for a fast network.
-        max_message_bytes: larger requests and answers are refused.
-        max_pixels: larger photographs are refused.
+        connection: which model to ask, and how.
 
     Raises:
-        ValueError: for an argument that can never work.
-        TintypeError: when a file of `tls` cannot be used.
+        ValueError: for an address that can never work, or that a token would reach in plain text.
+        TintypeError: when a file of `connection.tls` cannot be used.
     """
 
-    _connection: "_Connection | None"
+    def __init__(self, server: str = DEFAULT_SERVER, connection: ConnectionOptions = ConnectionOptions()):  # noqa: B008
+        self._address = ServerAddress(server, connection)
+        self._flows = ColoringFlows(ModelRequests(self._address, connection), connection)
+        self._lock = threading.Lock()
+        self._connection: _Connection | None = None
 
     def __enter__(self) -> Self:
         """Return the client itself."""
@@ -91,25 +76,25 @@ class Colorizer(ClientCore):
         if connection is not None:
             connection.close()
 
+    @overload
+    def colorize(self, photo: EncodedPhoto, options: ColoringOptions = ...) -> bytes: ...
+    @overload
+    def colorize(self, photo: Image.Image, options: ColoringOptions = ...) -> Image.Image: ...
+    @overload
+    def colorize(self, photo: NDArray[Pixel], options: ColoringOptions = ...) -> NDArray[Pixel]: ...
+    @overload
+    def colorize(self, photo: PhotoInput, options: ColoringOptions = ...) -> PhotoOutput: ...
     def colorize(
         self,
-        photo: Any,
-        *,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
-    ) -> Any:
+        photo: PhotoInput,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+    ) -> PhotoOutput:
         """Colour one photograph at its full size; its lightness stays.
 
         Args:
             photo: a path or the bytes of a JPEG, PNG, WebP, TIFF or BMP file; a Pillow image; or an array [H, W],
                 [H, W, 1] or [H, W, 3] of uint8, uint16 or floating point in 0..1.
-            strength: factor on the chroma: 0 is gray, 1 the model's colour, more is more vivid.
-            keep_tint: lay the tint of a toned or yellowed photograph (sepia, cyanotype) over the colour, light and
-                shade their own; otherwise it is removed. A photograph in colour has none.
-            format: for a path or bytes: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; None keeps the photograph's own.
-            quality: 1..100, of JPEG and WebP.
+            options: how; format and quality matter for a path or bytes only.
 
         Returns:
             The same kind: for a path or bytes the bytes of a file, with the photograph's EXIF data and resolution, and
@@ -117,34 +102,40 @@ class Colorizer(ClientCore):
 
         Raises:
             PhotoError: when the photograph cannot be used.
-            ServerUnavailable: when no server answers within `timeout`.
+            ServerUnavailable: when no server answers within the timeout.
             ServerRefused: when the server answers with an error.
             ClientClosed: when another thread closes the client meanwhile.
             TypeError: for another kind of photograph.
         """
-        return self._run(self._coloring(photo, strength, keep_tint, format, quality))
+        return self._run(self._flows.coloring(photo, options))
 
+    @overload
+    def variants(
+        self, photo: EncodedPhoto, count: int, options: ColoringOptions = ..., *, seed: int = 0
+    ) -> list[bytes]: ...
+    @overload
+    def variants(
+        self, photo: Image.Image, count: int, options: ColoringOptions = ..., *, seed: int = 0
+    ) -> list[Image.Image]: ...
+    @overload
+    def variants(
+        self, photo: NDArray[Pixel], count: int, options: ColoringOptions = ..., *, seed: int = 0
+    ) -> list[NDArray[Pixel]]: ...
     def variants(
         self,
-        photo: Any,
+        photo: PhotoInput,
         count: int,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
         *,
         seed: int = 0,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
-    ) -> list[Any]:
+    ) -> Any:
         """Colour one photograph in several plausible ways, with one request.
 
         Args:
             photo: as for `colorize`.
             count: how many, 1..64.
+            options: as for `colorize`.
             seed: the first comes of this seed, each further one of the next; the same seed gives the same colours.
-            strength: as for `colorize`.
-            keep_tint: as for `colorize`.
-            format: as for `colorize`.
-            quality: as for `colorize`.
 
         Returns:
             `count` colourings, each of the photograph's kind, as `colorize` returns it.
@@ -152,10 +143,10 @@ class Colorizer(ClientCore):
         Raises:
             TintypeError: as `colorize`; ServerRefused also when the model gives one colouring only.
         """
-        return self._run(self._varying(photo, count, seed, strength, keep_tint, format, quality))
+        return self._run(self._flows.varying(photo, count, options, seed))
 
-    def chroma(self, photo: Any, count: int | None = None, *, seed: int = 0) -> NDArray:
-        """Find the colour of one photograph, small, for `apply_chroma`: that one tries strengths without asking again.
+    def find_ab(self, photo: PhotoInput, count: int | None = None, *, seed: int = 0) -> NDArray[np.float32]:
+        """Find the colour of one photograph, small, for `apply_ab`: that one tries strengths without asking again.
 
         Args:
             photo: as for `colorize`.
@@ -168,27 +159,20 @@ class Colorizer(ClientCore):
         Raises:
             TintypeError: as `variants`.
         """
-        return self._run(self._finding_chroma(photo, count, seed))
+        return self._run(self._flows.finding_ab(photo, count, seed))
 
     def colorize_file(
         self,
-        path: str | PathLike,
-        output_path: str | PathLike,
-        *,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
+        path: PhotoPath,
+        output_path: PhotoPath,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
     ) -> Path:
         """Colour a file into another, which appears whole or not at all; EXIF data and resolution are kept.
 
         Args:
             path: the photograph.
             output_path: where to write; missing folders are made. An existing file is replaced.
-            strength: as for `colorize`.
-            keep_tint: as for `colorize`.
-            format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; None takes it from the suffix of `output_path`.
-            quality: 1..100, of JPEG and WebP.
+            options: how; without a format it is that of the suffix of `output_path`.
 
         Returns:
             `output_path`.
@@ -196,80 +180,61 @@ class Colorizer(ClientCore):
         Raises:
             TintypeError: as `colorize`; also when `output_path` is `path` itself or cannot be written.
         """
-        return self._run(
-            self._coloring_file(path, output_paths_of(output_path), strength, keep_tint, format, quality, None)
-        )[0]
+        return self._run(self._flows.coloring_file(path, output_path, options, None))[0]
 
     def colorize_many(
         self,
-        photos: Iterable[Any],
+        photos: Iterable[GivenPhoto],
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
-    ) -> Generator[Outcome, None, None]:
+    ) -> Generator[ColoringResult[GivenPhoto, Any], None, None]:
         """Colour many photographs at once, and give them back in their order.
 
-            for outcome in colorizer.colorize_many(Path("album").glob("*.jpg")):
-                if outcome.error:
-                    print(f"left out {outcome.photo}: {outcome.error}")
+            for result in colorizer.colorize_many(Path("album").glob("*.jpg")):
+                if result.error:
+                    print(f"left out {result.photo}: {result.error}")
                 else:
-                    (out / outcome.photo.name).write_bytes(outcome.colored)
+                    (out / result.photo.name).write_bytes(result.colored)
 
         Args:
             photos: photographs as `colorize` takes them. They are fetched as results are: at most twice
                 `concurrency` are held, so a generator over a whole archive is fine.
+            options: as for `colorize`.
             concurrency: how many are worked on at a time.
-            strength: as for `colorize`.
-            keep_tint: as for `colorize`.
-            format: as for `colorize`.
-            quality: as for `colorize`.
 
         Yields:
-            One outcome per photograph: its colouring, or why there is none. The others go on.
+            One result per photograph: its colouring, or why there is none. The others go on.
 
         Leaving the loop, or closing the iterator, ends the requests that still run.
         """
-        return self._run_many(
-            ((photo, self._coloring(photo, strength, keep_tint, format, quality)) for photo in photos),
-            check_concurrency(concurrency),
-        )
+        flows = ((photo, self._flows.coloring(photo, options)) for photo in photos)
+        return self._run_many(flows, check_concurrency(concurrency))
 
     def colorize_files(
         self,
-        files: Iterable[tuple[str | PathLike, OutputPaths]],
+        files: Iterable[tuple[GivenPath, OutputPaths]],
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
-        strength: float = 1.0,
-        keep_tint: bool = False,
-        format: str | None = None,
-        quality: int = 92,
         seed: int | None = None,
-    ) -> Generator[Outcome, None, None]:
+    ) -> Generator[ColoringResult[GivenPath, list[Path]], None, None]:
         """Colour many files into others: `colorize_file` at once, and otherwise as `colorize_many`.
 
         Args:
             files: pairs of a photograph's path and where its colouring goes; with a seed, a list of several places
                 makes as many variants.
+            options: as for `colorize_file`.
             concurrency: how many are worked on at a time.
-            strength: as for `colorize_file`.
-            keep_tint: as for `colorize`.
-            format: as for `colorize_file`.
-            quality: as for `colorize_file`.
             seed: as for `variants`; None asks for the one usual colouring.
 
         Yields:
-            One outcome per file: the paths written, or why there are none.
+            One result per file: the paths written, or why there are none.
         """
-        flows = (
-            (path, self._coloring_file(path, output_paths_of(output), strength, keep_tint, format, quality, seed))
-            for path, output in files
-        )
+        flows = ((path, self._flows.coloring_file(path, output, options, seed)) for path, output in files)
         return self._run_many(flows, check_concurrency(concurrency))
 
-    def predict_ab(self, lightness: NDArray) -> NDArray:
+    def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:
         """Ask the model for the colour of a batch of lightness.
 
         Args:
@@ -278,23 +243,29 @@ class Colorizer(ClientCore):
         Returns:
             a*b* in CIE units, float32 [N, S, S, 2].
         """
-        return self._run(self._predicting_ab(lightness, self.version_label))[0]
+        return self._run(self._flows.predicting_ab(lightness))
 
     def describe(self) -> ModelDescription:
         """Ask the model what it is."""
-        return self._run(self._describing(self.version_label))
+        return self.describe_version()[0]
+
+    def describe_version(self) -> tuple[ModelDescription, int]:
+        """Ask the model what it is, and which version of it answers."""
+        return self._run(self._flows.describing())
 
     def _run(self, flow: Flow[T]) -> T:
         connection = self._open()
         return self._drive(flow, connection, connection.calls)
 
-    def _run_many(self, flows: Iterable[tuple[Any, Flow[Any]]], concurrency: int) -> Generator[Outcome, None, None]:
+    def _run_many(
+        self, flows: Iterable[tuple[Given, Flow[T]]], concurrency: int
+    ) -> Generator[ColoringResult[Given, T], None, None]:
         connection = self._open()
         with connection.calls.including(_Calls()) as calls, ThreadPoolExecutor(concurrency) as threads:
-            waiting: deque[Future[Outcome]] = deque()
+            waiting: deque[Future[ColoringResult[Given, T]]] = deque()
             try:
                 for photo, flow in flows:
-                    waiting.append(threads.submit(self._outcome, photo, flow, connection, calls))
+                    waiting.append(threads.submit(self._result, photo, flow, connection, calls))
                     while waiting and (waiting[0].done() or len(waiting) >= 2 * concurrency):
                         yield waiting.popleft().result()
                 while waiting:
@@ -304,11 +275,13 @@ class Colorizer(ClientCore):
                 for future in waiting:
                     future.cancel()
 
-    def _outcome(self, photo: Any, flow: Flow[Any], connection: "_Connection", calls: "_Calls") -> Outcome:
+    def _result(
+        self, photo: Given, flow: Flow[T], connection: "_Connection", calls: "_Calls"
+    ) -> ColoringResult[Given, T]:
         try:
-            return Outcome(photo, self._drive(flow, connection, calls))
+            return ColoringResult(photo, self._drive(flow, connection, calls))
         except TintypeError as error:
-            return Outcome(photo, error=error)
+            return ColoringResult(photo, error=error)
 
     def _drive(self, flow: Flow[T], connection: "_Connection", calls: "_Calls") -> T:
         try:
@@ -321,7 +294,8 @@ class Colorizer(ClientCore):
                 else:
                     step = flow.send(outcome)
         except StopIteration as end:
-            return end.value
+            result: T = end.value
+            return result
         finally:
             flow.close()
 
@@ -332,29 +306,36 @@ class Colorizer(ClientCore):
             calls.ended.wait(step.seconds)
         elif not calls.ended.is_set():
             try:
-                with calls.including(connection.send(step, self._metadata)) as call:
+                with calls.including(connection.send(step, self._address.headers)) as call:
                     return call.result()
             except Exception:  # also a ValueError, of a channel that was closed in between
                 if not calls.ended.is_set():
                     raise
         if calls.ended.is_set():
-            raise ClientClosed(f"the client was closed while it asked {self.server}")
+            raise ClientClosed(f"the client was closed while it asked {self._address.server}")
         return None
 
     def _open(self) -> "_Connection":
         with self._lock:
             if self._connection is None:
-                self._connection = _Connection(self._new_channel(grpc))
+                self._connection = _Connection(self._address.channel())
             return self._connection
+
+
+class _Cancellable(Protocol):
+    def cancel(self) -> object: ...
+
+
+C = TypeVar("C", bound=_Cancellable)
 
 
 class _Calls:
     """What runs at the moment, so that another thread can end it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ended = threading.Event()
         self._lock = threading.Lock()
-        self._running: set[Any] = set()
+        self._running: set[_Cancellable] = set()
 
     @contextmanager
     def including(self, call: C) -> Iterator[C]:
@@ -385,11 +366,11 @@ class _Connection:
         self.calls = _Calls()
         self._channel = channel
 
-    def send(self, step: Send, metadata: tuple[tuple[str, str], ...]) -> Any:
+    def send(self, step: Send, headers: Sequence[tuple[str, str]]) -> Any:
         method = self._channel.unary_unary(
             step.method, request_serializer=type(step.request).SerializeToString, response_deserializer=step.parse
         )
-        return method.future(step.request, timeout=step.timeout, metadata=metadata, wait_for_ready=True)
+        return method.future(step.request, timeout=step.timeout, metadata=headers, wait_for_ready=True)
 
     def close(self) -> None:
         self.calls.cancel()

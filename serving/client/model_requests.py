@@ -1,0 +1,172 @@
+"""Asks one model on a server, and tries again where that helps; checks what comes back."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from photo.errors import ServerRefused, ServerUnavailable
+from serving.client import wire
+from serving.client.options import ConnectionOptions
+from serving.client.server_address import ServerAddress
+from serving.client.steps import Flow, Pause, Send
+from serving.model import signatures
+from serving.model.description import ModelDescription
+
+# What gRPC itself says, in place of UNAVAILABLE, of a call that reaches a server in the moment it stops.
+_CUT_OFF = "CANCELLED"
+
+_LARGEST_SIZE = 1 << 14
+
+_DEADLINE_EXCEEDED, _UNAVAILABLE = grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE
+
+
+def fill_model_spec(model_spec: Any, options: ConnectionOptions, label: str | None) -> None:
+    """Write into a request whom it asks: the model, and its version by number or by label."""
+    model_spec.name = options.model_name
+    if options.model_version is not None:
+        model_spec.version.value = options.model_version
+    elif label is not None:
+        model_spec.version_label = label
+
+
+class ModelRequests:
+    """The questions a client asks of a model, as flows; every answer is checked before anybody relies on it.
+
+    Args:
+        address: of the server.
+        options: whom to ask, how long to wait and how to try again.
+    """
+
+    def __init__(self, address: ServerAddress, options: ConnectionOptions):
+        self._address = address
+        self._options = options
+        self._who = f"model {options.model_name!r} at {address.server}"
+
+    def describing(self, label: str | None) -> Flow[tuple[ModelDescription, int]]:
+        """Return what the model says of itself, and the version that said so."""
+        outputs, version = yield from self._predicting(
+            signatures.DESCRIBE, {signatures.NAME: np.array([b"client"], object)}, label
+        )
+        try:
+            description = ModelDescription.from_outputs(outputs)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise ServerRefused(f"{self._who} does not describe itself as a colorizer does: {error!r}") from error
+        if not (1 <= description.stride <= description.size <= _LARGEST_SIZE):
+            raise ServerRefused(f"{self._who} describes an impossible size: {description}")
+        return description, version
+
+    def predicting_ab(
+        self, lightness: NDArray[Any], label: str | None, seeds: range | None = None
+    ) -> Flow[tuple[NDArray[np.float32], int]]:
+        """Return the colour of [N, S, S, 1] and the version it is of; with seeds N is 1 and becomes their number."""
+        if lightness.ndim != 4 or lightness.shape[-1] != 1:
+            raise ValueError(f"expected lightness of shape [N, S, S, 1], received {lightness.shape}")
+        inputs: dict[str, NDArray[Any]] = {signatures.LIGHTNESS: np.asarray(lightness, np.float32)}
+        if seeds is None:
+            outputs, version = yield from self._predicting(signatures.COLORIZE, inputs, label)
+        else:
+            inputs[signatures.LIGHTNESS] = np.repeat(inputs[signatures.LIGHTNESS], len(seeds), axis=0)
+            inputs[signatures.SEED] = np.array(seeds, np.int32)
+            outputs, version = yield from self._varying(inputs, label)
+        expected = (*inputs[signatures.LIGHTNESS].shape[:3], 2)
+        ab = outputs.get(signatures.AB)
+        if ab is None or ab.shape != expected or ab.dtype.kind != "f":
+            received = f"outputs {sorted(outputs)}" if ab is None else f"{ab.dtype} of shape {ab.shape}"
+            raise ServerRefused(f"{self._who} answered with {received}; expected ab, float32 of shape {expected}")
+        if not np.isfinite(ab).all():
+            raise ServerRefused(f"{self._who} answered with colours that are not numbers")
+        return ab.astype(np.float32, copy=False), version
+
+    def _varying(
+        self, inputs: Mapping[str, NDArray[Any]], label: str | None
+    ) -> Flow[tuple[dict[str, NDArray[Any]], int]]:
+        try:
+            return (yield from self._predicting(signatures.VARIANTS, inputs, label))
+        except ServerRefused as refused:
+            if not _lacks_signature(refused, signatures.VARIANTS):
+                raise
+            raise ServerRefused(
+                f"{self._who} gives one colouring only: it has no signature {signatures.VARIANTS!r}. "
+                "Recipes with dropout while colouring, such as pix2pix_lab_256, give several",
+                refused.code,
+            ) from refused
+
+    def _predicting(
+        self, signature: str, inputs: Mapping[str, NDArray[Any]], label: str | None
+    ) -> Flow[tuple[dict[str, NDArray[Any]], int]]:
+        """Return the outputs of a signature, and the version that gave them."""
+        request = wire.PredictRequest()
+        fill_model_spec(request.model_spec, self._options, label)
+        request.model_spec.signature_name = signature
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(wire.tensor_from_array(array))
+        response = yield from self._calling(wire.PREDICT, request, wire.PredictResponse.FromString, label)
+        try:
+            outputs = {name: wire.array_from_tensor(tensor) for name, tensor in response.outputs.items()}
+        except ValueError as error:
+            raise ServerRefused(f"{self._who} answered with {error}") from error
+        return outputs, response.model_spec.version.value
+
+    def _calling(
+        self, method: str, request: Message, parse: Callable[[bytes], Message], label: str | None
+    ) -> Flow[Any]:
+        """Send a request; wait for a server that is starting, loading its model or out of room, until the deadline."""
+        server, retry = self._address.server, self._options.retry
+        deadline = time.monotonic() + self._options.timeout
+        failures, was_available = 0, False
+        while True:
+            try:
+                return (yield Send(method, request, parse, max(deadline - time.monotonic(), 0.001)))
+            except grpc.RpcError as error:
+                failure: Any = error
+            failures += 1
+            code, words = failure.code(), failure.details() or "no reason given"
+            attempts_left = retry.max_attempts is None or failures < retry.max_attempts
+            is_arriving = False
+            if code is grpc.StatusCode.NOT_FOUND:
+                is_available, is_arriving = yield from self._looking_for_model(label)
+                # It may have come between the question and the look; not found after it was there is a refusal.
+                is_arriving |= is_available and not was_available
+                was_available = is_available
+            if is_arriving:
+                words, attempts_left = f"{self._who} is still loading", True
+            elif code is grpc.StatusCode.CANCELLED and words == _CUT_OFF:
+                words = "it is stopping"
+            elif code not in (_UNAVAILABLE, _DEADLINE_EXCEEDED):
+                raise ServerRefused(f"{self._who} refused with {code.name}: {words}", code.name) from failure
+            pause = retry.pause(failures)
+            if code is _DEADLINE_EXCEEDED or time.monotonic() + pause >= deadline:
+                reason = f" ({words})" if code is not _DEADLINE_EXCEEDED else self._address.tls_advice
+                raise ServerUnavailable(
+                    f"{server} did not answer within {self._options.timeout:g} s{reason}"
+                ) from failure
+            if not attempts_left:
+                times = f", {failures} times" if failures > 1 else ""
+                raise ServerUnavailable(f"{server} was unavailable{times}: {words}") from failure
+            yield Pause(pause)
+
+    def _looking_for_model(self, label: str | None) -> Flow[tuple[bool, bool]]:
+        """Return whether a model that could not be found is available now, and whether it may be on its way.
+
+        A server too busy with loading to answer within a second counts as the latter.
+        """
+        request = wire.GetModelStatusRequest()
+        fill_model_spec(request.model_spec, self._options, label)
+        timeout = min(self._options.timeout, 1.0)
+        try:
+            response = yield Send(wire.GET_MODEL_STATUS, request, wire.GetModelStatusResponse.FromString, timeout)
+        except grpc.RpcError as error:
+            failure: Any = error
+            return False, failure.code() in (_UNAVAILABLE, _DEADLINE_EXCEEDED)
+        states = {version.state for version in response.model_version_status}
+        return wire.MODEL_AVAILABLE in states, not states.isdisjoint(wire.MODEL_ARRIVING)
+
+
+def _lacks_signature(refused: ServerRefused, signature: str) -> bool:
+    """TensorFlow Serving's words: FAILED_PRECONDITION, Serving signature key "variants" not found."""
+    return refused.code in ("FAILED_PRECONDITION", "INVALID_ARGUMENT") and f'"{signature}" not found' in str(refused)

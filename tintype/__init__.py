@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from photo.formats import PhotoFormat
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
-    from serving.client.flows import Outcome
     from serving.client.options import ConnectionOptions, Keepalive, Retry, Tls
+    from serving.client.results import ColoringResult
     from serving.model.description import ModelDescription
 
 __all__ = [
     "AsyncColorizer",
     "ClientClosed",
     "ColoringOptions",
+    "ColoringResult",
     "Colorizer",
     "ConnectionOptions",
     "Keepalive",
     "ModelDescription",
-    "Outcome",
     "PhotoError",
     "PhotoFormat",
     "Retry",
@@ -38,11 +38,11 @@ _MODULE_OF_NAME = {
     "AsyncColorizer": "serving.client.async_colorizer",
     "ClientClosed": "photo.errors",
     "ColoringOptions": "photo.coloring_options",
+    "ColoringResult": "serving.client.results",
     "Colorizer": "serving.client.colorizer",
     "ConnectionOptions": "serving.client.options",
     "Keepalive": "serving.client.options",
     "ModelDescription": "serving.model.description",
-    "Outcome": "serving.client.flows",
     "PhotoError": "photo.errors",
     "PhotoFormat": "photo.formats",
     "Retry": "serving.client.options",

@@ -14,8 +14,7 @@ from serving.batch.elements import PreparedPhoto
 from serving.batch.errors import BatchStopped
 from serving.batch.model_handler import DEFAULT_BATCH_SIZE, AbModel, ColorHandler, ModelIdentity
 from serving.client.colorizer import Colorizer
-from serving.client.flows import DEFAULT_MODEL_NAME
-from serving.client.options import Retry, Tls
+from serving.client.options import ConnectionOptions, Retry, Tls
 
 TOKEN_VARIABLE = "TINTYPE_TOKEN"
 
@@ -58,9 +57,9 @@ class ServerHandler(ColorHandler):
 
     def load_model(self) -> "_ServedModel":
         """Return a client, whose connection is made when it first asks."""
-        colorizer = Colorizer(
-            self.server, model_version=int(self._identity.version), **self.settings, **_token_of_environment()
-        )
+        version = int(self._identity.version)
+        connection = ConnectionOptions(model_version=version, **self.settings, **_token_of_environment())
+        colorizer = Colorizer(self.server, connection)
         return _ServedModel(colorizer, self.concurrency)
 
     def identity(self) -> ModelIdentity:
@@ -93,7 +92,7 @@ class ServerHandler(ColorHandler):
 def server_handler(
     server: str,
     *,
-    model_name: str = DEFAULT_MODEL_NAME,
+    model_name: str = ConnectionOptions.model_name,
     version_label: str | None = None,
     timeout: float = DEFAULT_SERVER_TIMEOUT,
     tls: Tls | None = None,
@@ -116,17 +115,11 @@ def server_handler(
         ServerRefused: there is no such model.
     """
     settings: dict[str, Any] = {"model_name": model_name, "timeout": timeout, "retry": _PATIENT_RETRY, "tls": tls}
-    with _Asking(server, version_label=version_label, **settings, **_token_of_environment()) as asking:
-        identity = asking.identity()
+    connection = ConnectionOptions(version_label=version_label, **settings, **_token_of_environment())
+    with Colorizer(server, connection) as colorizer:
+        description, version = colorizer.describe_version()
+    identity = ModelIdentity(description.size, description.fingerprint, str(version))
     return ServerHandler(server, identity, settings, batch_size=batch_size, concurrency=concurrency)
-
-
-class _Asking(Colorizer):
-    """A client that also says which version described itself."""
-
-    def identity(self) -> ModelIdentity:
-        description = self.describe()
-        return ModelIdentity(description.size, description.fingerprint, str(self._described[self.version_label]))
 
 
 class _ServedModel:

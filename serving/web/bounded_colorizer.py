@@ -7,15 +7,17 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photo.apply_ab import apply_chroma
+from photo.apply_ab import apply_ab
+from photo.coloring_options import ColoringOptions
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from serving.client.async_colorizer import AsyncColorizer
+from serving.client.options import ConnectionOptions
 from serving.freed_memory import give_memory_back
 from serving.model.description import ModelDescription
 from serving.web.memory_return import MemoryReturn
@@ -121,14 +123,14 @@ class BoundedColorizer:
             Problem: when it cannot be coloured.
         """
         found, width, height = await self.check(file)
-        how: dict[str, Any] = {"strength": strength, "keep_tint": keep_tint, "format": format}
+        options = ColoringOptions(strength=strength, keep_tint=keep_tint, format=format)
         async with self._turn(width * height):
             data = await file.read()
             if variants == 1:
-                colored = [await self._client.colorize(data, **how)]
+                colored = [await self._client.colorize(data, options)]
             else:
                 try:
-                    colored = await self._client.variants(data, variants, **how)
+                    colored = await self._client.variants(data, variants, options)
                 except ServerRefused as refused:
                     if refused.code in _LACKS_SIGNATURE:
                         raise Problem(Kind.ONE_COLOURING) from refused
@@ -154,11 +156,11 @@ class BoundedColorizer:
             data = await file.read()
             if variants > 1:
                 try:
-                    return await self._client.chroma(data, variants)
+                    return await self._client.find_ab(data, variants)
                 except ServerRefused as refused:
                     if refused.code not in _LACKS_SIGNATURE:
                         raise
-            return await self._client.chroma(data)
+            return await self._client.find_ab(data)
 
     async def apply_ab(
         self,
@@ -173,15 +175,13 @@ class BoundedColorizer:
         """Join a photograph of so many pixels with one of its ab arrays; IndexError where it has none such."""
 
         def join() -> bytes:
-            colored: bytes = apply_chroma(
+            return apply_ab(
                 file.read_blocking(),
                 file.read_ab_blocking(variant),
-                strength=strength,
-                format=format,
+                ColoringOptions(strength=strength, format=format),
                 longest_side=longest_side,
                 max_pixels=self._limits.pixels,
             )
-            return colored
 
         async with self._room_for(pixels):
             try:
@@ -246,11 +246,12 @@ def connect(server: str, limits: Limits, *, starting_seconds: float = 0.0, **set
         server: HOST:PORT and whatever else `AsyncColorizer` takes.
         limits: of the gateway.
         starting_seconds: as `BoundedColorizer`.
-        settings: further arguments of `AsyncColorizer`.
+        settings: fields of `ConnectionOptions`.
 
     Raises:
         ValueError, TintypeError: as `AsyncColorizer`.
     """
-    client = partial(AsyncColorizer, server, max_pixels=limits.pixels, **settings)
-    asking, watcher = client(timeout=limits.photo_seconds), client(timeout=_ASKING_SECONDS)
+    connection = ConnectionOptions(max_pixels=limits.pixels, timeout=limits.photo_seconds, **settings)
+    asking = AsyncColorizer(server, connection)
+    watcher = AsyncColorizer(server, replace(connection, timeout=_ASKING_SECONDS))
     return BoundedColorizer(asking, watcher, limits, starting_seconds=starting_seconds)

@@ -5,6 +5,7 @@ import pytest
 
 from components.trainer.decoded_photos import example_files
 from components.trainer.training import train
+from photo.coloring_options import ColoringOptions
 from pipeline.config import load_config
 from serving.client.colorizer import Colorizer
 from serving.server import EmbeddedServer, ServerOptions
@@ -50,7 +51,7 @@ def test_a_recipe_trains_ten_steps_and_its_model_colours_a_photo_through_a_serve
     ):
         server.wait_until_available(timeout=120)
         described = client.describe()
-        colored = client.colorize(gray, strength=2)
+        colored = client.colorize(gray, ColoringOptions(strength=2))
     assert (described.recipe, described.size) == (recipe, config.data.size)
     assert colored.shape == gray.shape
     assert np.ptp(colored, axis=2).max() > 0, "no colour was added"

@@ -11,7 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
-from photo.apply_ab import apply_chroma
+from photo.apply_ab import apply_ab
+from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from serving.client import Colorizer
@@ -136,8 +137,8 @@ def test_photos_are_picked_coloured_compared_adjusted_and_saved(open_page, model
     assert download.value.suggested_filename == "cat-coloured.jpg"
     download.value.save_as(tmp_path / "saved.jpg")
     with Colorizer(model_server.address) as colorizer:
-        ab = [colorizer.chroma(photo, 4) for photo in album]
-    expected = apply_chroma(album[0].read_bytes(), ab[0][2], strength=0.5)
+        ab = [colorizer.find_ab(photo, 4) for photo in album]
+    expected = apply_ab(album[0].read_bytes(), ab[0][2], ColoringOptions(strength=0.5))
     assert (tmp_path / "saved.jpg").read_bytes() == expected
 
     with page.expect_download() as download:
@@ -146,7 +147,7 @@ def test_photos_are_picked_coloured_compared_adjusted_and_saved(open_page, model
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert archive.namelist() == ["cat-coloured.jpg", "coffee-coloured.png"]
         assert archive.read("cat-coloured.jpg") == expected
-        assert archive.read("coffee-coloured.png") == apply_chroma(album[1].read_bytes(), ab[1][0])
+        assert archive.read("coffee-coloured.png") == apply_ab(album[1].read_bytes(), ab[1][0])
 
 
 def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):

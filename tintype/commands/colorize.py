@@ -7,16 +7,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
 
 if TYPE_CHECKING:
+    from photo.coloring_options import ColoringOptions
     from photo.errors import TintypeError
     from serving.client.colorizer import Colorizer
     from serving.server.process import ServerProcess
@@ -160,6 +161,7 @@ def colorize(
 
         scan | tintype colorize - -o - > grandmother.jpg
     """
+    from photo.coloring_options import ColoringOptions
     from photo.errors import ClientClosed, PhotoError, ServerUnavailable
 
     is_piped = _PIPE in (*photos, out)
@@ -197,18 +199,20 @@ def colorize(
             address = beside.address
 
         from serving.client.colorizer import Colorizer
-        from serving.client.options import Tls
+        from serving.client.options import ConnectionOptions, Tls
 
         try:
             colorizer = Colorizer(
                 address,
-                model_name=model_name,
-                timeout=timeout if beside is None else max(timeout, _START_SECONDS),
-                version_label=label,
-                canary_share=canary_share,
-                tls=Tls(ca_cert, client_cert, client_key) if encrypted else None,
-                token=token.strip() if token else None,
-                compression=None if compression is Compression.NONE else compression.value,
+                ConnectionOptions(
+                    model_name=model_name,
+                    timeout=timeout if beside is None else max(timeout, _START_SECONDS),
+                    version_label=label,
+                    canary_share=canary_share,
+                    tls=Tls(ca_cert, client_cert, client_key) if encrypted else None,
+                    token=token.strip() if token else None,
+                    compression=None if compression is Compression.NONE else compression.value,
+                ),
             )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
@@ -216,19 +220,19 @@ def colorize(
         stack.enter_context(_quiet_decoders())
         if beside is not None:
             beside.watch(colorizer.close)  # which ends the calls that wait for it
-        how: dict[str, Any] = {"strength": strength, "keep_tint": keep_tint, "quality": quality}
+        options = ColoringOptions(strength=strength, keep_tint=keep_tint, quality=quality)
         if is_piped:
             with _starting(beside):
-                _color_one(colorizer, beside, photos[0], out, format=format, how=how)
+                _color_one(colorizer, beside, photos[0], out, format=format, options=options)
             return
         colored = 0
         if beside is None:
             colorizer.describe()  # no server: say so once, not for every photograph
         outcomes = colorizer.colorize_files(
             ((task.source, task.targets) for task in ready),
+            options,
             concurrency=concurrency,
             seed=None if variants is None else seed,
-            **how,
         )
         with _progress(len(ready), "" if beside is None else _STARTING) as advance, closing(outcomes):
             for outcome in outcomes:
@@ -273,7 +277,7 @@ def _color_one(
     out: Path,
     *,
     format: OutputFormat,
-    how: dict[str, Any],
+    options: "ColoringOptions",
 ) -> None:
     """Colour one photograph from or into a pipe; nothing but the result goes to standard output."""
     from photo.any_kind import read_photo
@@ -283,7 +287,7 @@ def _color_one(
     wanted = f".{format}" if format is not OutputFormat.SAME else out.suffix.lower()
     data = read_photo(sys.stdin.buffer if photo == _PIPE else photo)
     try:
-        colored = colorizer.colorize(data, format=_suffixes().get(wanted), **how)
+        colored = colorizer.colorize(data, replace(options, format=_suffixes().get(wanted)))
     except ClientClosed as error:
         raise _explained(error, beside) from error
     if out != _PIPE:

@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
+from serving.client.options import ConnectionOptions
+from tintype.command_options import Options, expand_options
 
 if TYPE_CHECKING:
-    from serving.rollout.rollout import Rollout, ServerStatus
+    from serving.rollout.rollout import Rollout
+    from serving.rollout.server_status import ServerStatus
 
 app = typer.Typer(
     help="See which version of a model answers, try a new one on a share of the traffic, promote it, roll it back.",
@@ -26,17 +28,17 @@ Servers = Annotated[
         metavar="HOST:PORT",
         envvar="TINTYPE_SERVER",
         help="The server's gRPC port; once for each server that shares the config file.",
-        rich_help_panel=CONNECTION,
+        rich_help_panel="Connection",
     ),
 ]
-ModelName = Annotated[str, typer.Option("--model_name", "--model-name", help="The name the model is served under.")]
+_CONFIG_FILE_FLAGS = ("--model_config_file", "--model-config-file")
+_CONFIG_FILE_VARIABLE = "TINTYPE_MODEL_CONFIG_FILE"
 ConfigFile = Annotated[
     Path,
     typer.Option(
-        "--model_config_file",
-        "--model-config-file",
+        *_CONFIG_FILE_FLAGS,
         metavar="FILE",
-        envvar="TINTYPE_MODEL_CONFIG_FILE",
+        envvar=_CONFIG_FILE_VARIABLE,
         show_envvar=True,
         help="The file the server was started with; it is changed, too, so that a restart keeps the labels.",
     ),
@@ -44,10 +46,9 @@ ConfigFile = Annotated[
 ConfigFileIfAny = Annotated[
     Path | None,
     typer.Option(
-        "--model_config_file",
-        "--model-config-file",
+        *_CONFIG_FILE_FLAGS,
         metavar="FILE",
-        envvar="TINTYPE_MODEL_CONFIG_FILE",
+        envvar=_CONFIG_FILE_VARIABLE,
         show_envvar=True,
         help="The file the server was started with: shows its labels, version policy and history as well.",
     ),
@@ -55,31 +56,39 @@ ConfigFileIfAny = Annotated[
 LoadTimeout = Annotated[
     float, typer.Option("--load-timeout", min=0.001, help="Seconds the version may take to become AVAILABLE.")
 ]
-Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds to wait for one answer.", rich_help_panel=CONNECTION)]
-_SERVER, _MODEL = "localhost:8500", "colorizer"
+Connection = Annotated[
+    ConnectionOptions,
+    Options(
+        "model_name",
+        "timeout",
+        "tls",
+        "token",
+        model_name={
+            "help": "The name the model is served under.",
+            "flag": ("--model_name", "--model-name"),
+            "panel": None,
+        },
+    ),
+]
+_SERVERS = ["localhost:8500"]
+_CONNECTION = ConnectionOptions(timeout=10.0)
+_LOAD_SECONDS = 120.0
 
 
 @app.command()
+@expand_options
 def status(
     model_config_file: ConfigFileIfAny = None,
-    model_name: ModelName = _MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
-    server: Servers = [_SERVER],  # noqa: B006 - typer copies it
-    timeout: Timeout = 10.0,
-    tls: WithTls = False,
-    ca_cert: CaCert = None,
-    client_cert: ClientCert = None,
-    client_key: ClientKey = None,
-    token: Token = None,
+    server: Servers = _SERVERS,
+    connection: Connection = _CONNECTION,
 ) -> None:
     """Show the versions, their states and labels, and which one answers."""
-    with _rollout(
-        server, model_name, model_config_file, timeout, None, tls, (ca_cert, client_cert, client_key), token
-    ) as rollout:
+    with _rollout(server, connection, model_config_file) as rollout:
         statuses, policy, history = rollout.status(), rollout.policy(), rollout.history()
     if as_json:
         described = {
-            "model": model_name,
+            "model": connection.model_name,
             "servers": [
                 {
                     "server": status.server,
@@ -95,7 +104,7 @@ def status(
         typer.echo(json.dumps(described, indent=2))
         return
     for status in statuses:
-        _show(model_name, status)
+        _show(connection.model_name, status)
     if policy is not None:
         typer.echo(f"version policy: {policy}")
     for step in history[-3:]:
@@ -103,18 +112,13 @@ def status(
 
 
 @app.command()
+@expand_options
 def canary(
     version: Annotated[int, typer.Argument(min=0, help="The version to try; the stable one's number ends a trial.")],
     model_config_file: ConfigFile,
-    model_name: ModelName = _MODEL,
-    load_timeout: LoadTimeout = 120.0,
-    server: Servers = [_SERVER],  # noqa: B006
-    timeout: Timeout = 10.0,
-    tls: WithTls = False,
-    ca_cert: CaCert = None,
-    client_cert: ClientCert = None,
-    client_key: ClientKey = None,
-    token: Token = None,
+    load_timeout: LoadTimeout = _LOAD_SECONDS,
+    server: Servers = _SERVERS,
+    connection: Connection = _CONNECTION,
 ) -> None:
     """Load a version and label it [bold]canary[/bold], for clients that send it a share of their photographs.
 
@@ -122,28 +126,21 @@ def canary(
 
     tintype colorize album/ -o coloured --canary-share 0.05
     """
-    with _rollout(
-        server, model_name, model_config_file, timeout, load_timeout, tls, (ca_cert, client_cert, client_key), token
-    ) as rollout:
-        _conclude(rollout, f"version {rollout.canary(version)} of {model_name} is canary")
+    with _rollout(server, connection, model_config_file, load_timeout) as rollout:
+        _conclude(rollout, f"version {rollout.canary(version)} of {connection.model_name} is canary")
 
 
 @app.command()
+@expand_options
 def promote(
     model_config_file: ConfigFile,
     version: Annotated[
         int | None,
         typer.Argument(min=0, help="Without it: the version labelled canary, else the newest available."),
     ] = None,
-    model_name: ModelName = _MODEL,
-    load_timeout: LoadTimeout = 120.0,
-    server: Servers = [_SERVER],  # noqa: B006
-    timeout: Timeout = 10.0,
-    tls: WithTls = False,
-    ca_cert: CaCert = None,
-    client_cert: ClientCert = None,
-    client_key: ClientKey = None,
-    token: Token = None,
+    load_timeout: LoadTimeout = _LOAD_SECONDS,
+    server: Servers = _SERVERS,
+    connection: Connection = _CONNECTION,
 ) -> None:
     """Label a version [bold]stable[/bold], as soon as it is AVAILABLE.
 
@@ -151,57 +148,36 @@ def promote(
 
         tintype rollout promote 7 --model_config_file models.config
     """
-    with _rollout(
-        server, model_name, model_config_file, timeout, load_timeout, tls, (ca_cert, client_cert, client_key), token
-    ) as rollout:
-        _conclude(rollout, f"version {rollout.promote(version)} of {model_name} is stable")
+    with _rollout(server, connection, model_config_file, load_timeout) as rollout:
+        _conclude(rollout, f"version {rollout.promote(version)} of {connection.model_name} is stable")
 
 
 @app.command()
+@expand_options
 def rollback(
     model_config_file: ConfigFile,
-    model_name: ModelName = _MODEL,
-    load_timeout: LoadTimeout = 120.0,
-    server: Servers = [_SERVER],  # noqa: B006
-    timeout: Timeout = 10.0,
-    tls: WithTls = False,
-    ca_cert: CaCert = None,
-    client_cert: ClientCert = None,
-    client_key: ClientKey = None,
-    token: Token = None,
+    load_timeout: LoadTimeout = _LOAD_SECONDS,
+    server: Servers = _SERVERS,
+    connection: Connection = _CONNECTION,
 ) -> None:
     """Give the label [bold]stable[/bold] back to the version that had it before; once more, to the one before that."""
-    with _rollout(
-        server, model_name, model_config_file, timeout, load_timeout, tls, (ca_cert, client_cert, client_key), token
-    ) as rollout:
-        _conclude(rollout, f"back to version {rollout.rollback()} of {model_name}, which is stable")
+    with _rollout(server, connection, model_config_file, load_timeout) as rollout:
+        _conclude(rollout, f"back to version {rollout.rollback()} of {connection.model_name}, which is stable")
 
 
 @contextmanager
 def _rollout(
-    servers: list[str],
-    model_name: str,
-    model_config_file: Path | None,
-    timeout: float,
-    load_timeout: float | None,
-    tls: bool,
-    files: tuple[Path | None, Path | None, Path | None],
-    token: str | None,
+    servers: list[str], connection: ConnectionOptions, config_file: Path | None, load_timeout: float = _LOAD_SECONDS
 ) -> "Iterator[Rollout]":
-    from serving.client.options import Tls
     from serving.rollout.rollout import Rollout
 
-    settings: dict[str, Any] = {} if load_timeout is None else {"load_timeout": load_timeout}
     try:
         rollout = Rollout(
             servers,
-            model_name=model_name,
-            config_file=model_config_file,
-            timeout=timeout,
-            tls=Tls(*files) if tls or any(files) else None,
-            token=token.strip() if token else None,
+            connection,
+            config_file=config_file,
+            load_timeout=load_timeout,
             tell=lambda line: typer.echo(line, err=True),
-            **settings,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -211,7 +187,7 @@ def _rollout(
 
 def _conclude(rollout: "Rollout", line: str) -> None:
     """Say what is so now, and whom it does not reach."""
-    from serving.rollout.rollout import STABLE
+    from serving.rollout.change import STABLE
 
     typer.echo(line)
     for status in rollout.status():

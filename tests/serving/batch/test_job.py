@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
+from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.errors import TintypeError
 from serving.batch.elements import LoadedPhoto, PreparedPhoto
@@ -25,6 +26,7 @@ from serving.batch.output_settings import OutputSettings
 from serving.batch.running import check_summary, run_batch
 from serving.batch.summary import BatchSummary
 from serving.client.colorizer import Colorizer
+from serving.client.options import ConnectionOptions
 from tests.serving.batch.conftest import files, write_photo, write_portrait
 from tests.url_file_system import DRAWER
 
@@ -105,9 +107,9 @@ def test_every_pixel_is_that_of_tintype_colorize(colored, portraits, tmp_path, p
             run = colored(portraits["gray.png"].parent, output=str(tmp_path / name), handler=handler, settings=settings)
             assert run.done == len(portraits)
             assert {row["model_version"] for row in manifest(tmp_path / name)} == {"7"}
-        with Colorizer(address, timeout=60) as colorizer:
+        with Colorizer(address, ConnectionOptions(timeout=60)) as colorizer:
             for name, path in portraits.items():
-                colorizer.colorize_file(path, tmp_path / "single" / name, strength=1.3, keep_tint=True)
+                colorizer.colorize_file(path, tmp_path / "single" / name, ColoringOptions(strength=1.3, keep_tint=True))
     for name in portraits:
         expected = pixels(tmp_path / "single" / name)
         assert expected.shape[0] * expected.shape[1] == 1 or len(np.unique(expected.reshape(-1, 3), axis=0)) > 500

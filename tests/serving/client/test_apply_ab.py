@@ -1,34 +1,36 @@
 import numpy as np
 import pytest
 
-from photo.apply_ab import apply_chroma
+from photo.apply_ab import apply_ab
+from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo, photo_size
 from photo.encoding import encode_photo
 from photo.errors import PhotoError
+from photo.formats import PhotoFormat
 from serving.client import Colorizer
 
 
 def test_colour_found_once_gives_what_the_server_would_for_every_strength(wire_server, astronaut):
     photo = encode_photo(astronaut, "PNG")
     with Colorizer(wire_server.address) as colorizer:
-        [ab] = colorizer.chroma(photo)
+        [ab] = colorizer.find_ab(photo)
         asked = len(wire_server.squares)
         for strength in (0.0, 0.7, 1.5):
-            coloured = apply_chroma(photo, ab, strength=strength)
-            assert coloured == colorizer.colorize(photo, strength=strength)
+            coloured = apply_ab(photo, ab, ColoringOptions(strength=strength))
+            assert coloured == colorizer.colorize(photo, ColoringOptions(strength=strength))
         assert len(wire_server.squares) == asked + 3  # those of colorize
         wire_server.has_variants = True
-        assert colorizer.chroma(photo, 3, seed=2).shape == (3, 32, 32, 2)
-        several = colorizer.variants(photo, 3, seed=2, format="WEBP", quality=80)
-        chroma = colorizer.chroma(photo, 3, seed=2)
-        assert several == [apply_chroma(photo, ab, format="WEBP", quality=80) for ab in chroma]
+        assert colorizer.find_ab(photo, 3, seed=2).shape == (3, 32, 32, 2)
+        several = colorizer.variants(photo, 3, ColoringOptions(format=PhotoFormat.WEBP, quality=80), seed=2)
+        chroma = colorizer.find_ab(photo, 3, seed=2)
+        assert several == [apply_ab(photo, ab, ColoringOptions(format=PhotoFormat.WEBP, quality=80)) for ab in chroma]
 
 
 def test_a_reduced_picture_keeps_its_shape(wire_server, astronaut):
     with Colorizer(wire_server.address) as colorizer:
-        [ab] = colorizer.chroma(astronaut)
-    assert apply_chroma(astronaut, ab, longest_side=70).shape == (50, 70, 3)
-    np.testing.assert_array_equal(apply_chroma(astronaut, ab, longest_side=999), apply_chroma(astronaut, ab))
+        [ab] = colorizer.find_ab(astronaut)
+    assert apply_ab(astronaut, ab, longest_side=70).shape == (50, 70, 3)
+    np.testing.assert_array_equal(apply_ab(astronaut, ab, longest_side=999), apply_ab(astronaut, ab))
 
 
 def test_the_header_tells_format_and_size_and_nothing_is_decoded(astronaut):

@@ -5,9 +5,11 @@ import grpc
 import numpy as np
 import pytest
 
+from photo.coloring_options import ColoringOptions
 from photo.encoding import encode_photo
 from photo.errors import ClientClosed, PhotoError, ServerUnavailable
-from serving.client import AsyncColorizer, Colorizer, Retry
+from photo.formats import PhotoFormat
+from serving.client import AsyncColorizer, Colorizer, ConnectionOptions, Retry
 from tests.serving.wire_server import WireServer, running
 
 GRAY = np.full((24, 30, 3), 128, np.uint8)
@@ -17,7 +19,7 @@ def run(scenario, served, **settings):
     """Run `scenario(colorizer)` with a client of the server in an event loop of its own."""
 
     async def main():
-        async with AsyncColorizer(served.address, **({"timeout": 10} | settings)) as colorizer:
+        async with AsyncColorizer(served.address, ConnectionOptions(**{"timeout": 10} | settings)) as colorizer:
             return await asyncio.wait_for(scenario(colorizer), 20)
 
     return asyncio.run(main())
@@ -32,7 +34,7 @@ def test_it_gives_what_the_blocking_client_gives(wire_server, tmp_path):
         await colorizer.colorize_file(source, tmp_path / "async.png")
         return (
             await colorizer.colorize(GRAY),
-            await colorizer.colorize(source, format="WEBP"),
+            await colorizer.colorize(source, ColoringOptions(format=PhotoFormat.WEBP)),
             await colorizer.variants(GRAY, 3, seed=5),
             await colorizer.predict_ab(np.full((1, 16, 16, 1), 50, np.float32)),
             await colorizer.describe(),
@@ -41,7 +43,7 @@ def test_it_gives_what_the_blocking_client_gives(wire_server, tmp_path):
     array, encoded, variants, ab, description = run(scenario, wire_server)
     with Colorizer(wire_server.address) as blocking:
         np.testing.assert_array_equal(array, blocking.colorize(GRAY))
-        assert encoded == blocking.colorize(source, format="WEBP")
+        assert encoded == blocking.colorize(source, ColoringOptions(format=PhotoFormat.WEBP))
         np.testing.assert_array_equal(variants, blocking.variants(GRAY, 3, seed=5))
         np.testing.assert_array_equal(ab, blocking.predict_ab(np.full((1, 16, 16, 1), 50, np.float32)))
         assert description == blocking.describe()

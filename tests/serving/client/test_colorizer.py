@@ -10,16 +10,18 @@ from PIL import Image
 
 from photo.color import rgb_to_lab, rgb_to_lightness
 from photo.coloring import finish, prepare
+from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from photo.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
-from serving.client.colorizer import Colorizer, ModelDescription
+from serving.client import Colorizer, ModelDescription
+from serving.client.options import ConnectionOptions
 from tests.serving.wire_server import WireServer, _Handler
 
 
 @pytest.fixture
 def colorizer(wire_server):
-    with Colorizer(wire_server.address, timeout=10) as colorizer:
+    with Colorizer(wire_server.address, ConnectionOptions(timeout=10)) as colorizer:
         yield colorizer
 
 
@@ -151,7 +153,7 @@ def test_answers_beyond_grpcs_four_megabytes_arrive(colorizer):
 
 
 def test_no_server_is_said_within_the_deadline(free_port, gray):
-    colorizer = Colorizer(f"localhost:{free_port}", timeout=0.4)
+    colorizer = Colorizer(f"localhost:{free_port}", ConnectionOptions(timeout=0.4))
     start = time.monotonic()
     with pytest.raises(ServerUnavailable, match=rf"localhost:{free_port} did not answer within 0\.4 s"):
         colorizer.colorize(gray)
@@ -165,7 +167,7 @@ def test_a_server_that_starts_late_is_waited_for(free_port):
     server.add_insecure_port(f"localhost:{free_port}")
     timer = threading.Timer(0.5, server.start)
     timer.start()
-    with Colorizer(f"localhost:{free_port}", timeout=20) as colorizer:
+    with Colorizer(f"localhost:{free_port}", ConnectionOptions(timeout=20)) as colorizer:
         assert colorizer.describe().size == 32
     timer.join()
     server.stop(None).wait()
@@ -209,7 +211,7 @@ def test_a_model_that_never_loads_is_unavailable(wire_server):
     wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "no version yet")] * 100
     wire_server.status = [(1, 20)]
     with (
-        Colorizer(wire_server.address, timeout=0.5) as colorizer,
+        Colorizer(wire_server.address, ConnectionOptions(timeout=0.5)) as colorizer,
         pytest.raises(ServerUnavailable, match="still loading"),
     ):
         colorizer.describe()
@@ -253,7 +255,9 @@ def test_many_threads_may_share_a_client(colorizer, gray):
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
-@pytest.mark.parametrize("server", ["localhost", "", "http://localhost:8500", "local host:1", "a:b"])
+@pytest.mark.parametrize(
+    "server", ["localhost", "", "http://localhost:8500", "local host:1", "a:b", "ipv4:127.0.0.1:1,127.0.0.1"]
+)
 def test_a_wrong_address_is_said_before_anything_is_sent(server):
     with pytest.raises(ValueError, match="HOST:PORT"):
         Colorizer(server)
@@ -261,11 +265,11 @@ def test_a_wrong_address_is_said_before_anything_is_sent(server):
 
 def test_other_wrong_arguments_are_named(colorizer, gray):
     with pytest.raises(ValueError, match="timeout"):
-        Colorizer(timeout=0)
+        Colorizer(connection=ConnectionOptions(timeout=0))
     with pytest.raises(ValueError, match="received both"):
-        Colorizer(model_version=1, version_label="canary")
+        Colorizer(connection=ConnectionOptions(model_version=1, version_label="canary"))
     with pytest.raises(ValueError, match="strength"):
-        colorizer.colorize(gray, strength=-1)
+        colorizer.colorize(gray, ColoringOptions(strength=-1))
 
 
 def test_a_file_is_coloured_with_its_exif_upright_and_its_resolution(colorizer, gray, tmp_path):

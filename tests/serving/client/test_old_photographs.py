@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from photo.apply_ab import apply_chroma
+from photo.apply_ab import apply_ab
 from photo.color import join_lightness_and_color, rgb_to_lab, rgb_to_lightness
+from photo.coloring_options import ColoringOptions
 from photo.encoding import encode_photo
 from photo.geometry import resize
 from photo.tint import measure_tint
@@ -83,9 +84,11 @@ def test_scratches_do_not_tear_the_colour(name, most):
 def test_a_kept_tint_is_that_of_the_print_light_and_shade_their_own(colorizer, lightness):
     old, _ = worn(lightness)
     photo = toned(old)
-    back = colorizer.colorize(photo, strength=0, keep_tint=True)
+    back = colorizer.colorize(photo, ColoringOptions(strength=0, keep_tint=True))
     assert np.abs(back.astype(int) - photo).mean() < 1  # no colour laid over it: the print itself
-    added = rgb_to_lab(colorizer.colorize(photo, keep_tint=True)) - rgb_to_lab(colorizer.colorize(photo))
+    added = rgb_to_lab(colorizer.colorize(photo, ColoringOptions(keep_tint=True))) - rgb_to_lab(
+        colorizer.colorize(photo)
+    )
     middle = (old > 40) & (old < 60)
     np.testing.assert_allclose(np.median(added[middle], axis=0), [0, 4.5, 15.5], atol=1)
 
@@ -120,11 +123,14 @@ def test_a_gray_photograph_of_any_size_and_kind_has_a_tint_of_nothing(shape, dty
 def test_every_way_to_colour_keeps_the_tint(colorizer, wire_server, lightness, tmp_path):
     photo = encode_photo(toned(worn(lightness)[0]), "PNG")
     (tmp_path / "old.png").write_bytes(photo)
-    expected = colorizer.colorize(photo, keep_tint=True)
+    expected = colorizer.colorize(photo, ColoringOptions(keep_tint=True))
     assert expected != colorizer.colorize(photo)
-    [ab] = colorizer.chroma(photo)
-    assert apply_chroma(photo, ab, keep_tint=True) == expected
-    assert next(colorizer.colorize_many([photo], keep_tint=True)).colored == expected
-    assert colorizer.colorize_file(tmp_path / "old.png", tmp_path / "a.png", keep_tint=True).read_bytes() == expected
+    [ab] = colorizer.find_ab(photo)
+    assert apply_ab(photo, ab, ColoringOptions(keep_tint=True)) == expected
+    assert next(colorizer.colorize_many([photo], ColoringOptions(keep_tint=True))).colored == expected
+    assert (
+        colorizer.colorize_file(tmp_path / "old.png", tmp_path / "a.png", ColoringOptions(keep_tint=True)).read_bytes()
+        == expected
+    )
     wire_server.has_variants = True
-    assert colorizer.variants(photo, 1, keep_tint=True) == [expected]
+    assert colorizer.variants(photo, 1, ColoringOptions(keep_tint=True)) == [expected]

@@ -8,6 +8,7 @@ import pytest
 
 from photo.errors import ServerUnavailable, TintypeError
 from serving.client import Colorizer, Keepalive, Retry, Tls
+from serving.client.options import ConnectionOptions
 from tests.serving.wire_server import WireServer, running
 
 
@@ -87,13 +88,13 @@ def server_credentials(pem, *, mutual: bool) -> grpc.ServerCredentials:
 
 def test_tls_is_spoken_with_a_server_of_our_authority(pem):
     with running(WireServer(), server_credentials(pem, mutual=False)) as served:
-        with Colorizer(served.address, tls=Tls(pem["ca"]), token="secret", timeout=10) as colorizer:
+        with Colorizer(served.address, ConnectionOptions(tls=Tls(pem["ca"]), token="secret", timeout=10)) as colorizer:
             assert colorizer.describe().size == 32
         assert served.metadata[0]["authorization"] == "Bearer secret"
         for wrong in (Tls(), Tls(pem["client"]), Tls(pem["ca"], server_name="elsewhere.org"), None):
             advice = r"0\.3 s \(over TLS: .*ca_cert" if wrong else r"0\.3 s"
             with (
-                Colorizer(served.address, tls=wrong, timeout=0.3) as colorizer,
+                Colorizer(served.address, ConnectionOptions(tls=wrong, timeout=0.3)) as colorizer,
                 pytest.raises(ServerUnavailable, match=advice),
             ):
                 colorizer.describe()
@@ -101,16 +102,21 @@ def test_tls_is_spoken_with_a_server_of_our_authority(pem):
 
 def test_mutual_tls_shows_the_clients_certificate(pem):
     with running(WireServer(), server_credentials(pem, mutual=True)) as served:
-        with Colorizer(served.address, tls=Tls(pem["ca"], pem["client"], pem["client_key"]), timeout=10) as colorizer:
+        with Colorizer(
+            served.address, ConnectionOptions(tls=Tls(pem["ca"], pem["client"], pem["client_key"]), timeout=10)
+        ) as colorizer:
             assert colorizer.describe().size == 32
-        with Colorizer(served.address, tls=Tls(pem["ca"]), timeout=0.3) as colorizer, pytest.raises(ServerUnavailable):
+        with (
+            Colorizer(served.address, ConnectionOptions(tls=Tls(pem["ca"]), timeout=0.3)) as colorizer,
+            pytest.raises(ServerUnavailable),
+        ):
             colorizer.describe()
 
 
 def test_a_file_that_is_no_certificate_or_no_key_of_it_is_named(pem, tmp_path):
     with pytest.raises(TintypeError, match=r"cannot read .*missing\.pem: No such file"):
-        Colorizer(tls=Tls(tmp_path / "missing.pem"))
+        Colorizer(connection=ConnectionOptions(tls=Tls(tmp_path / "missing.pem")))
     with pytest.raises(TintypeError, match=r"ca_key\.pem holds no certificate"):
-        Colorizer(tls=Tls(pem["ca_key"]))
+        Colorizer(connection=ConnectionOptions(tls=Tls(pem["ca_key"])))
     with pytest.raises(TintypeError, match=r"server_key\.pem is not the private key, .* of .*client\.pem"):
-        Colorizer(tls=Tls(pem["ca"], pem["client"], pem["server_key"]))
+        Colorizer(connection=ConnectionOptions(tls=Tls(pem["ca"], pem["client"], pem["server_key"])))

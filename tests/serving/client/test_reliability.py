@@ -13,6 +13,7 @@ from PIL import Image
 from photo.encoding import encode_photo
 from photo.errors import ClientClosed, PhotoError, ServerRefused, ServerUnavailable
 from serving.client import Colorizer, Retry
+from serving.client.options import ConnectionOptions
 from tests.serving.wire_server import WireServer, running
 
 GRAY = np.full((24, 30, 3), 128, np.uint8)
@@ -20,7 +21,7 @@ GRAY = np.full((24, 30, 3), 128, np.uint8)
 
 @pytest.fixture
 def colorizer(wire_server):
-    with Colorizer(wire_server.address, timeout=10, retry=Retry(first_pause=0.01)) as colorizer:
+    with Colorizer(wire_server.address, ConnectionOptions(timeout=10, retry=Retry(first_pause=0.01))) as colorizer:
         colorizer.describe()
         yield colorizer
 
@@ -49,7 +50,7 @@ def test_attempts_may_be_bounded(wire_server):
     wire_server.failures = [(grpc.StatusCode.UNAVAILABLE, "queue is full")] * 100
     retry = Retry(first_pause=0.001, max_attempts=3)
     with (
-        Colorizer(wire_server.address, retry=retry) as colorizer,
+        Colorizer(wire_server.address, ConnectionOptions(retry=retry)) as colorizer,
         pytest.raises(ServerUnavailable, match=r"localhost:\d+ was unavailable, 3 times: queue is full"),
     ):
         colorizer.describe()
@@ -57,7 +58,9 @@ def test_attempts_may_be_bounded(wire_server):
 
 
 def test_token_and_metadata_come_with_every_request(wire_server):
-    with Colorizer(wire_server.address, token="secret", metadata={"x-tenant": "museum"}) as colorizer:
+    with Colorizer(
+        wire_server.address, ConnectionOptions(token="secret", metadata={"x-tenant": "museum"})
+    ) as colorizer:
         colorizer.colorize(GRAY)
     for received in wire_server.metadata:
         assert (received["authorization"], received["x-tenant"]) == ("Bearer secret", "museum")
@@ -66,19 +69,18 @@ def test_token_and_metadata_come_with_every_request(wire_server):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"server": "colorizer.example.org:8500", "token": "secret"}, "token would cross the network"),
+        ({"token": "secret"}, "token would cross the network"),
         ({"metadata": {"X-Tenant": "a"}}, "metadata key"),
         ({"token": "line\nbreak"}, "printable"),
         ({"compression": "zip"}, "gzip"),
         ({"canary_share": 1.5}, "canary_share"),
         ({"canary_share": 0.5, "version_label": "stable"}, "leave model_version and version_label out"),
         ({"max_message_bytes": 0}, "max_message_bytes"),
-        ({"server": "ipv4:127.0.0.1:1,127.0.0.1"}, "HOST:PORT"),
     ],
 )
 def test_a_wrong_argument_is_named_and_no_secret_shown(arguments, words):
     with pytest.raises(ValueError, match=words) as caught:
-        Colorizer(**arguments)
+        Colorizer("colorizer.example.org:8500", ConnectionOptions(**arguments))
     assert "secret" not in str(caught.value)
     assert "line" not in str(caught.value)
 
@@ -87,7 +89,7 @@ def test_compression_makes_requests_small(wire_server):
     sent = {}
     for compression in (None, "gzip"):
         with relay(wire_server.address) as (address, count):
-            with Colorizer(address, compression=compression) as colorizer:
+            with Colorizer(address, ConnectionOptions(compression=compression)) as colorizer:
                 colorizer.predict_ab(np.full((1, 256, 256, 1), 50, np.float32))
             sent[compression] = count()
     assert sent[None] > 256 * 256 * 4
@@ -129,7 +131,7 @@ def relay(address: str):
 
 
 def test_an_answer_larger_than_allowed_is_refused(wire_server):
-    with Colorizer(wire_server.address, max_message_bytes=50_000) as colorizer:
+    with Colorizer(wire_server.address, ConnectionOptions(max_message_bytes=50_000)) as colorizer:
         colorizer.predict_ab(np.zeros((1, 32, 32, 1), np.float32))
         with pytest.raises(ServerRefused, match="RESOURCE_EXHAUSTED"):
             colorizer.predict_ab(np.zeros((1, 100, 100, 1), np.float32))
@@ -149,7 +151,7 @@ def test_requests_spread_over_servers_and_a_dead_one_is_passed_over():
     with contextlib.ExitStack() as dying, running(one):
         dying.enter_context(running(two))
         addresses = ",".join(served.address.replace("localhost", "127.0.0.1") for served in (one, two))
-        with Colorizer(f"ipv4:{addresses}", timeout=10) as colorizer:
+        with Colorizer(f"ipv4:{addresses}", ConnectionOptions(timeout=10)) as colorizer:
             ask_until_both_answer(colorizer, one, two)
             before = len(one.requests), len(two.requests)
             for _ in range(20):
@@ -165,7 +167,9 @@ def test_requests_on_a_server_that_dies_are_asked_again_of_another():
     one, two = WireServer(), WireServer()
     with running(one), running(two), contextlib.ExitStack() as dying:
         through, _ = dying.enter_context(relay(two.address))
-        with Colorizer(f"ipv4:{one.address.replace('localhost', '127.0.0.1')},{through}", timeout=10) as colorizer:
+        with Colorizer(
+            f"ipv4:{one.address.replace('localhost', '127.0.0.1')},{through}", ConnectionOptions(timeout=10)
+        ) as colorizer:
             ask_until_both_answer(colorizer, one, two)
             two.released.clear()
             outcomes = colorizer.colorize_many([GRAY] * 8, concurrency=4)
@@ -179,14 +183,14 @@ def test_servers_with_different_versions_are_not_described_over_and_over():
     one, two = WireServer(version=1, size=32), WireServer(version=2, size=48)
     with running(one), running(two):
         addresses = ",".join(served.address.replace("localhost", "127.0.0.1") for served in (one, two))
-        with Colorizer(f"ipv4:{addresses}", timeout=10) as colorizer:
+        with Colorizer(f"ipv4:{addresses}", ConnectionOptions(timeout=10)) as colorizer:
             for _ in range(40):
                 colorizer.colorize(GRAY)
     assert 2 <= (one.requests + two.requests).count("describe") <= 6
 
 
 def test_a_share_of_the_photographs_meets_the_canary_and_always_the_same_ones(wire_server):
-    with Colorizer(wire_server.address, canary_share=0.3) as colorizer:
+    with Colorizer(wire_server.address, ConnectionOptions(canary_share=0.3)) as colorizer:
         chosen = []
         for _ in range(2):
             wire_server.labels.clear()
@@ -208,7 +212,7 @@ def test_a_share_of_the_photographs_meets_the_canary_and_always_the_same_ones(wi
 def test_nothing_is_labelled_unless_asked(wire_server):
     with Colorizer(wire_server.address) as colorizer:
         colorizer.colorize(GRAY)
-    with Colorizer(wire_server.address, canary_share=1.0, canary_label="trial") as colorizer:
+    with Colorizer(wire_server.address, ConnectionOptions(canary_share=1.0, canary_label="trial")) as colorizer:
         colorizer.colorize(GRAY)
     assert wire_server.labels == ["", "", "trial", "trial"]
 
@@ -263,7 +267,9 @@ def test_a_wrong_concurrency_is_said_at_once(colorizer):
 
 @pytest.mark.parametrize("waiting_for", ["an answer", "a pause"])
 def test_closing_ends_a_call_of_another_thread(wire_server, waiting_for):
-    colorizer = Colorizer(wire_server.address, timeout=30, retry=Retry(first_pause=20, longest_pause=20))
+    colorizer = Colorizer(
+        wire_server.address, ConnectionOptions(timeout=30, retry=Retry(first_pause=20, longest_pause=20))
+    )
     colorizer.describe()
     if waiting_for == "an answer":
         wire_server.released.clear()

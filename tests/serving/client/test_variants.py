@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from photo.errors import ServerRefused
 from serving.client import Colorizer
+from serving.client.options import ConnectionOptions
 from tests.serving.wire_server import WireServer, running
 
 GRAY = np.full((24, 30, 3), 128, np.uint8)
@@ -21,7 +23,7 @@ def wire_server():
 
 @pytest.fixture
 def colorizer(wire_server):
-    with Colorizer(wire_server.address, timeout=10) as colorizer:
+    with Colorizer(wire_server.address, ConnectionOptions(timeout=10)) as colorizer:
         yield colorizer
 
 
@@ -39,7 +41,7 @@ def test_variants_are_of_the_photographs_kind(colorizer):
     assert [decode_photo(variant).format for variant in colorizer.variants(encoded, 2)] == ["WEBP"] * 2
     (image,) = colorizer.variants(Image.open(io.BytesIO(encoded)), 1)
     assert isinstance(image, Image.Image)
-    np.testing.assert_array_equal(colorizer.variants(GRAY, 1, strength=0)[0], GRAY)
+    np.testing.assert_array_equal(colorizer.variants(GRAY, 1, ColoringOptions(strength=0))[0], GRAY)
 
 
 def test_a_model_of_one_colouring_says_so(colorizer, wire_server):

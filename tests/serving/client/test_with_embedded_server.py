@@ -8,8 +8,9 @@ import pytest
 
 from photo.color import rgb_to_lab
 from photo.errors import ServerRefused
+from serving.client import Colorizer, ModelDescription
 from serving.client.async_colorizer import AsyncColorizer
-from serving.client.colorizer import Colorizer, ModelDescription
+from serving.client.options import ConnectionOptions
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def server(base_path):
 
 
 def test_a_photo_is_coloured_while_the_server_is_still_loading(server, astronaut):
-    with Colorizer(f"localhost:{server.port}", timeout=60) as colorizer:
+    with Colorizer(f"localhost:{server.port}", ConnectionOptions(timeout=60)) as colorizer:
         assert colorizer.describe() == ModelDescription("tiny", 32, 1, "tiny")
         gray = np.full((70, 90, 3), 150, np.uint8)
         lab = rgb_to_lab(colorizer.colorize(gray))
@@ -41,7 +42,7 @@ def test_a_photo_is_coloured_while_the_server_is_still_loading(server, astronaut
 
 def test_an_unknown_model_is_refused_at_once(server):
     with (
-        Colorizer(f"localhost:{server.port}", model_name="nobody", timeout=60) as colorizer,
+        Colorizer(f"localhost:{server.port}", ConnectionOptions(model_name="nobody", timeout=60)) as colorizer,
         pytest.raises(ServerRefused, match=r"'nobody' .* NOT_FOUND"),
     ):
         colorizer.describe()
@@ -51,7 +52,7 @@ def test_a_new_version_with_another_size_is_noticed(server, base_path):
     from tests.tiny_models import write_tiny_model
 
     gray = np.full((70, 90, 3), 150, np.uint8)
-    with Colorizer(f"localhost:{server.port}", timeout=60) as colorizer:
+    with Colorizer(f"localhost:{server.port}", ConnectionOptions(timeout=60)) as colorizer:
         colorizer.colorize(gray)
         write_tiny_model(base_path.parent / "next", ab=(-20.0, 10.0), size=48, fingerprint="next").rename(
             base_path / "2"
@@ -70,7 +71,7 @@ def test_variants_come_from_their_seeds_or_the_model_is_said_to_have_none(server
     from tests.tiny_models import write_tiny_model
 
     gray = np.full((70, 90, 3), 150, np.uint8)
-    with Colorizer(f"localhost:{server.port}", timeout=60) as colorizer:
+    with Colorizer(f"localhost:{server.port}", ConnectionOptions(timeout=60)) as colorizer:
         with pytest.raises(ServerRefused, match="gives one colouring only: it has no signature 'variants'"):
             colorizer.variants(gray, 2)
         write_tiny_model(base_path.parent / "several", variants=True).rename(base_path / "3")
@@ -89,7 +90,7 @@ def test_requests_spread_over_real_servers_and_a_stopped_one_is_passed_over(serv
     with EmbeddedServer(ServerOptions("colorizer", base_path)) as second:
         second.wait_until_available(timeout=60)
         target = f"ipv4:127.0.0.1:{server.port},127.0.0.1:{second.port}"
-        with Colorizer(target, timeout=60) as colorizer:
+        with Colorizer(target, ConnectionOptions(timeout=60)) as colorizer:
             outcomes = colorizer.colorize_many([gray] * 40, concurrency=4)
             first = [next(outcomes) for _ in range(10)]
             second.stop(0)
@@ -100,9 +101,9 @@ def test_asyncio_colours_the_same(server):
     gray = np.full((70, 90, 3), 150, np.uint8)
 
     async def color() -> list:
-        async with AsyncColorizer(f"localhost:{server.port}", timeout=60) as colorizer:
+        async with AsyncColorizer(f"localhost:{server.port}", ConnectionOptions(timeout=60)) as colorizer:
             return [outcome.colored async for outcome in colorizer.colorize_many([gray] * 5)]
 
-    with Colorizer(f"localhost:{server.port}", timeout=60) as colorizer:
+    with Colorizer(f"localhost:{server.port}", ConnectionOptions(timeout=60)) as colorizer:
         expected = colorizer.colorize(gray)
     np.testing.assert_array_equal(asyncio.run(color()), [expected] * 5)

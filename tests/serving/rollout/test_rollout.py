@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from photo.errors import ServerUnavailable, TintypeError
+from serving.client.options import ConnectionOptions
 from serving.rollout.rollout import Rollout
 from serving.server import EmbeddedServer, ServerOptions
 from tests.tiny_models import write_tiny_model
@@ -61,8 +62,13 @@ def serve(config_file) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture
-def rollout(serve, config_file) -> Iterator[Rollout]:
-    with Rollout([serve()], config_file=config_file, load_timeout=15) as rollout:
+def server(serve) -> str:
+    return serve()
+
+
+@pytest.fixture
+def rollout(server, config_file) -> Iterator[Rollout]:
+    with Rollout([server], config_file=config_file, load_timeout=15) as rollout:
         yield rollout
 
 
@@ -99,7 +105,7 @@ def test_what_was_promoted_answers_and_is_kept_by_a_restart(rollout, serve, conf
         assert labels(again) == {"stable": 3, "canary": 3}
         assert [(step.before, step.after) for step in again.history()] == [(None, 1), (1, 3)]
         assert again.rollback() == 1
-    with Rollout([serve()], model_name="other") as other:
+    with Rollout([serve()], ConnectionOptions(model_name="other")) as other:
         assert other.status()[0].without_label == 3
 
 
@@ -122,11 +128,11 @@ def test_rollback_goes_back_one_version_a_time_and_what_failed_is_not_promoted_u
     assert rollout.rollback() == 1
 
 
-def test_a_version_that_is_not_there_changes_nothing(rollout, config_file):
+def test_a_version_that_is_not_there_changes_nothing(rollout, server, config_file):
     rollout.promote(1)
     before = config_file.read_bytes()
     with (
-        Rollout([rollout._servers[0].server], config_file=config_file, load_timeout=0.5) as hasty,
+        Rollout([server], config_file=config_file, load_timeout=0.5) as hasty,
         pytest.raises(TintypeError, match=r"no version 7 of 'colorizer': .*it knows 2, 1"),
     ):
         hasty.promote(7)
@@ -135,39 +141,41 @@ def test_a_version_that_is_not_there_changes_nothing(rollout, config_file):
     assert becomes_available(rollout, {1, 2})
 
 
-def test_a_version_that_cannot_be_loaded_is_named_with_its_error(rollout, base_path, config_file):
+def test_a_version_that_cannot_be_loaded_is_named_with_its_error(rollout, server, base_path, config_file):
     rollout.promote(1)
     before = config_file.read_bytes()
     (base_path / "9").mkdir()
     (base_path / "9" / "saved_model.pb").write_bytes(b"half of a model")
-    rollout._load_timeout = 1.0
-    with pytest.raises(TintypeError, match=r"no version 9 of 'colorizer': .*9/saved_model\.pb is not a SavedModel"):
-        rollout.promote(9)
+    with (
+        Rollout([server], config_file=config_file, load_timeout=1) as hasty,
+        pytest.raises(TintypeError, match=r"no version 9 of 'colorizer': .*9/saved_model\.pb is not a SavedModel"),
+    ):
+        hasty.promote(9)
     assert config_file.read_bytes() == before
 
 
-def test_a_rollback_passes_over_a_version_that_is_gone(rollout, base_path):
+def test_a_rollback_passes_over_a_version_that_is_gone(rollout, server, base_path, config_file):
     for version in (1, 2, 3):
         rollout.promote(version)
     shutil.rmtree(base_path / "2")
     assert becomes_available(rollout, {3})
-    rollout._load_timeout = 1.0
-    told = []
-    rollout._tell = told.append
-    assert rollout.rollback() == 1
+    told: list[str] = []
+    with Rollout([server], config_file=config_file, load_timeout=1, tell=told.append) as hasty:
+        assert hasty.rollback() == 1
     assert any("no version 2" in line and "going on to the version before it" in line for line in told)
     assert rollout.policy() == "specific 1"
 
 
 def test_a_labelled_version_stays_loaded_when_newer_ones_are_pushed(serve, config_file, base_path, model):
     config_file.write_text(_config(base_path, ""))
-    with Rollout([serve()], config_file=config_file, load_timeout=15) as rollout:
+    server = serve()
+    with Rollout([server], config_file=config_file, load_timeout=15) as rollout:
         assert becomes_available(rollout, {3})
         rollout.promote(2)
         rollout.canary(3)
         shutil.copytree(model, base_path / "incoming")
         (base_path / "incoming").rename(base_path / "4")
-        with Rollout([rollout._servers[0].server], model_name="other") as other:
+        with Rollout([server], ConnectionOptions(model_name="other")) as other:
             assert becomes_available(other, {4})
         assert labels(rollout) == {"stable": 2, "canary": 3}
         assert rollout.policy() == "specific 2, 3"
@@ -182,12 +190,12 @@ def test_the_policy_all_stays(serve, config_file, base_path):
         assert rollout.policy() == "all"
 
 
-def test_a_server_that_is_away_changes_nothing_anywhere(rollout, config_file, free_port):
+def test_a_server_that_is_away_changes_nothing_anywhere(rollout, server, config_file, free_port):
     rollout.promote(1)
     before = config_file.read_bytes()
-    servers = [rollout._servers[0].server, f"localhost:{free_port}"]
+    servers = [server, f"localhost:{free_port}"]
     with (
-        Rollout(servers, config_file=config_file, timeout=0.3) as both,
+        Rollout(servers, ConnectionOptions(timeout=0.3), config_file=config_file) as both,
         pytest.raises(ServerUnavailable, match=f"localhost:{free_port} did not answer within 0.3 s"),
     ):
         both.promote(2)
@@ -195,14 +203,19 @@ def test_a_server_that_is_away_changes_nothing_anywhere(rollout, config_file, fr
     assert labels(rollout) == {"stable": 1}
 
 
-def test_a_file_that_somebody_else_changes_meanwhile_is_theirs(rollout, config_file, base_path):
+def test_a_file_that_somebody_else_changes_meanwhile_is_theirs(rollout, server, config_file, base_path):
     rollout.promote(1)
     theirs = _config(base_path, 'model_version_policy { all {} } version_labels { key: "gold" value: 2 }')
-    rollout._tell = lambda line: config_file.write_text(theirs)  # while it waits for version 3
-    with pytest.raises(TintypeError, match="somebody else changed"):
-        rollout.promote(3)
+
+    def change(_: str) -> None:  # told while it waits for version 3
+        config_file.write_text(theirs)
+
+    with (
+        Rollout([server], config_file=config_file, load_timeout=15, tell=change) as disturbed,
+        pytest.raises(TintypeError, match="somebody else changed"),
+    ):
+        disturbed.promote(3)
     assert config_file.read_text() == theirs
-    rollout._tell = print
     assert labels(rollout) == {"gold": 2}
 
 

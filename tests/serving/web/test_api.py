@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.free_port import free_port
-from photo.apply_ab import apply_chroma
+from photo.apply_ab import apply_ab
 from photo.color import rgb_to_lab
+from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from serving.client import Colorizer
@@ -70,10 +71,10 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
     assert (last["photos"][2]["width"], last["photos"][2]["height"]) == (256, 90)
 
     with Colorizer(gateway.model_server.address) as colorizer:
-        ab = colorizer.chroma(jpeg, 3)
+        ab = colorizer.find_ab(jpeg, 3)
     chosen = gateway.client.patch(f"{address}/photos/0", json={"variant": 2, "strength": 0.5})
     assert (chosen.json()["variant"], chosen.json()["strength"]) == (2, 0.5)
-    expected = apply_chroma(jpeg, ab[2], strength=0.5)
+    expected = apply_ab(jpeg, ab[2], ColoringOptions(strength=0.5))
     assert gateway.client.get(f"{address}/photos/0/image").content == expected
     small = gateway.client.get(f"{address}/photos/0/image?side=64&variant=0&strength=1&format=webp")
     assert Image.open(io.BytesIO(small.content)).size == (64, 64)

@@ -18,6 +18,7 @@ from rich.progress import track
 
 from photo.color import rgb_to_lab
 from serving.client import Colorizer
+from serving.client.options import ConnectionOptions
 from serving.server.options import ServerOptions
 from serving.server.process import server_process
 
@@ -39,7 +40,7 @@ def main() -> None:
     triples = []
     with (
         server_process(ServerOptions("colorizer", arguments.model), silent=True, patience=10) as server,
-        Colorizer(server.address, timeout=120) as client,
+        Colorizer(server.address, ConnectionOptions(timeout=120)) as client,
     ):
         for photo in track(photos, "coloring"):
             gray = np.asarray(Image.fromarray(photo).convert("L").convert("RGB"))

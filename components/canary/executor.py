@@ -25,6 +25,7 @@ from photo.decoding import Rgb
 from photo.errors import TintypeError
 from photo.geometry import fit_square
 from serving.client.colorizer import Colorizer
+from serving.client.options import ConnectionOptions
 from serving.server.options import ServerOptions
 from serving.server.process import ServerProcess, server_process
 
@@ -114,7 +115,7 @@ def _try_candidate(base_path: str, photos: list[Rgb], config: CanaryConfig, repo
         report["startup_seconds"] = round(time.monotonic() - started, 3)
         timeout = max(_LEAST_TIMEOUT_SECONDS, 3 * config.max_latency_ms / 1000)
         try:
-            with Colorizer(server.address, model_name=MODEL_NAME, timeout=timeout) as colorizer:
+            with Colorizer(server.address, ConnectionOptions(model_name=MODEL_NAME, timeout=timeout)) as colorizer:
                 server.watch(colorizer.close)  # in place of asking a server that is gone until the time is over
                 ask(colorizer, photos, config, report)
         except TintypeError as error:

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from photo.errors import TintypeError
 from serving.client import Colorizer
-from serving.client.options import Retry, Tls
+from serving.client.options import ConnectionOptions, Retry, Tls
 from serving.server import EmbeddedServer, ServerOptions
 from serving.server.config_files import read_batching_parameters, read_metrics_path, read_model_server_config
 from tests.k8s.manifests import OVERLAYS, Manifest, build, of_kind, one
@@ -96,11 +96,11 @@ def test_in_production_clients_with_a_certificate_are_answered_by_the_stable_ver
 
         address, gray = f"localhost:{server.port}", np.full((40, 60), 128, np.uint8)
         tls = Tls(certificates / "ca.crt", certificates / "client.crt", certificates / "client.key", OWN_NAME)
-        with Colorizer(address, tls=tls, version_label="stable") as client:
+        with Colorizer(address, ConnectionOptions(tls=tls, version_label="stable")) as client:
             assert np.ptp(client.colorize(gray).astype(int), axis=-1).max() > 0
         stranger = Tls(certificates / "ca.crt", server_name=OWN_NAME)
         with (
-            Colorizer(address, tls=stranger, timeout=3, retry=Retry(max_attempts=1)) as client,
+            Colorizer(address, ConnectionOptions(tls=stranger, timeout=3, retry=Retry(max_attempts=1))) as client,
             pytest.raises(TintypeError),
         ):
             client.colorize(gray)

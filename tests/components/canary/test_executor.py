@@ -13,6 +13,7 @@ from components.canary.config import CanaryConfig
 from components.canary.executor import Executor, ask
 from photo.errors import TintypeError
 from serving.client import Colorizer
+from serving.client.options import ConnectionOptions
 from serving.server import EmbeddedServer, ServerOptions
 from tests.components.example_artifacts import png, tinted_photo, write_examples
 from tests.tiny_models import write_tiny_model
@@ -88,7 +89,7 @@ def judge(folder: Path, **config) -> dict:
     photos = [tinted_photo(seed) for seed in range(2)]
     with EmbeddedServer(ServerOptions("canary", folder.parent)) as server:
         server.wait_until_available(60)
-        with Colorizer(f"localhost:{server.port}", model_name="canary") as colorizer:
+        with Colorizer(f"localhost:{server.port}", ConnectionOptions(model_name="canary")) as colorizer:
             ask(colorizer, photos, CanaryConfig(**{"requests": 4} | config), report)
     return report
 

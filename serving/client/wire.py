@@ -1,7 +1,7 @@
 """TensorFlow Serving's messages without TensorFlow, byte for byte the same on the wire.
 
-Google's generated classes (`tensorflow-serving-api`) import all of TensorFlow. The few messages a client needs are
-declared here, with the field numbers of tensorflow/core/framework/{tensor,tensor_shape,types}.proto,
+Our own, because Google's generated classes (`tensorflow-serving-api`) import all of TensorFlow. The few messages that a
+client needs are declared here, with the field numbers of tensorflow/core/framework/{tensor,tensor_shape,types}.proto,
 tensorflow/core/protobuf/meta_graph.proto and tensorflow_serving/{apis,config}/*.proto. They live in a descriptor pool
 of their own, so that TensorFlow may register its full versions in the same process, before or after. Fields left out
 here pass through as unknown fields.
@@ -13,7 +13,6 @@ from typing import Any as AnyType
 import numpy as np
 from google.protobuf import any_pb2, descriptor_pool, message_factory, wrappers_pb2
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 
 from serving.message_declarations import Declarations, file_of_messages
@@ -25,7 +24,7 @@ RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 # NumPy's type of a tensor, TensorFlow's number for it, and the field that holds its values when they do not come as
 # raw bytes in tensor_content (tensorflow/core/framework/types.proto and tensor.proto).
-_TYPES: list[tuple[np.dtype, str, int, str]] = [
+_TYPES: list[tuple[np.dtype[AnyType], str, int, str]] = [
     (np.dtype(np.float32), "DT_FLOAT", 1, "float_val"),
     (np.dtype(np.float64), "DT_DOUBLE", 2, "double_val"),
     (np.dtype(np.int32), "DT_INT32", 3, "int_val"),
@@ -188,7 +187,7 @@ MODEL_AVAILABLE = _STATES["AVAILABLE"]
 MODEL_ARRIVING = (_STATES["START"], _STATES["LOADING"])
 
 
-def tensor_from_array(array: ArrayLike) -> Message:
+def tensor_from_array(array: ArrayLike) -> AnyType:
     """Return the TensorProto of an array: numbers and booleans, or byte strings (Python's str is sent as UTF-8).
 
     Raises:
@@ -210,7 +209,7 @@ def tensor_from_array(array: ArrayLike) -> Message:
     return tensor
 
 
-def array_from_tensor(tensor: Message) -> NDArray:
+def array_from_tensor(tensor: AnyType) -> NDArray[AnyType]:
     """Return the array of a TensorProto; strings become an array of Python `bytes`.
 
     Understands both forms TensorFlow writes: raw bytes, and a list of values whose last one stands for all that follow.
@@ -218,15 +217,15 @@ def array_from_tensor(tensor: Message) -> NDArray:
     Raises:
         ValueError: when the tensor contradicts itself or has a type this client does not know.
     """
-    number = tensor.dtype  # type: ignore[attr-defined]
+    number = tensor.dtype
     if number not in _DTYPE_OF_NUMBER:
         raise ValueError(f"a tensor of type number {number}, which this client does not know")
     dtype, field = _DTYPE_OF_NUMBER[number]
-    shape = [dim.size for dim in tensor.tensor_shape.dim]  # type: ignore[attr-defined]
+    shape = [dim.size for dim in tensor.tensor_shape.dim]
     if any(size < 0 for size in shape):
         raise ValueError(f"a tensor of the impossible shape {shape}")
     count = int(np.prod(shape, dtype=object)) if shape else 1
-    content = tensor.tensor_content  # type: ignore[attr-defined]
+    content = tensor.tensor_content
     if content and dtype.kind != "O":
         if len(content) != count * dtype.itemsize:
             raise ValueError(f"{len(content)} bytes for a {dtype} tensor of shape {shape}")

@@ -1,17 +1,21 @@
 """A gRPC server that speaks the wire format without TensorFlow and misbehaves on demand."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.free_port import free_port
 from serving.client import wire
+from serving.model import signatures
 
 
 @dataclass
@@ -30,7 +34,7 @@ class WireServer:
     first_looks: list[list[tuple[int, int]] | grpc.StatusCode] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     squares: list[tuple[int, ...]] = field(default_factory=list)
-    spoil: Callable[[np.ndarray], np.ndarray] | None = None
+    spoil: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     has_variants: bool = False
     labels: list[str] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
@@ -39,11 +43,11 @@ class WireServer:
     released: threading.Event = field(default_factory=threading.Event)
     address: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.released.set()
         self.lock = threading.Lock()
 
-    def service(self, call):
+    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         if call.method == wire.PREDICT:
             return grpc.unary_unary_rpc_method_handler(
                 self.predict, wire.PredictRequest.FromString, wire.PredictResponse.SerializeToString
@@ -54,7 +58,7 @@ class WireServer:
             )
         return None
 
-    def predict(self, request, context):
+    def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.requests.append(request.model_spec.signature_name)
         self.labels.append(request.model_spec.version_label)
         self.metadata.append(dict(context.invocation_metadata()))
@@ -62,38 +66,45 @@ class WireServer:
             context.abort(*self.failures.pop(0))
         response = wire.PredictResponse()
         response.model_spec.version.value = self.version
-        if request.model_spec.signature_name == "describe":
-            answer = {
+        if request.model_spec.signature_name == signatures.DESCRIBE:
+            answer: dict[str, Any] = {
                 "recipe": [b"tiny"],
                 "size": np.array([self.size], np.int32),
                 "stride": np.array([1], np.int32),
                 "fingerprint": [b"tiny"],
             }
         else:
-            lightness = wire.array_from_tensor(request.inputs["L"])
+            lightness = wire.array_from_tensor(request.inputs[signatures.LIGHTNESS])
             self.squares.append(lightness.shape)
             self.hold()
-            answer = {"ab": lightness / 100 * np.array(self.ab, np.float32)}
-            if request.model_spec.signature_name == "variants":
+            answer = {signatures.AB: lightness / 100 * np.array(self.ab, np.float32)}
+            if request.model_spec.signature_name == signatures.VARIANTS:
                 if not self.has_variants:
                     context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "variants" not found.')
-                seed = wire.array_from_tensor(request.inputs["seed"])
-                answer["ab"] *= np.cos(seed).astype(np.float32)[:, None, None, None]
+                seed = wire.array_from_tensor(request.inputs[signatures.SEED])
+                answer[signatures.AB] *= np.cos(seed).astype(np.float32)[:, None, None, None]
             if self.spoil:
-                answer["ab"] = self.spoil(answer["ab"])
+                answer[signatures.AB] = self.spoil(answer[signatures.AB])
         for name, array in answer.items():
             response.outputs[name].CopyFrom(wire.tensor_from_array(array))
         return response
 
-    def hold(self):
+    def hold(self) -> None:
         with self.lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-        self.released.wait(20)
+        self.released.wait(60)
         with self.lock:
             self.at_once -= 1
 
-    def model_status(self, request, context):
+    def wait_until_held(self, count: int) -> None:
+        """Return when so many requests are held back at once."""
+        deadline = time.monotonic() + 20
+        while self.at_once < count:
+            assert time.monotonic() < deadline, f"{self.at_once} requests are held, not {count}"
+            time.sleep(0.01)
+
+    def model_status(self, request: Any, context: grpc.ServicerContext) -> Any:
         status = self.first_looks.pop(0) if self.first_looks else self.status
         if isinstance(status, grpc.StatusCode):
             context.abort(status, "not now")
@@ -105,11 +116,14 @@ class WireServer:
         return response
 
 
-class _Handler(grpc.GenericRpcHandler):
+class WireHandler(grpc.GenericRpcHandler):
+    """The server as gRPC takes it."""
+
     def __init__(self, wire_server: WireServer):
         self.wire_server = wire_server
 
-    def service(self, handler_call_details):
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """Answer as the server does."""
         return self.wire_server.service(handler_call_details)
 
 
@@ -117,7 +131,7 @@ class _Handler(grpc.GenericRpcHandler):
 def running(served: WireServer, credentials: grpc.ServerCredentials | None = None) -> Iterator[WireServer]:
     """Let it listen on a free port, which `address` tells."""
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", -1)])
-    server.add_generic_rpc_handlers([_Handler(served)])
+    server.add_generic_rpc_handlers([WireHandler(served)])
     port = (
         server.add_insecure_port("localhost:0")
         if credentials is None

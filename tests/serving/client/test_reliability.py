@@ -250,14 +250,13 @@ def test_many_are_bounded_in_requests_and_in_reading_ahead(colorizer, wire_serve
     assert wire_server.most_at_once == 3
 
 
-def test_leaving_the_loop_ends_what_runs(colorizer, wire_server):
-    outcomes = colorizer.colorize_many([*photos(2), *[GRAY] * 50], concurrency=2)
-    next(outcomes)
+def test_leaving_the_loop_ends_what_runs(colorizer, wire_server, tmp_path):
     wire_server.released.clear()
-    time.sleep(0.1)
-    start = time.monotonic()
+    outcomes = colorizer.colorize_many([tmp_path / "missing.jpg", *[GRAY] * 50], concurrency=2)
+    assert next(outcomes).error
+    wire_server.wait_until_held(2)
     outcomes.close()
-    assert time.monotonic() - start < 2
+    assert wire_server.at_once == 2, "it has not waited for the answers, which are still held back"
 
 
 def test_a_wrong_concurrency_is_said_at_once(colorizer):
@@ -285,10 +284,16 @@ def test_closing_ends_a_call_of_another_thread(wire_server, waiting_for):
 
     thread = threading.Thread(target=call)
     thread.start()
-    time.sleep(0.3)
+    if waiting_for == "an answer":
+        wire_server.wait_until_held(1)
+    else:
+        time.sleep(0.3)
+    asked = len(wire_server.requests)
     colorizer.close()
-    thread.join(3)
+    thread.join(20)
     assert not thread.is_alive()
+    assert wire_server.at_once == (1 if waiting_for == "an answer" else 0), "the answer is still held back"
+    assert len(wire_server.requests) == asked
     assert "was closed while it asked" in str(caught[0])
     wire_server.released.set()
     wire_server.failures.clear()

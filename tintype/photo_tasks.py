@@ -1,0 +1,195 @@
+"""Which photographs `tintype colorize` works on, and where their colourings go."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+
+from photo.errors import PhotoError, TintypeError
+from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat, recognise_format
+
+PIPE = Path("-")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A photograph, and where its colouring goes, or its several variants."""
+
+    source: Path
+    targets: tuple[Path, ...]
+
+
+@dataclass
+class Tasks:
+    """What there is to do.
+
+    Attributes:
+        ready: to colour.
+        left_out: what cannot be coloured, and why.
+        total: of the photographs named and found.
+    """
+
+    ready: list[Task] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How results are named.
+
+    Attributes:
+        out: a folder, or the name of one file.
+        format: of the results; None keeps each photograph's own.
+        variants: of each photograph, told apart by numbers; None makes one colouring.
+        overwrite: replace results that are there already.
+    """
+
+    out: Path
+    format: PhotoFormat | None = None
+    variants: int | None = None
+    overwrite: bool = False
+
+
+def plan_tasks(photos: list[Path], naming: Naming) -> Tasks:
+    """Find photographs and name their results.
+
+    Args:
+        photos: files, or folders of them.
+        naming: how results are named.
+
+    Raises:
+        typer.BadParameter: `naming.out` names one file and there are several photographs, or contradicts the format.
+        PhotoError: there are none.
+    """
+    tasks = Tasks()
+    sources = list(_find_photos(photos, naming.out, tasks.left_out))
+    named = list(_name_targets(sources, naming))
+    if not sources and not tasks.left_out:
+        raise PhotoError("empty", f"no photographs in {', '.join(map(str, photos))}")
+    tasks.total = len(named) + len(tasks.left_out)
+    inputs = {source.resolve() for source, _ in sources}
+    for task in named:
+        try:
+            for target in task.targets:
+                if target.resolve() in inputs:
+                    raise TintypeError(f"the result would replace {target}, a photograph given to colour")
+                check_may_write(target, naming.overwrite)
+        except TintypeError as error:
+            tasks.left_out.append((task.source, str(error)))
+        else:
+            tasks.ready.append(task)
+    return tasks
+
+
+def check_pipe(photos: list[Path], naming: Naming) -> None:
+    """Check what goes from or into a pipe.
+
+    Raises:
+        typer.BadParameter: more than one photograph, or no name for the result.
+        TintypeError: the result exists already.
+    """
+    if len(photos) > 1 or photos[0].is_dir():
+        raise typer.BadParameter("a pipe carries one photograph", param_hint="PHOTO")
+    if naming.variants is not None:
+        raise typer.BadParameter("a pipe carries one colouring; give a file and a folder", param_hint="--variants")
+    if naming.out == PIPE:
+        return
+    if not is_file_name(naming.out):
+        raise typer.BadParameter(
+            f"a photograph from a pipe has no name to take in the folder {naming.out}; give a file name",
+            param_hint="--out",
+        )
+    _check_format(naming)
+    check_may_write(naming.out, naming.overwrite)
+
+
+def check_may_write(target: Path, overwrite: bool) -> None:
+    """Raise TintypeError where a result is there already and is not to be replaced."""
+    if target.exists() and not overwrite:
+        raise TintypeError(f"{target} exists already; --overwrite replaces it")
+
+
+def is_file_name(out: Path) -> bool:
+    """Return whether a path names a photograph's file, not a folder."""
+    return out.suffix.lower() in FORMAT_OF_SUFFIX and not out.is_dir()
+
+
+def _find_photos(photos: list[Path], out: Path, left_out: list[tuple[Path, str]]) -> Iterator[tuple[Path, Path]]:
+    """Yield each photograph once, with its place relative to the argument that named it.
+
+    Folders are searched for files with a photograph's suffix; hidden files and what lies in `out` (results of an
+    earlier run) are passed over. What does not exist is added to `left_out`.
+    """
+    seen: set[Path] = set()
+    for argument in photos:
+        if argument.is_dir():
+            found = sorted(_walk(argument, out.resolve()))
+        elif argument.exists():
+            found = [argument]
+        else:
+            left_out.append((argument, "no such file or folder"))
+            continue
+        for path in found:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                yield path, path.relative_to(argument) if argument.is_dir() else Path(path.name)
+
+
+def _walk(folder: Path, out: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and (Path(parent) / name).resolve() != out]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in FORMAT_OF_SUFFIX:
+                yield Path(parent) / name
+
+
+def _name_targets(sources: list[tuple[Path, Path]], naming: Naming) -> Iterator[Task]:
+    """Say where each result goes; two that would have one name are told apart by a number."""
+    if is_file_name(naming.out):
+        if len(sources) > 1:
+            raise typer.BadParameter(
+                f"{naming.out} is one file, but there are {len(sources)} photographs; give a folder",
+                param_hint="--out",
+            )
+        _check_format(naming)
+        yield from (Task(source, _variant_names(naming.out, naming.variants)) for source, _ in sources)
+        return
+    taken: set[str] = set()
+    for source, relative in sources:
+        if naming.format is not None:
+            relative = relative.with_suffix(naming.format.suffix)
+        elif relative.suffix.lower() not in FORMAT_OF_SUFFIX:
+            relative = relative.with_name(relative.name + _true_suffix(source))
+        target, number = naming.out / relative, 2
+        # casefold: some file systems take A.jpg and a.jpg for one
+        while not taken.isdisjoint(names := {str(path).casefold() for path in _variant_names(target, naming.variants)}):
+            target = naming.out / relative.with_stem(f"{relative.stem}-{number}")
+            number += 1
+        taken |= names
+        yield Task(source, _variant_names(target, naming.variants))
+
+
+def _variant_names(target: Path, variants: int | None) -> tuple[Path, ...]:
+    """Return name-1.jpg, name-2.jpg, ... for name.jpg, or the name itself where no variants are wanted."""
+    if variants is None:
+        return (target,)
+    return tuple(target.with_stem(f"{target.stem}-{number}") for number in range(1, variants + 1))
+
+
+def _check_format(naming: Naming) -> None:
+    format, out = naming.format, naming.out
+    if format is not None and format is not FORMAT_OF_SUFFIX[out.suffix.lower()]:
+        raise typer.BadParameter(f"{format.suffix[1:]} contradicts the name {out}", param_hint="--format")
+
+
+def _true_suffix(source: Path) -> str:
+    """Return the suffix a file without a photograph's suffix should have had; what is no photograph fails later."""
+    try:
+        with open(source, "rb") as file:
+            format = recognise_format(file.read(16))
+    except (OSError, PhotoError):
+        return ".png"
+    return next(suffix for suffix, name in FORMAT_OF_SUFFIX.items() if name is format)

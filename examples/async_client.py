@@ -9,9 +9,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from photo.coloring_options import ColoringOptions
-from photo.formats import PhotoFormat
-from tintype import AsyncColorizer
+from tintype import AsyncColorizer, ColoringOptions, PhotoFormat
 
 
 async def colorize_folder(folder: Path, output: Path, server: str, concurrency: int) -> int:

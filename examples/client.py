@@ -9,10 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from photo.coloring_options import ColoringOptions
 from photo.formats import FORMAT_OF_SUFFIX
-from serving.client.options import ConnectionOptions
-from tintype import Colorizer
+from tintype import ColoringOptions, Colorizer, ConnectionOptions
 
 
 def main() -> int:

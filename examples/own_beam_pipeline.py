@@ -30,9 +30,9 @@ def main() -> None:
 
     model = arguments.model
     if model is None:
-        from serving.model.shipped_generator import shipped_generator
+        from serving.model.shipped_generator import shipped_generator, unpack
 
-        model = str(shipped_generator())
+        model = str(unpack(shipped_generator()))
 
     with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
         read = pipeline | ReadPhotos(arguments.inputs, output=arguments.output)

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    from serving.model.shipped_generator import shipped_generator
+    from serving.model.shipped_generator import shipped_generator, unpack
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield shipped_generator()
+        yield unpack(shipped_generator())
 
 
 @pytest.fixture(scope="module")

@@ -34,26 +34,10 @@ __all__ = [
     "__version__",
 ]
 
-_MODULE_OF_NAME = {
-    "AsyncColorizer": "serving.client.async_colorizer",
-    "ClientClosed": "photo.errors",
-    "ColoringOptions": "photo.coloring_options",
-    "ColoringResult": "serving.client.results",
-    "Colorizer": "serving.client.colorizer",
-    "ConnectionOptions": "serving.client.options",
-    "Keepalive": "serving.client.options",
-    "ModelDescription": "serving.model.description",
-    "PhotoError": "photo.errors",
-    "PhotoFormat": "photo.formats",
-    "Retry": "serving.client.options",
-    "ServerRefused": "photo.errors",
-    "ServerUnavailable": "photo.errors",
-    "TintypeError": "photo.errors",
-    "Tls": "serving.client.options",
-}
+_ERRORS = {"ClientClosed", "PhotoError", "ServerRefused", "ServerUnavailable", "TintypeError"}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF_NAME:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)
+    return getattr(importlib.import_module("photo.errors" if name in _ERRORS else "serving.client"), name)

@@ -1,15 +1,24 @@
-"""Writes files so that no reader ever sees half of one."""
+"""Writes files, and folders of them, so that nobody ever sees half of one."""
 
 import contextlib
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from photo.errors import TintypeError
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write under a temporary name beside `path` and rename; missing folders are made.
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Write a file, text in UTF-8, as `whole_file` does."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`, and rename what was written there; missing folders are made.
 
     Raises:
         TintypeError: the file cannot be written; nothing is left of it, and what stood there before stays.
@@ -17,11 +26,31 @@ def write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
-            file.write(data)
+        yield temporary
         os.replace(temporary, path)
     except OSError as error:
         raise TintypeError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` that takes its place when the block ends well; one process at a time.
+
+    What a killed process left is removed by the next one; what stands at `path` stays until the new one is whole.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

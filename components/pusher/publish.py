@@ -5,19 +5,18 @@ integer, flushed to the disk, and renamed: a version exists whole or not at all,
 store knows no rename of folders; there `saved_model.pb`, without which a folder is no model, is written last.
 """
 
-import contextlib
-import fcntl
 import logging
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from photo.errors import TintypeError
+from photo.locks import locked
 from serving.model.version_folders import SAVED_MODEL_FILE, Version, list_versions
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -74,7 +73,7 @@ def _retired(before: list[Version], keep_versions: int) -> list[Version]:
 
 def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int) -> Published:
     os.makedirs(base_path, exist_ok=True)
-    with _exclusive(base_path):
+    with locked(Path(base_path) / LOCK_FILE):
         # Whoever holds the lock is the only push, so every temporary folder here belongs to one that died.
         for name in os.listdir(base_path):
             if name.startswith(TEMPORARY_PREFIX):
@@ -101,14 +100,6 @@ def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int) -> Publ
 
 def _temporary(base_path: str, number: int) -> str:
     return os.path.join(base_path, f"{TEMPORARY_PREFIX}{number}-{secrets.token_hex(4)}")
-
-
-@contextlib.contextmanager
-def _exclusive(base_path: str) -> Iterator[None]:
-    """Hold the base path's lock; the system frees it when the process dies, however it dies."""
-    with open(os.path.join(base_path, LOCK_FILE), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _copy_and_flush(source: str, destination: str) -> None:

@@ -1,7 +1,7 @@
 """A comparison from the first photograph to the report: every entry trained and measured, one after another."""
 
+import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +18,7 @@ from typing import Any
 from components.image_example_gen.source import read_source, source_of
 from components.image_example_gen.summary import check_trainable, read_summary
 from photo.errors import DataError, TintypeError
+from photo.locks import locked
 from pipeline.comparison.entries import Budget, ComparisonEntry
 from pipeline.comparison.report import write_report
 from pipeline.comparison.result_files import RESULT_NAME, read_record
@@ -186,16 +187,12 @@ def _digest(value: Any) -> str:
 @contextmanager
 def _exclusive(out: Path) -> Iterator[None]:
     """Hold the folder for this comparison alone."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = open(out / LOCK_NAME, "w")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
-    with lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TintypeError(f"another comparison is at work in {out}") from None
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(out / LOCK_NAME, busy=f"another comparison is at work in {out}"))
+        except OSError as error:
+            raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
         yield
 
 

@@ -3,7 +3,6 @@
 import atexit
 import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import os
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photo.errors import TintypeError
+from photo.locks import locked
 
 # The packed form is a zip: the SavedModel's own files under their names, and below VARIABLES a member for each tensor
 # of its checkpoint, named by its key: numbers as .npy (float32 as float16), strings as a serialised TensorProto.
@@ -93,7 +93,8 @@ def _cache_folder() -> Path | None:
     """Return the folder that keeps unpacked generators; None where there is none that can be trusted."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        # A relative path is to be ignored: XDG Base Directory Specification 0.8.
+        # A relative path is to be ignored: XDG Base Directory Specification 0.8. So says platformdirs, too; but where
+        # the home is none it names another folder than the user's.
         root = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
         if not root.is_absolute():
             return None
@@ -129,7 +130,7 @@ def _locked(cache: Path | None) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             folder = _private_folder() if cache is None else cache
-            fcntl.flock(stack.enter_context(open(folder / _LOCK, "w")), fcntl.LOCK_EX)
+            stack.enter_context(locked(folder / _LOCK))
         except OSError as error:
             if cache is None or error.errno in _FULL:
                 raise

@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from photo.errors import DataError, PhotoError
 from photo.folders import ListedFile, is_hidden, printable, relative_name
@@ -199,7 +199,7 @@ class FileReader:
             archive.seek(0)
             with contextlib.ExitStack() as stack:
                 if whole.kind == "tar.gz":
-                    archive = stack.enter_context(gzip.GzipFile(fileobj=archive))
+                    archive = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=archive)))
                 bounded = _BoundedStream(archive)
                 tar = stack.enter_context(tarfile.open(fileobj=bounded, mode="r:"))
                 index, offset = 0, -1
@@ -274,8 +274,18 @@ class _BoundedStream:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.last_block = b""
-        self.seek = stream.seek
-        self.tell = stream.tell
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        return self._stream.seek(position, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def write(self, data: bytes) -> int:
+        raise tarfile.TarError("an archive is only read")
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= MAX_FILE_BYTES:

@@ -5,6 +5,7 @@ the curves are computed, and whatever is neutral in RGB has a* = b* = 0 but for 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 # Linear sRGB -> CIE XYZ, IEC 61966-2-1. Each row is divided by its sum, which is the D65 white point: the result is
 # XYZ relative to white, and white is exactly (1, 1, 1).
 _XYZ_OF_RGB = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
-_RELATIVE_XYZ_OF_RGB = _XYZ_OF_RGB / _XYZ_OF_RGB.sum(axis=1, keepdims=True)
-_RGB_OF_RELATIVE_XYZ = np.linalg.inv(_RELATIVE_XYZ_OF_RGB)
+RELATIVE_XYZ_OF_RGB = _XYZ_OF_RGB / _XYZ_OF_RGB.sum(axis=1, keepdims=True)
+RGB_OF_RELATIVE_XYZ = np.linalg.inv(RELATIVE_XYZ_OF_RGB)
 
 # CIE 15:2018: the cube root of L* becomes a straight line below (6/29)^3.
 _CIE_DELTA = 6.0 / 29.0
@@ -26,7 +27,7 @@ _STRIP_PIXELS = 1 << 15
 Float32 = NDArray[np.float32]
 
 
-def rgb_to_lab(rgb: NDArray) -> Float32:
+def rgb_to_lab(rgb: NDArray[Any]) -> Float32:
     """Convert sRGB to CIE L*a*b*.
 
     Args:
@@ -43,7 +44,7 @@ def rgb_to_lab(rgb: NDArray) -> Float32:
     return _in_strips(lambda strip: _lab_of_linear(_linear(strip)), [rgb], 3, np.float32)
 
 
-def rgb_to_lightness(rgb: NDArray) -> Float32:
+def rgb_to_lightness(rgb: NDArray[Any]) -> Float32:
     """Return the CIE lightness L* of sRGB: `rgb_to_lab(rgb)[..., 0]` at a third of the work.
 
     Args:
@@ -53,13 +54,13 @@ def rgb_to_lightness(rgb: NDArray) -> Float32:
         float32 [...] in 0..100.
     """
     _check_rgb(rgb)
-    luminance = _RELATIVE_XYZ_OF_RGB[1:2]
+    luminance = RELATIVE_XYZ_OF_RGB[1:2]
     return _in_strips(lambda strip: 116.0 * _cie_root(_mix(_linear(strip), luminance)) - 16.0, [rgb], 1, np.float32)[
         ..., 0
     ]
 
 
-def lab_to_rgb(lab: NDArray, dtype: DTypeLike = np.uint8) -> NDArray:
+def lab_to_rgb(lab: NDArray[Any], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
     """Convert CIE L*a*b* to sRGB; channels outside the gamut are clipped.
 
     Args:
@@ -88,7 +89,7 @@ def convert_to_srgb(rgb: NDArray[np.uint16], to_linear: Callable[[NDArray[np.uin
     return _in_strips(lambda strip: _encode(to_linear(strip), np.uint16), [rgb], 3, np.uint16)
 
 
-def relative_xyz_of_lab(lab: NDArray) -> Float32:
+def relative_xyz_of_lab(lab: NDArray[Any]) -> Float32:
     """Return CIE XYZ, each relative to that of the white point, of L*a*b* under that white: [N, 1, 3] both."""
     fy = 16 / 116
     root = _mix(
@@ -98,7 +99,7 @@ def relative_xyz_of_lab(lab: NDArray) -> Float32:
     return _cie_cube(root)
 
 
-def join_lightness_and_color(lightness: NDArray, ab: NDArray, dtype: DTypeLike = np.uint8) -> NDArray:
+def join_lightness_and_color(lightness: NDArray[Any], ab: NDArray[Any], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
     """Return the sRGB photograph of this lightness and colour, with the lightness kept.
 
     A colour that sRGB cannot show at its lightness is mixed with the gray of that lightness until it fits: it loses
@@ -120,7 +121,7 @@ def join_lightness_and_color(lightness: NDArray, ab: NDArray, dtype: DTypeLike =
     return rgb
 
 
-def write_rgb(lightness: NDArray, a: NDArray, b: NDArray, rgb: NDArray) -> None:
+def write_rgb(lightness: NDArray[Any], a: NDArray[Any], b: NDArray[Any], rgb: NDArray[Any]) -> None:
     """Fill `rgb`, part of a photograph, as `join_lightness_and_color` does; here a* and b* lie apart.
 
     Args:
@@ -136,7 +137,7 @@ def write_rgb(lightness: NDArray, a: NDArray, b: NDArray, rgb: NDArray) -> None:
         _write_strip(*(plane[strip] for plane in flat), rgb=flat_rgb[strip])
 
 
-def colorfulness(rgb: NDArray) -> float:
+def colorfulness(rgb: NDArray[Any]) -> float:
     """Return the colorfulness M3 of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003).
 
     0 is gray; the paper calls 15 slightly, 45 averagely and 82 highly colourful.
@@ -164,13 +165,15 @@ def _check_rgb_dtype(dtype: DTypeLike) -> None:
         raise TypeError(f"expected RGB as uint8, uint16 or floating point, received {np.dtype(dtype)}")
 
 
-def _check_rgb(rgb: NDArray) -> None:
+def _check_rgb(rgb: NDArray[Any]) -> None:
     _check_rgb_dtype(rgb.dtype)
     if rgb.shape[-1:] != (3,):
         raise ValueError(f"expected RGB of shape [..., 3], received {rgb.shape}")
 
 
-def _in_strips(convert: Callable[..., NDArray], images: list[NDArray], channels: int, dtype: DTypeLike) -> NDArray:
+def _in_strips(
+    convert: Callable[..., NDArray[Any]], images: list[NDArray[Any]], channels: int, dtype: DTypeLike
+) -> NDArray[Any]:
     """Apply `convert` to a strip of pixels after the other; images [..., C] of one shape but for C."""
     shape = images[0].shape[:-1]
     pixels = [image.reshape(-1, 1, image.shape[-1]) for image in images]
@@ -185,12 +188,12 @@ def _power(base: Float32, exponent: float) -> Float32:
     return np.asarray(cv2.pow(base, exponent), np.float32).reshape(base.shape)
 
 
-def _mix(image: NDArray, matrix: NDArray[np.float64]) -> Float32:
+def _mix(image: NDArray[Any], matrix: NDArray[np.float64]) -> Float32:
     """Multiply every pixel of [N, 1, C] by a matrix [K, C], or [K, C + 1] with an offset: [N, 1, K]."""
     return np.asarray(cv2.transform(image, matrix), np.float32)
 
 
-def _linear(rgb: NDArray) -> Float32:
+def _linear(rgb: NDArray[Any]) -> Float32:
     """Undo the transfer curve of sRGB (IEC 61966-2-1); integers through a table with an entry for every value."""
     if rgb.dtype == np.uint8:
         return np.asarray(cv2.LUT(np.ascontiguousarray(rgb), _LINEAR_OF_INTEGER[rgb.dtype]))
@@ -204,7 +207,7 @@ def _linear_of_encoded(encoded: Float32) -> Float32:
     return np.where(encoded <= 0.04045, encoded / np.float32(12.92), curve)
 
 
-def _encode(linear: Float32, dtype: DTypeLike) -> NDArray:
+def _encode(linear: Float32, dtype: DTypeLike) -> NDArray[Any]:
     """Apply the transfer curve of sRGB and scale to `dtype`."""
     linear = np.clip(linear, 0.0, 1.0)
     encoded = np.where(
@@ -235,16 +238,16 @@ def _cie_cube(root: Float32) -> Float32:
 
 
 def _lab_of_linear(linear: Float32) -> Float32:
-    root = _cie_root(_mix(linear, _RELATIVE_XYZ_OF_RGB))
+    root = _cie_root(_mix(linear, RELATIVE_XYZ_OF_RGB))
     return _mix(root, np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], np.float64))
 
 
-def _linear_of_lab(lab: NDArray) -> Float32:
+def _linear_of_lab(lab: NDArray[Any]) -> Float32:
     """Return linear sRGB, not clipped: channels below 0 or above 1 mark a colour outside the gamut."""
-    return _mix(relative_xyz_of_lab(lab), _RGB_OF_RELATIVE_XYZ)
+    return _mix(relative_xyz_of_lab(lab), RGB_OF_RELATIVE_XYZ)
 
 
-def _write_strip(lightness: Float32, a: Float32, b: Float32, *, rgb: NDArray) -> None:
+def _write_strip(lightness: Float32, a: Float32, b: Float32, *, rgb: NDArray[Any]) -> None:
     for channel, plane in enumerate(_displayable_linear(lightness, a, b)):
         if rgb.dtype == np.uint8:
             plane *= 65535
@@ -267,7 +270,7 @@ def _displayable_linear(lightness: Float32, a: Float32, b: Float32) -> list[Floa
     # White is (1, 1, 1) in both spaces, so only the differences from gray need the matrix, and Y has none.
     x_minus_y = _cie_cube(fy + a * (1 / 500)) - gray
     z_minus_y = _cie_cube(fy - b * (1 / 200)) - gray
-    red, green, blue = (row[0] * x_minus_y + row[2] * z_minus_y for row in _RGB_OF_RELATIVE_XYZ.tolist())
+    red, green, blue = (row[0] * x_minus_y + row[2] * z_minus_y for row in RGB_OF_RELATIVE_XYZ.tolist())
     smallest = 1e-6  # for gray itself, which needs no room
     below = np.maximum(-np.minimum(np.minimum(red, green), blue), smallest)
     above = np.maximum(np.maximum(np.maximum(red, green), blue), smallest)

@@ -1,6 +1,7 @@
 """The client's share of colouring, before and after the network: pure functions, whoever carries the request."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -30,7 +31,7 @@ class Prepared:
     tint: Tint | None = None
 
 
-def prepare(rgb: NDArray, size: int, *, keep_tint: bool = False) -> Prepared:
+def prepare(rgb: NDArray[Any], size: int, *, keep_tint: bool = False) -> Prepared:
     """Take the lightness of a photograph and fit it into the square of a model.
 
     The lightness is CIE L*, so a photograph toned in sepia goes to the network as the gray one of the same light and
@@ -47,7 +48,7 @@ def prepare(rgb: NDArray, size: int, *, keep_tint: bool = False) -> Prepared:
     return Prepared(np.ascontiguousarray(square[..., None]), box, lightness, rgb.dtype, tint)
 
 
-def finish(prepared: Prepared, ab: NDArray, strength: float = 1.0) -> NDArray:
+def finish(prepared: Prepared, ab: NDArray[Any], strength: float = 1.0) -> NDArray[Any]:
     """Give a photograph the colour that the network found for its square.
 
     Args:

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +145,7 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _upright(pixels: NDArray, orientation: int) -> NDArray:
+def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Undo an EXIF orientation 1..8 (EXIF 2.32, tag 0x0112) of [H, W, ...]."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)

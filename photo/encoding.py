@@ -1,6 +1,7 @@
 """Writes photographs: pixels, and what was known of them, become the bytes of a file."""
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ _LONGEST_JPEG_EXIF = 65_533  # one segment
 
 
 def encode_photo(
-    rgb: NDArray,
+    rgb: NDArray[Any],
     format: PhotoFormat | str,
     *,
     quality: int = 92,
@@ -65,7 +66,7 @@ def encode_photo(
     return encoded.getvalue()
 
 
-def _tiff(rgb: NDArray, exif: bytes | None, icc: bytes | None, dpi: tuple[float, float] | None) -> bytes:
+def _tiff(rgb: NDArray[Any], exif: bytes | None, icc: bytes | None, dpi: tuple[float, float] | None) -> bytes:
     """Encode one uncompressed strip behind a directory of Pillow's making.
 
     Pillow's own writer knows no 16 bits a channel, and its compressing one stumbles over EXIF data.

@@ -14,7 +14,7 @@ class PhotoError(TintypeError):
         detail: what exactly is wrong, in words.
     """
 
-    def __init__(self, reason: str, detail: str):
+    def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
@@ -35,7 +35,7 @@ class ServerRefused(TintypeError):  # noqa: N818
         code: name of the gRPC status code, such as "NOT_FOUND"; None when the status was OK and the answer wrong.
     """
 
-    def __init__(self, message: str, code: str | None = None):
+    def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
 

@@ -1,5 +1,7 @@
 """Fits a photograph of any shape into the square a model was trained at, and says where in it the photograph lies."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ Box = tuple[int, int, int, int]
 """(top, left, height, width) of the content, in pixels of the square."""
 
 
-def resize(image: NDArray, height: int, width: int) -> NDArray:
+def resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """Resize [H, W] or [H, W, C]: area averaging where the image shrinks, linear interpolation where it grows.
 
     Returns an array of the same dtype, rank and channels.
@@ -20,7 +22,7 @@ def resize(image: NDArray, height: int, width: int) -> NDArray:
     return resized.reshape(height, width, *image.shape[2:])  # OpenCV drops an axis of one channel
 
 
-def fit_square(image: NDArray, size: int) -> tuple[NDArray, Box]:
+def fit_square(image: NDArray[Any], size: int) -> tuple[NDArray[Any], Box]:
     """Resize keeping the aspect ratio so that the longer side is `size`, and pad to a square by repeating the edge.
 
     Repeated edges, unlike black bars, give the network nothing that a photograph would not show.
@@ -43,7 +45,14 @@ def fit_square(image: NDArray, size: int) -> tuple[NDArray, Box]:
     return np.pad(resize(image, height, width), padding, mode="edge"), (top, left, height, width)
 
 
-def crop(square: NDArray, box: Box) -> NDArray:
+def centered_square(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the largest centred square of an image: a view [S, S, ...]."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    return crop(image, ((height - side) // 2, (width - side) // 2, side, side))
+
+
+def crop(square: NDArray[Any], box: Box) -> NDArray[Any]:
     """Return the content of a square that `fit_square` made: a view [height, width, ...]."""
     top, left, height, width = box
     return square[top : top + height, left : left + width]

@@ -7,6 +7,7 @@ littlecms, through Pillow, converts 8 bits a channel alone. A profile of yet ano
 import dataclasses
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -190,7 +191,7 @@ def _numbers(tag: memoryview, start: int, sides: tuple[int, ...], width: int, la
     if min(sides) < 1 or last < 2 or np.prod(shape, dtype=np.int64) > _MOST_TABLE_ENTRIES:
         raise ValueError("not a table")
     kind = {1: "u1", 2: ">u2"}[width]
-    numbers: NDArray = np.frombuffer(tag, np.dtype(kind), int(np.prod(shape)), start)
+    numbers: NDArray[Any] = np.frombuffer(tag, np.dtype(kind), int(np.prod(shape)), start)
     return (numbers.reshape(shape) / (256**width - 1)).astype(np.float32)
 
 
@@ -245,7 +246,7 @@ def _transformed(color: Float32, matrix: NDArray[np.float64]) -> Float32:
 
 
 def _xyz(tag: memoryview) -> NDArray[np.float64]:
-    if tag[:4] != b"XYZ ":
+    if bytes(tag[:4]) != b"XYZ ":
         raise ValueError("not of XYZType")
     return np.array(struct.unpack_from(">3i", tag, 8)) / 65536
 
@@ -256,7 +257,7 @@ def _curve(tag: memoryview) -> tuple[Float32, int]:
     The latter kind may leave 0..1, as in littlecms.
     """
     value = np.linspace(0.0, 1.0, _CODES)
-    if tag[:4] == b"curv":
+    if bytes(tag[:4]) == b"curv":
         (count,) = struct.unpack_from(">I", tag, 8)
         size = 12 + 2 * count
         if count == 0:
@@ -266,7 +267,7 @@ def _curve(tag: memoryview) -> tuple[Float32, int]:
         else:
             points = np.frombuffer(tag, ">u2", count, 12) / 65535
             light = np.interp(value, np.linspace(0.0, 1.0, count), points)
-    elif tag[:4] == b"para":
+    elif bytes(tag[:4]) == b"para":
         (kind,) = struct.unpack_from(">H", tag, 8)
         size = 12 + 4 * _PARAMETERS[kind]
         light = _parametric(value, np.array(struct.unpack_from(f">{_PARAMETERS[kind]}i", tag, 12)) / 65536)

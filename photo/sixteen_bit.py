@@ -6,6 +6,7 @@ Pillow knows 16 bits for gray alone; of 16-bit colour it keeps 8.
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ def to_eight_bits(deep: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 def sixteen_bit_rgb(
     image: ImageFile.ImageFile, data: bytes, name: str, profile: ImageCms.ImageCmsProfile | None
-) -> NDArray | None:
+) -> NDArray[Any] | None:
     """Return uint16 [H, W, 3] sRGB; None when the file does not hold 16 bits, or its profile takes 8 alone."""
     if image.mode.startswith("I;16"):
         return sixteen_bit_gray(image, profile)
@@ -47,7 +48,7 @@ def sixteen_bit_rgb(
     return rgb
 
 
-def sixteen_bit_gray(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> NDArray | None:
+def sixteen_bit_gray(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> NDArray[Any] | None:
     """Return uint16 [H, W, 3] sRGB, or None when the profile takes 8 bits alone."""
     to_srgb = _sixteen_bit_conversion(image, profile)
     return None if to_srgb is None else to_srgb(_repeat_gray(sixteen_bit_shades(image)))
@@ -69,7 +70,7 @@ def _sixteen_bit_conversion(
 
 def sixteen_bit_shades(image: Image.Image) -> NDArray[np.uint16]:
     """Return uint16 [H, W] of an image of Pillow's 16-bit modes."""
-    gray: NDArray = np.asarray(image).astype(np.uint16)
+    gray: NDArray[Any] = np.asarray(image).astype(np.uint16)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         if _bits_per_sample(image) == (12,):
             gray = gray << 4 | gray >> 8
@@ -82,7 +83,7 @@ def _bits_per_sample(image: ImageFile.ImageFile) -> tuple[int, ...]:
     return image.tag_v2.get(Tag.BitsPerSample, ())  # type: ignore[attr-defined]
 
 
-def _repeat_gray(gray: NDArray) -> NDArray:
+def _repeat_gray(gray: NDArray[Any]) -> NDArray[Any]:
     return np.repeat(gray[..., None], 3, axis=-1)
 
 

@@ -1,6 +1,7 @@
 """Measures the tint of a toned or yellowed gray photograph (sepia, cyanotype, old paper), so that it can be kept."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class Tint:
         return a, b
 
 
-def measure_tint(rgb: NDArray) -> Tint | None:
+def measure_tint(rgb: NDArray[Any]) -> Tint | None:
     """Return the tint that the pixels of a gray photograph have in common.
 
     A toner colours light and shade differently (paper white may be yellowed and the blacks neutral), so the tint is the

@@ -1,6 +1,7 @@
 """Edge-aware upsampling: brings the small colour of a network to a photograph's full size, along its lightness."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ _BEYOND = 5.0
 _STRIP_ROWS = 64
 
 
-def upsample_color(ab: NDArray, small_lightness: NDArray, lightness: NDArray) -> NDArray[np.float32]:
+def upsample_color(ab: NDArray[Any], small_lightness: NDArray[Any], lightness: NDArray[Any]) -> NDArray[np.float32]:
     """Upsample a*b* to the size of `lightness`, with edges where the lightness has them.
 
     The guided filter of He, Sun and Tang ("Guided Image Filtering", 2013; fast form of He and Sun, "Fast Guided
@@ -53,7 +54,7 @@ def upsample_color(ab: NDArray, small_lightness: NDArray, lightness: NDArray) ->
 
 
 def color_strips(
-    ab: NDArray, small_lightness: NDArray, lightness: NDArray
+    ab: NDArray[Any], small_lightness: NDArray[Any], lightness: NDArray[Any]
 ) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
     """Do the work of `upsample_color` strip by strip, so that the whole never lies in memory.
 
@@ -89,10 +90,10 @@ def color_strips(
         yield rows, a, b
 
 
-def _slope(ab: NDArray, lightness: NDArray) -> NDArray[np.float32]:
+def _slope(ab: NDArray[Any], lightness: NDArray[Any]) -> NDArray[np.float32]:
     """Return d(ab)/dL of the line fitted in each window, averaged over the windows a pixel lies in."""
 
-    def mean(values: NDArray) -> NDArray:
+    def mean(values: NDArray[Any]) -> NDArray[Any]:
         side = 2 * _RADIUS + 1
         return cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
 

@@ -17,13 +17,18 @@ def write_whole(path: Path, data: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, unique: bool = True) -> Iterator[Path]:
     """Yield a temporary name beside `path`, and rename what was written there; missing folders are made.
+
+    Args:
+        path: of the file.
+        unique: several processes may write it at once. False for a large file that one process at a time writes: the
+            next one overwrites what a killed one left.
 
     Raises:
         TintypeError: the file cannot be written; nothing is left of it, and what stood there before stays.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8) if unique else path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

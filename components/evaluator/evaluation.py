@@ -14,7 +14,8 @@ from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, 
 from photo.color import join_lightness_and_color, rgb_to_lightness
 from photo.decoding import decode_photo
 from photo.errors import PhotoError, TintypeError
-from photo.geometry import resize
+from photo.geometry import centered_square, resize
+from photo.sixteen_bit import to_eight_bits
 from serving.model.saved_colorizer import SavedColorizer
 
 MODEL, GRAYSCALE, BASELINE = "model", "grayscale", "baseline"
@@ -34,13 +35,8 @@ def square_photo(rgb: NDArray, size: int) -> NDArray[np.uint8]:
     Returns:
         uint8 [size, size, 3].
     """
-    height, width = rgb.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = resize(np.ascontiguousarray(rgb[top : top + side, left : left + side]), size, size)
-    if square.dtype == np.uint16:
-        return np.round(square / 257.0).astype(np.uint8)
-    return square
+    square = resize(np.ascontiguousarray(centered_square(rgb)), size, size)
+    return to_eight_bits(square) if square.dtype == np.uint16 else square
 
 
 def predict_ab(model: SavedColorizer, lightness: NDArray[np.float32]) -> NDArray[np.float32]:

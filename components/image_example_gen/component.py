@@ -34,7 +34,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
         *,
         pattern: str = "*",
         range_config: range_config_pb2.RangeConfig | None = None,
-    ):
+    ) -> None:
         """Describe the step.
 
         Args:

@@ -23,7 +23,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     """Runs `TakeIn` over the input and stops the run when too little of it can be used."""
 
     def Do(  # noqa: N802 - TFX's name
-        self, input_dict: dict[str, list], output_dict: dict[str, list], exec_properties: dict[str, Any]
+        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
     ) -> None:
         """Write the splits, report.jsonl and summary.json under the Examples artifact.
 

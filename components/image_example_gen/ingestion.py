@@ -119,7 +119,7 @@ class TakeIn(beam.PTransform):
     (but a tar.gz's photographs keep the archive's order, because it can only be read from its beginning).
     """
 
-    def __init__(self, location: str, output: str, config: DataConfig):
+    def __init__(self, location: str, output: str, config: DataConfig) -> None:
         super().__init__()
         self._location = location
         self._output = output
@@ -244,7 +244,7 @@ class _Store(_Reading):
     """(where to read, [(SHA-256, FileEntry)]) -> serialized Examples by split, and (SHA-256, (FileEntry,
     Outcome)) judged."""
 
-    def __init__(self, config: DataConfig):
+    def __init__(self, config: DataConfig) -> None:
         super().__init__()
         self._config = config
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from components.image_example_gen.config import DataConfig, Splits
 from photo.color import colorfulness, rgb_to_lightness
 from photo.decoding import Photo, decode_photo
 from photo.errors import PhotoError
+from photo.sixteen_bit import to_eight_bits
 
 JPEG_QUALITY = 95
 
@@ -56,7 +58,7 @@ def photo_example(data: bytes, name: str, sha256: str, config: DataConfig) -> tf
             f"{original_width} x {original_height} pixels{stored}; the shorter side must be at least {config.min_side}",
         )
     if rgb.dtype == np.uint16:
-        rgb = ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        rgb = to_eight_bits(rgb)
     colorful = colorfulness(rgb)
     if colorful < config.min_colorfulness:
         raise PhotoError("gray", f"colorfulness {colorful:.2f}; at least {config.min_colorfulness:g} is needed")
@@ -85,7 +87,7 @@ def photo_example(data: bytes, name: str, sha256: str, config: DataConfig) -> tf
     )
 
 
-def _reduce(rgb: NDArray, max_side: int) -> NDArray:
+def _reduce(rgb: NDArray[Any], max_side: int) -> NDArray[Any]:
     height, width = rgb.shape[:2]
     scale = max_side / max(height, width)
     if scale >= 1:

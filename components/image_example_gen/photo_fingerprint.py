@@ -20,7 +20,7 @@ class Executor(base_executor.BaseExecutor):
     """Looks at names, sizes and times of change, not into the files."""
 
     def Do(  # noqa: N802 - TFX's name
-        self, input_dict: dict[str, list], output_dict: dict[str, list], exec_properties: dict[str, Any]
+        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
     ) -> None:
         """Write the fingerprint.
 
@@ -56,7 +56,7 @@ class PhotoFingerprint(base_component.BaseComponent):
     SPEC_CLASS = PhotoFingerprintSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, input_base: str | RuntimeParameter):
+    def __init__(self, input_base: str | RuntimeParameter) -> None:
         super().__init__(
             PhotoFingerprintSpec(input_base=input_base, fingerprint=types.Channel(type=standard_artifacts.String))
         )

@@ -14,7 +14,7 @@ class Executor(executor.Executor):
     """TFX's own, for paths that may be relative to the folder that the packages lie in."""
 
     def Do(  # noqa: N802 - TFX's name
-        self, input_dict: dict[str, list], output_dict: dict[str, list], exec_properties: dict[str, Any]
+        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
     ) -> None:
         """Copy the schema into the Schema artifact.
 

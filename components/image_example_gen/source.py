@@ -19,9 +19,10 @@ def source_of(location: str, config: DataConfig) -> dict[str, Any]:
 def read_source(folder: Path) -> dict[str, Any] | None:
     """Return what the Examples in `folder` were made from; None when there are none."""
     try:
-        return json.loads((folder / SOURCE_NAME).read_text())
+        source: dict[str, Any] = json.loads((folder / SOURCE_NAME).read_text())
     except (OSError, ValueError):
         return None
+    return source
 
 
 def write_source(folder: Path, source: dict[str, Any]) -> None:

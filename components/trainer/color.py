@@ -5,12 +5,8 @@ Formulae: sRGB from IEC 61966-2-1, L*a*b* from CIE 15:2004 with the white point 
 
 import tensorflow as tf
 
-WHITE_D65 = (0.95047, 1.0, 1.08883)
-RGB_TO_XYZ = (
-    (0.412453, 0.357580, 0.180423),
-    (0.212671, 0.715160, 0.072169),
-    (0.019334, 0.119193, 0.950227),
-)
+from photo.color import RELATIVE_XYZ_OF_RGB, RGB_OF_RELATIVE_XYZ
+
 # Where CIE joins the cube root to its tangent: (6/29)^3, and the tangent's slope there.
 _EPSILON = (6 / 29) ** 3
 _SLOPE = (29 / 6) ** 2 / 3
@@ -22,8 +18,7 @@ _F_TO_LAB = ((0.0, 500.0, 0.0), (116.0, -500.0, 200.0), (0.0, 0.0, -200.0))
 def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
     """sRGB float32 [..., 3] in 0..1 -> L*a*b* float32 [..., 3]; L* in 0..100."""
     linear = tf.where(rgb <= 0.04045, rgb / 12.92, _power((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4))
-    to_xyz = tf.constant(RGB_TO_XYZ, tf.float32) / tf.constant(WHITE_D65, tf.float32)[:, None]
-    xyz = tf.tensordot(linear, tf.transpose(to_xyz), 1)
+    xyz = tf.tensordot(linear, tf.constant(RELATIVE_XYZ_OF_RGB.T, tf.float32), 1)
     f = tf.where(xyz > _EPSILON, _power(tf.maximum(xyz, _EPSILON), 1 / 3), xyz * _SLOPE + 4 / 29)
     return tf.tensordot(f, tf.constant(_F_TO_LAB, tf.float32), 1) - tf.constant([16.0, 0.0, 0.0])
 
@@ -34,7 +29,7 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
     y = (lightness + 16) / 116
     f = tf.stack([y + a / 500, y, y - b / 200], axis=-1)
     xyz = tf.where(f > 6 / 29, f**3, (f - 4 / 29) / _SLOPE)
-    to_rgb = tf.linalg.inv(tf.constant(RGB_TO_XYZ, tf.float32)) * tf.constant(WHITE_D65, tf.float32)
+    to_rgb = tf.constant(RGB_OF_RELATIVE_XYZ, tf.float32)
     linear = tf.clip_by_value(tf.einsum("...x,cx->...c", xyz, to_rgb), 0.0, 1.0)
     return tf.where(linear <= 0.0031308, 12.92 * linear, 1.055 * tf.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from photo.errors import TintypeError
+from photo.whole_file import whole_file
 
 _BATCH = 64
 _BLOCK = 1 << 22
@@ -64,7 +65,7 @@ def count_examples(files: Sequence[str]) -> int:
 
 
 def decode_square(record: tf.Tensor, side: int) -> tf.Tensor:
-    """A serialised Example -> the photo's largest centred square as uint8 [side, side, 3]."""
+    """A serialised Example -> the photo's largest centred square (see `photo.geometry`), uint8 [side, side, 3]."""
     encoded = tf.io.parse_single_example(record, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
     photo = tf.io.decode_image(encoded["image/encoded"], channels=3, expand_animations=False)
     photo.set_shape([None, None, 3])
@@ -122,20 +123,13 @@ def memory_bytes() -> int:
 
 
 def _decode_to_disk(path: Path, shape: tuple[int, ...], files: Sequence[str], side: int) -> None:
-    part = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, unique=False) as part:
         photos = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         with open(part, "rb+") as file:
             # Writing to a mapped file on a full disk kills the process: the room is taken before.
             os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
         _fill(photos, files, side)
         photos.flush()
-        os.rename(part, path)
-    except OSError as error:
-        raise TintypeError(f"the decoded photographs cannot be kept in {path}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _fill(photos: NDArray[np.uint8], files: Sequence[str], side: int) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from photo.color import lab_to_rgb, rgb_to_lab
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from photo.errors import TintypeError
+from photo.geometry import centered_square
 from photo.whole_file import write_whole
 from pipeline.config import load_config
 from pipeline.run_report import RunReport, report_table
@@ -138,11 +139,8 @@ def _draw(left: list[Row], right: list[RealRow], path: Path) -> None:
 
 
 def _cell(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = photo.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = photo[top : top + side, left : left + side]
-    interpolation = cv2.INTER_AREA if side > CELL else cv2.INTER_CUBIC
+    square = centered_square(photo)
+    interpolation = cv2.INTER_AREA if len(square) > CELL else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(square, (CELL, CELL), interpolation=interpolation), np.uint8)
 
 

@@ -101,7 +101,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(files, tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(decoded_photos.os, "posix_fallocate", full)
-    with pytest.raises(TintypeError, match=r"cannot be kept in .*No space left on device"):
+    with pytest.raises(TintypeError, match=r"cannot write .*No space left on device"):
         decode(files, memory_share=0.0, disk_folder=tmp_path)
     assert not list(tmp_path.iterdir())
 

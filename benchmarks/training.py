@@ -62,7 +62,7 @@ class _Measured(NamedTuple):
 
 
 def _measure(arguments: argparse.Namespace) -> _Measured:
-    from components.image_example_gen.ingestion import take_in
+    from components.image_example_gen.ingestion import ingest
     from components.trainer.decoded_photos import content_digest, decode_photos, example_files
     from components.trainer.input_pipeline import training_batches
     from components.trainer.training import train
@@ -73,7 +73,7 @@ def _measure(arguments: argparse.Namespace) -> _Measured:
     batch_size = config.train.batch_size
     with tempfile.TemporaryDirectory() as folder:
         examples = arguments.examples or Path(folder) / "examples"
-        take_in(arguments.data, examples, run.data)
+        ingest(arguments.data, examples, run.data)
         files = example_files(str(examples), "train")
         photos = decode_photos(
             files,

@@ -204,7 +204,8 @@ class FileReader:
                 tar = stack.enter_context(tarfile.open(fileobj=bounded, mode="r:"))
                 index, offset = 0, -1
                 while (member := tar.next()) is not None:
-                    tar.members.clear()  # it remembers every member otherwise
+                    # It remembers every member otherwise; the stubs do not know the list.
+                    tar.members.clear()  # type: ignore[attr-defined]
                     if member.offset <= offset:  # a negative size would have it read in circles
                         raise tarfile.ReadError(f"a header leads back after {index} members")
                     offset = member.offset

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.image_example_gen.ingestion import take_in
-from components.image_example_gen.summary import Summary, check_trainable, read_summary
+from components.image_example_gen.ingestion import ingest
+from components.image_example_gen.summary import IngestionSummary, check_trainable, read_summary
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
 from components.trainer.strategy import ChosenStrategy, choose_strategy, is_chief, meet
@@ -21,7 +21,7 @@ from pipeline.config import RunConfig
 class StandaloneTraining:
     """What a training came to, and where things lie."""
 
-    photographs: Summary
+    photographs: IngestionSummary
     training: TrainingSummary
     examples_folder: Path
     run_folder: Path
@@ -55,7 +55,7 @@ def train_standalone(config: RunConfig, *, data: str, out: Path, workers: int = 
     trainer_config = config.trainer_config()
     strategy, why = choose_strategy(trainer_config.train.strategy)
     if is_chief(strategy):
-        photographs = take_in(data, examples, config.data, workers=workers)
+        photographs = ingest(data, examples, config.data, workers=workers)
         check_trainable(photographs, data)
         meet(strategy)
     else:

@@ -21,7 +21,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
     """Takes photographs in.
 
     Outputs `examples`, an Examples artifact with the splits train, eval and test. Beside the splits lie `report.jsonl`,
-    a line for each file that was left out, and `summary.json` (see `summary.Summary`).
+    a line for each file that was left out, and `summary.json` (see `summary.IngestionSummary`).
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

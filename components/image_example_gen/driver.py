@@ -47,4 +47,5 @@ class Driver(driver.FileBasedDriver):
         input_base_uri: str | None = None,
     ) -> input_processor.InputProcessor:
         """Return the processor for this input."""
+        assert input_base_uri
         return PhotoInputProcessor(input_base_uri, splits, range_config)

@@ -1,4 +1,4 @@
-"""The work of ImageExampleGen inside a pipeline: hands TFX's artifacts to `take_in.TakeIn`."""
+"""The work of ImageExampleGen inside a pipeline: hands TFX's artifacts to `ingest.IngestPhotos`."""
 
 import os
 from typing import Any
@@ -13,14 +13,14 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen.config import DataConfig
-from components.image_example_gen.ingestion import SPLITS, TakeIn, check_summary
+from components.image_example_gen.ingestion import SPLITS, IngestPhotos, check_summary
 from components.image_example_gen.summary import read_summary
 from photo.errors import DataError
 from serving.batch.file_systems import check_location
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Runs `TakeIn` over the input and stops the run when too little of it can be used."""
+    """Runs `IngestPhotos` over the input and stops the run when too little of it can be used."""
 
     def Do(  # noqa: N802 - TFX's name
         self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
@@ -41,7 +41,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         check_location(location)
         with self._make_beam_pipeline() as pipeline:
-            pipeline | "TakeIn" >> TakeIn(location, examples.uri, config)
+            pipeline | "IngestPhotos" >> IngestPhotos(location, examples.uri, config)
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, write_split.to_file_format_str(example_gen_pb2.FORMAT_TFRECORDS_GZIP))
         summary = read_summary(examples.uri)

@@ -8,25 +8,26 @@ same content the first name wins, on every runner.
 import contextlib
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pvalue import TaggedOutput
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms import combiners
 
 from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.photo_example import photo_example, split_of
 from components.image_example_gen.source import read_source, source_of, write_source
-from components.image_example_gen.summary import SUMMARY_NAME, Summary, read_summary
+from components.image_example_gen.summary import SUMMARY_NAME, IngestionSummary, read_summary
 from photo.archives import FileEntry, FileReader, TarMember, read_blocks
 from photo.errors import DataError, PhotoError
+from photo.whole_file import whole_folder
 from serving.batch.file_systems import check_location, file_reader, list_entries
+from serving.batch.local_runner import local_options
 
 SPLITS = tuple(Splits.model_fields)
 METRICS_NAMESPACE = "image_example_gen"
@@ -40,7 +41,7 @@ DAMAGED_SOURCE = "damaged_source"
 _EXAMPLES_OF_UNREADABLE = 10
 
 
-class Outcome(NamedTuple):
+class IngestionOutcome(NamedTuple):
     """What became of one file: stored in `split`, or left out with a `reason` (the other is "")."""
 
     name: str
@@ -49,7 +50,7 @@ class Outcome(NamedTuple):
     detail: str
 
 
-def take_in(location: str, folder: Path, config: DataConfig, *, workers: int = 1) -> Summary:
+def ingest(location: str, folder: Path, config: DataConfig, *, workers: int = 1) -> IngestionSummary:
     """Take photographs in on this machine, without TFX; a folder that already holds them is used again.
 
     The folder appears whole or not at all: a run that is stopped or refused leaves what stood there before. One run at
@@ -57,7 +58,7 @@ def take_in(location: str, folder: Path, config: DataConfig, *, workers: int = 1
 
     Args:
         location: a folder, .zip or .tar, local or of a filesystem that Beam knows.
-        folder: local; gets what `TakeIn` writes, and `source.SOURCE_NAME`.
+        folder: local; gets what `IngestPhotos` writes, and `source.SOURCE_NAME`.
         config: sizes, thresholds and shares of the splits.
         workers: processes that Beam may use; 1 stays in this process, 0 takes one for every core.
 
@@ -70,31 +71,16 @@ def take_in(location: str, folder: Path, config: DataConfig, *, workers: int = 1
     if read_source(folder) == source:
         return read_summary(str(folder))
 
-    temporary = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        with beam.Pipeline(options=PipelineOptions(local_runner_options(workers))) as pipeline:
-            pipeline | "TakeIn" >> TakeIn(location, str(temporary), config)
+    with whole_folder(folder) as temporary:
+        with beam.Pipeline(options=PipelineOptions(local_options(workers))) as pipeline:
+            pipeline | "IngestPhotos" >> IngestPhotos(location, str(temporary), config)
         summary = read_summary(str(temporary))
         check_summary(summary, location, config)
         write_source(temporary, source)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return summary
 
 
-def local_runner_options(workers: int) -> list[str]:
-    """Beam's options for this machine: 1 worker stays in this process, 0 takes a process for every core."""
-    if workers == 1:
-        return ["--direct_running_mode=in_memory"]
-    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
-
-
-def check_summary(summary: Summary, location: str, config: DataConfig) -> None:
+def check_summary(summary: IngestionSummary, location: str, config: DataConfig) -> None:
     """Raise a DataError when what was taken in is not fit to go on with."""
     first = "".join(f"\n  {line['path']}: {line['reason']}: {line['detail']}" for line in summary.first_unreadable)
     if DAMAGED_SOURCE in summary.left_out:
@@ -112,7 +98,7 @@ def check_summary(summary: Summary, location: str, config: DataConfig) -> None:
         raise DataError(f"no photograph in {location} could be kept: {reasons}")
 
 
-class TakeIn(beam.PTransform):
+class IngestPhotos(beam.PTransform[beam.Pipeline, None]):
     """From a location to files: Split-*/data_tfrecord-*.gz, report.jsonl and summary.json under `output`.
 
     The Examples lie in the order of their hash's first byte: with the classes mixed, whatever the order of the input
@@ -130,7 +116,7 @@ class TakeIn(beam.PTransform):
         listed = (
             pipeline
             | "Location" >> beam.Create([self._location])
-            | "List" >> beam.ParDo(_List()).with_outputs("left_out", main="entries")
+            | "List" >> beam.ParDo(_list).with_outputs("left_out", main="entries")
         )
         hashed = (
             listed.entries
@@ -157,12 +143,12 @@ class TakeIn(beam.PTransform):
         outcomes = (
             (listed.left_out, hashed.left_out, by_content)
             | "AllOutcomes" >> beam.Flatten()
-            | "CountOutcomes" >> beam.ParDo(_CountOutcomes())
+            | "CountOutcomes" >> beam.Map(_count)
         )
         self._write_report(outcomes)
         self._write_summary(outcomes)
 
-    def _write_report(self, outcomes: beam.PCollection) -> None:
+    def _write_report(self, outcomes: PCollection[Any]) -> None:
         (
             outcomes
             | "LeftOut" >> beam.Filter(lambda outcome: bool(outcome.reason))
@@ -170,16 +156,16 @@ class TakeIn(beam.PTransform):
             | "WriteReport" >> _write_one_file(FileSystems.join(self._output, REPORT_NAME))
         )
 
-    def _write_summary(self, outcomes: beam.PCollection) -> None:
+    def _write_summary(self, outcomes: PCollection[Any]) -> None:
         counts = (
             outcomes
             | "Kind" >> beam.Map(lambda outcome: (outcome.split, outcome.reason))
-            | "CountKinds" >> beam.combiners.Count.PerElement()
+            | "CountKinds" >> combiners.Count.PerElement()
         )
         first = (
             outcomes
             | "Unreadable" >> beam.Filter(lambda outcome: outcome.reason in UNREADABLE | {DAMAGED_SOURCE})
-            | "First" >> beam.combiners.Top.Smallest(_EXAMPLES_OF_UNREADABLE)
+            | "First" >> combiners.Top.Smallest(_EXAMPLES_OF_UNREADABLE)
         )
         (
             outcomes.pipeline
@@ -194,16 +180,18 @@ def _write_one_file(path: str) -> beam.io.WriteToText:
     return beam.io.WriteToText(path, num_shards=1, shard_name_template="")
 
 
-class _List(beam.DoFn):
-    def process(self, location: str) -> Iterator[Any]:
-        try:
-            yield from list_entries(location)
-        except DataError as error:
-            yield TaggedOutput("left_out", Outcome(location, "", DAMAGED_SOURCE, str(error)))
+def _list(location: str) -> Iterator[Any]:
+    try:
+        yield from list_entries(location)
+    except DataError as error:
+        yield TaggedOutput("left_out", IngestionOutcome(location, "", DAMAGED_SOURCE, str(error)))
 
 
 class _Reading(beam.DoFn):
     """A step that reads photographs, with its own open archives."""
+
+    def __init__(self) -> None:
+        """Take nothing along to the workers."""
 
     def setup(self) -> None:
         self._reader = file_reader()
@@ -223,7 +211,7 @@ class _Hash(_Reading):
             for member, opened in self._reader.walk(entry):
                 yield self._hash(member, opened)
         except DataError as error:
-            yield TaggedOutput("left_out", Outcome(entry.name, "", DAMAGED_SOURCE, str(error)))
+            yield TaggedOutput("left_out", IngestionOutcome(entry.name, "", DAMAGED_SOURCE, str(error)))
 
     def _hash(self, entry: FileEntry, opened: TarMember | None = None) -> Any:
         digest = hashlib.sha256()
@@ -236,13 +224,13 @@ class _Hash(_Reading):
             if size == 0:  # judged here: empty files are not each other's duplicates
                 raise PhotoError("empty", "the file is empty (0 bytes)")
         except PhotoError as error:
-            return TaggedOutput("left_out", Outcome(entry.name, "", error.reason, error.detail))
+            return TaggedOutput("left_out", IngestionOutcome(entry.name, "", error.reason, error.detail))
         return digest.hexdigest(), entry
 
 
 class _Store(_Reading):
     """(where to read, [(SHA-256, FileEntry)]) -> serialized Examples by split, and (SHA-256, (FileEntry,
-    Outcome)) judged."""
+    IngestionOutcome)) judged."""
 
     def __init__(self, config: DataConfig) -> None:
         super().__init__()
@@ -279,15 +267,13 @@ class _Store(_Reading):
         yield from self._judge(sha256, entry, split, "", "")
 
     def _judge(self, sha256: str, entry: FileEntry, split: str, reason: str, detail: str) -> Iterator[Any]:
-        yield TaggedOutput("judged", (sha256, (entry, Outcome(entry.name, split, reason, detail))))
+        yield TaggedOutput("judged", (sha256, (entry, IngestionOutcome(entry.name, split, reason, detail))))
 
 
-class _CountOutcomes(beam.DoFn):
-    """Passes outcomes on and counts them in Beam's metrics: `kept`, and each reason by its name."""
-
-    def process(self, outcome: Outcome) -> Iterator[Outcome]:
-        Metrics.counter(METRICS_NAMESPACE, outcome.reason or "kept").inc()
-        yield outcome
+def _count(outcome: IngestionOutcome) -> IngestionOutcome:
+    """Pass an outcome on and count it in Beam's metrics: `kept`, or its reason by its name."""
+    Metrics.counter(METRICS_NAMESPACE, outcome.reason or "kept").inc()
+    return outcome
 
 
 def _stream(
@@ -302,7 +288,7 @@ def _reading_key(sha256: str, entry: FileEntry) -> tuple[tuple[str, bytes, str],
     return key, (sha256, entry)
 
 
-def _conclude(sha256: str, group: dict[str, Iterable[Any]]) -> Iterator[Outcome]:
+def _conclude(sha256: str, group: dict[str, Iterable[Any]]) -> Iterator[IngestionOutcome]:
     """Yield the outcome of each file with this content: the first one's own, for the others what follows from it."""
     del sha256
     ((kept, outcome),) = group["judged"]
@@ -312,17 +298,17 @@ def _conclude(sha256: str, group: dict[str, Iterable[Any]]) -> Iterator[Outcome]
         elif outcome.reason:
             yield outcome._replace(name=entry.name)
         else:
-            yield Outcome(entry.name, "", "duplicate", f"the same content as {kept.name}")
+            yield IngestionOutcome(entry.name, "", "duplicate", f"the same content as {kept.name}")
 
 
-def _report_line(outcome: Outcome) -> dict[str, str]:
+def _report_line(outcome: IngestionOutcome) -> dict[str, str]:
     return {"path": outcome.name, "reason": outcome.reason, "detail": outcome.detail}
 
 
-def _summarise(_: None, counts: dict[tuple[str, str], int], first: list[Outcome]) -> str:
+def _summarise(_: None, counts: dict[tuple[str, str], int], first: list[IngestionOutcome]) -> str:
     splits = {split: counts.get((split, ""), 0) for split in SPLITS}
     left_out = {reason: count for (_, reason), count in sorted(counts.items()) if reason}
-    return Summary(
+    return IngestionSummary(
         read=sum(counts.values()) - left_out.get(DAMAGED_SOURCE, 0),
         kept=sum(splits.values()),
         splits=splits,

@@ -15,6 +15,7 @@ from components.image_example_gen.config import DataConfig, Splits
 from photo.color import colorfulness, rgb_to_lightness
 from photo.decoding import Photo, decode_photo
 from photo.errors import PhotoError
+from photo.formats import PhotoFormat
 from photo.sixteen_bit import to_eight_bits
 
 JPEG_QUALITY = 95
@@ -68,7 +69,7 @@ def photo_example(data: bytes, name: str, sha256: str, config: DataConfig) -> tf
         encoded, stored_format = data, photo.format
     else:
         lossless = not reduced and photo.format in ("PNG", "BMP", "TIFF")
-        encoded, stored_format = _encode(rgb, lossless), "PNG" if lossless else "JPEG"
+        encoded, stored_format = _encode(rgb, lossless), PhotoFormat.PNG if lossless else PhotoFormat.JPEG
     folders = name.split("/")[:-1]
     return tf.train.Example(
         features=tf.train.Features(

@@ -4,7 +4,7 @@ On one machine the driver of ImageExampleGen looks at the photographs before eve
 drivers of components: there, this step does so, and its answer is a parameter of ImageExampleGen.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
@@ -41,11 +41,11 @@ class Executor(base_executor.BaseExecutor):
 class PhotoFingerprintSpec(component_spec.ComponentSpec):
     """Where the photographs are goes in, a line comes out."""
 
-    PARAMETERS: ClassVar[dict[str, Any]] = {
+    PARAMETERS = {  # noqa: RUF012 - TFX's form
         standard_component_specs.INPUT_BASE_KEY: component_spec.ExecutionParameter(type=str)
     }
-    INPUTS: ClassVar[dict[str, Any]] = {}
-    OUTPUTS: ClassVar[dict[str, Any]] = {
+    INPUTS = {}  # noqa: RUF012
+    OUTPUTS = {  # noqa: RUF012 - TFX's form
         FINGERPRINT_KEY: component_spec.ChannelParameter(type=standard_artifacts.String)
     }
 

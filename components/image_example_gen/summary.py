@@ -8,7 +8,7 @@ from photo.errors import DataError
 SUMMARY_NAME = "summary.json"
 
 
-class Summary(BaseModel):
+class IngestionSummary(BaseModel):
     """Counts of files.
 
     Attributes:
@@ -28,7 +28,7 @@ class Summary(BaseModel):
     first_unreadable: list[dict[str, str]]
 
 
-def read_summary(examples_uri: str) -> Summary:
+def read_summary(examples_uri: str) -> IngestionSummary:
     """Read the summary of an Examples artifact that ImageExampleGen made.
 
     Raises:
@@ -37,12 +37,12 @@ def read_summary(examples_uri: str) -> Summary:
     path = FileSystems.join(examples_uri, SUMMARY_NAME)
     try:
         with FileSystems.open(path) as stream:
-            return Summary.model_validate_json(stream.read())
+            return IngestionSummary.model_validate_json(stream.read())
     except (OSError, ValidationError) as error:
         raise DataError(f"no summary of the photographs at {path}: {error}") from error
 
 
-def check_trainable(summary: Summary, location: str) -> None:
+def check_trainable(summary: IngestionSummary, location: str) -> None:
     """Raise a DataError when there is nothing to learn from or nothing to measure on."""
     missing = [split for split in ("train", "eval") if not summary.splits.get(split)]
     if missing:

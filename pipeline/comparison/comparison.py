@@ -72,7 +72,7 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
         check_location(comparison.data)
         if comparison.test_data is not None:
             check_location(comparison.test_data)
-        examples = _take_in(comparison, out, say)
+        examples = _ingest(comparison, out, say)
         jobs = [_job(comparison, entry, examples) for entry in comparison.entries]
         folders = [out / "entries" / _folder_name(entry.label) for entry in comparison.entries]
         report = _report(comparison, examples)
@@ -98,7 +98,7 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
     return report
 
 
-def _take_in(comparison: Comparison, out: Path, say: Callable[[str], None]) -> dict[str, Path]:
+def _ingest(comparison: Comparison, out: Path, say: Callable[[str], None]) -> dict[str, Path]:
     """Take the photographs in, once for all entries that want them alike; returns the Examples by entry's label."""
     examples: dict[str, Path] = {}
     for entry in comparison.entries:
@@ -109,7 +109,7 @@ def _take_in(comparison: Comparison, out: Path, say: Callable[[str], None]) -> d
             continue
         say(f"taking in {comparison.data}")
         job = {"location": comparison.data, "folder": str(folder), "config": source["config"]}
-        error = run_in_process("take_in", job, out / "examples" / "work")
+        error = run_in_process("ingest", job, out / "examples" / "work")
         if error is not None:
             raise DataError(error)
     for folder in examples.values():

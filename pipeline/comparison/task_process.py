@@ -15,7 +15,7 @@ from photo.errors import TintypeError
 from photo.whole_file import write_whole
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
-Task = Literal["take_in", "train_and_measure"]
+Task = Literal["ingest", "train_and_measure"]
 
 # Not __name__, which is another when this module itself is the process.
 MODULE = "pipeline.comparison.task_process"
@@ -102,11 +102,11 @@ def main(arguments: Sequence[str], *, prepare: Callable[[], None] = import_tenso
     try:
         prepare()
         job = json.loads((folder / JOB_NAME).read_text())
-        if task == "take_in":
+        if task == "ingest":
             from components.image_example_gen.config import DataConfig
-            from components.image_example_gen.ingestion import take_in
+            from components.image_example_gen.ingestion import ingest
 
-            take_in(job["location"], Path(job["folder"]), DataConfig.model_validate(job["config"]))
+            ingest(job["location"], Path(job["folder"]), DataConfig.model_validate(job["config"]))
         else:
             from pipeline.comparison.train_and_measure import train_and_measure
 

@@ -46,8 +46,8 @@ def run_component(
     from tfx.orchestration import metadata
     from tfx.orchestration.portable import runtime_parameter_utils
 
-    from components.image_example_gen.ingestion import local_runner_options
     from pipeline.graph import create_pipeline
+    from serving.batch.local_runner import local_options
 
     pipeline = create_pipeline(
         config,
@@ -56,7 +56,7 @@ def run_component(
         pipeline_root=f"{output}/pipeline",
         # The checkpoints' writer renames folders: it needs a disk.
         checkpoint_base="" if "://" in output else f"{output}/{CHECKPOINTS}",
-        beam_arguments=local_runner_options(workers),
+        beam_arguments=local_options(workers),
         enable_cache=use_cache,
     )
     compiled = compiler.Compiler().compile(pipeline)

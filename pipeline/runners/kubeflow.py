@@ -62,9 +62,9 @@ def _pipeline_spec(config: RunConfig, options: KubeflowOptions) -> Any:
     from tfx.orchestration.data_types import RuntimeParameter
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
-    from components.image_example_gen.ingestion import local_runner_options
     from components.image_example_gen.photo_fingerprint import PhotoFingerprint
     from pipeline.graph import create_pipeline
+    from serving.batch.local_runner import local_options
 
     data = RuntimeParameter("data", str)
     pipeline = create_pipeline(
@@ -76,7 +76,7 @@ def _pipeline_spec(config: RunConfig, options: KubeflowOptions) -> Any:
         steps=RuntimeParameter("steps", int),
         pipeline_root="",
         checkpoint_base=options.checkpoint_base,
-        beam_arguments=local_runner_options(options.workers),
+        beam_arguments=local_options(options.workers, here=False),
         enable_cache=options.enable_cache,
     )
     compiled = KubeflowV2DagRunner(

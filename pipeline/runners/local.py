@@ -42,9 +42,9 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
     _check_writable(Path(out))
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-    from components.image_example_gen.ingestion import local_runner_options
     from pipeline.graph import create_pipeline, default_destination
     from pipeline.run_report import read_run_report
+    from serving.batch.local_runner import local_options
 
     out = Path(out).resolve()
     destination = default_destination(config, str(out))
@@ -55,7 +55,7 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
         pipeline_root=str(out / "pipeline"),
         checkpoint_base=str(out / CHECKPOINTS),
         metadata_path=str(out / "metadata.sqlite"),
-        beam_arguments=local_runner_options(workers),
+        beam_arguments=local_options(workers),
     )
     started = time.time()
     with _ComponentProgress(verbose):

@@ -6,11 +6,17 @@ import os
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
-def local_options(workers: int) -> list[str]:
-    """Return Beam's options for this machine: 1 worker stays in this process, 0 takes one for every core."""
+def local_options(workers: int, *, here: bool = True) -> list[str]:
+    """Return Beam's options for one machine.
+
+    Args:
+        workers: 1 stays in the process, 0 takes a process for every core.
+        here: it is this machine; else Beam counts the cores where it runs.
+    """
     if workers == 1:
         return [f"--runner={LOCAL_RUNNER}", "--direct_running_mode=in_memory"]
-    workers = workers or len(os.sched_getaffinity(0))
+    if here:
+        workers = workers or len(os.sched_getaffinity(0))  # of the machine's cores those that this process may use
     return [
         f"--runner={LOCAL_RUNNER}",
         "--direct_running_mode=multi_processing",

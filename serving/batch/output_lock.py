@@ -1,7 +1,6 @@
 """Keeps an output on this machine to one job at a time. A job first removes what a killed one left half-written."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from photo.errors import TintypeError
+from photo.locks import locked
 from serving.batch.file_systems import is_local
 from serving.batch.outputs import OWN_FOLDER
 
@@ -29,11 +28,7 @@ def only_job_into(output: str) -> Iterator[None]:
         return
     folder = Path(output) / OWN_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TintypeError(f"another job writes into {output}; wait for it, or choose another folder") from error
+    with locked(folder / "lock", busy=f"another job writes into {output}; wait for it, or choose another folder"):
         _remove_leftovers(output)
         yield
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.image_example_gen.ingestion import take_in
+from components.image_example_gen.ingestion import ingest
 from photo.errors import TintypeError
 from pipeline.comparison import figures
 from pipeline.comparison.comparison import Comparison, run_comparison
@@ -332,7 +332,7 @@ def photographs(tmp_path_factory):
 @pytest.mark.slow
 def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, tmp_path):
     (entry,) = resolve_entries(["demo"], None, TINY, STEPS)
-    taken_in = take_in(str(photographs), tmp_path / "examples", entry.config.data)
+    ingested = ingest(str(photographs), tmp_path / "examples", entry.config.data)
     job = {
         "trainer_config": entry.config.trainer_config().model_dump(mode="json"),
         "examples": str(tmp_path / "examples"),
@@ -347,7 +347,7 @@ def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, t
     train_and_measure(job, folder)
     result = read_record(folder / RESULT_NAME)
     assert (result["training"]["steps"], result["metrics"]["size"]) == (3, 26)
-    assert result["metrics"]["n_images"] == taken_in.splits["eval"]
+    assert result["metrics"]["n_images"] == ingested.splits["eval"]
     assert [Image.open(folder / file).size for row in result["pictures"] for file in row.values()] == [(26, 26)] * 6
 
     trained_at = (folder / TRAINED_NAME).stat().st_mtime_ns

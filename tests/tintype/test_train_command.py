@@ -62,11 +62,11 @@ def test_a_model_is_trained_without_the_pipeline(trained):
 @pytest.mark.slow
 def test_a_training_that_fails_leaves_the_former_model_and_the_photographs(trained):
     out = trained.out
-    taken_in = (out / "examples").stat().st_mtime_ns
+    ingested = (out / "examples").stat().st_mtime_ns
     with pytest.raises(TintypeError, match="diverged in its first"):
         train(str(trained.photographs), "demo", out, [*SETTINGS, "train.loss.reconstruction_weight=1.0e+40"])
     assert (out / "model" / "saved_model.pb").is_file()
-    assert (out / "examples").stat().st_mtime_ns == taken_in
+    assert (out / "examples").stat().st_mtime_ns == ingested
     assert {path.name for path in out.iterdir()} == {"examples", "run", "model"}
 
 

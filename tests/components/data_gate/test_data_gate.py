@@ -17,7 +17,7 @@ from components.data_gate.component import DataGate
 from components.data_gate.executor import DataStopped, Executor
 from components.image_example_gen.component import SCHEMA_FILE, ImageExampleGen
 from components.image_example_gen.config import DataConfig, Splits
-from components.image_example_gen.summary import Summary
+from components.image_example_gen.summary import IngestionSummary
 from tests.components.image_example_gen.photographs import BAD, encoded, picture, write_good_and_bad
 
 
@@ -60,7 +60,7 @@ def test_a_mixed_folder_passes_is_reported_and_cached_until_it_changes_or_breaks
     (uri,) = (tmp_path / "pipeline/ImageExampleGen/examples").iterdir()
     report = [json.loads(line) for line in (uri / "report.jsonl").read_text().splitlines()]
     assert {line["path"]: line["reason"] for line in report} == BAD
-    summary = Summary.model_validate_json((uri / "summary.json").read_text())
+    summary = IngestionSummary.model_validate_json((uri / "summary.json").read_text())
     assert (summary.read, summary.kept) == (26, 20)
     (verdict,) = (tmp_path / "pipeline/DataGate/verdict").iterdir()
     assert json.loads((verdict / "verdict.json").read_text()) == {"passed": True, "splits": summary.splits}
@@ -90,7 +90,7 @@ def judge(tmp_path: Path, anomalies: dict[str, anomalies_pb2.Anomalies], splits:
         artifact.uri = str(tmp_path / name)
         (tmp_path / name).mkdir()
     kept = sum(splits.values())
-    summary = Summary(read=kept, kept=kept, splits=splits, left_out={}, first_unreadable=[])
+    summary = IngestionSummary(read=kept, kept=kept, splits=splits, left_out={}, first_unreadable=[])
     (tmp_path / "examples/summary.json").write_text(summary.model_dump_json())
     found.split_names = json.dumps(list(anomalies))
     for split, finding in anomalies.items():

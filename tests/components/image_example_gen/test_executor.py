@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.executor import input_location
-from components.image_example_gen.ingestion import SPLITS, TakeIn, check_summary
-from components.image_example_gen.summary import Summary, read_summary
+from components.image_example_gen.ingestion import SPLITS, IngestPhotos, check_summary
+from components.image_example_gen.summary import IngestionSummary, read_summary
 from photo import archives
 from photo.errors import DataError
 from tests.components.image_example_gen.photographs import BAD, encoded, picture, write_good, write_good_and_bad
@@ -20,13 +20,13 @@ from tests.url_file_system import DRAWER
 CONFIG = DataConfig()
 
 
-class Taken:
+class Ingested:
     """What a run left behind: serialized Examples by split, the report by path, the summary and Beam's counters."""
 
     def __init__(self, location: str | Path, config: DataConfig = CONFIG, *options: str):
         with tempfile.TemporaryDirectory() as output:
             pipeline = beam.Pipeline(argv=list(options))
-            pipeline | TakeIn(str(location), output, config)
+            pipeline | IngestPhotos(str(location), output, config)
             result = pipeline.run()
             result.wait_until_finish()
             self.counters = {
@@ -76,14 +76,14 @@ def pack_tar(folder: Path, archive: Path, mode: str = "w") -> Path:
 
 
 def test_every_bad_file_is_left_out_with_its_reason_and_counted(tmp_path):
-    taken = Taken(write_good_and_bad(tmp_path / "data"))
-    assert taken.reasons == BAD
-    assert taken.details["street/zz_copy.jpg"] == "the same content as street/night/00.jpg"
-    assert taken.counters == {"kept": 20} | dict.fromkeys(BAD.values(), 1)
-    assert taken.summary.read == 26
-    assert taken.summary.kept == sum(taken.summary.splits.values()) == 20
-    assert taken.summary.left_out == dict.fromkeys(BAD.values(), 1)
-    assert {split: len(records) for split, records in taken.examples.items()} == taken.summary.splits
+    ingested = Ingested(write_good_and_bad(tmp_path / "data"))
+    assert ingested.reasons == BAD
+    assert ingested.details["street/zz_copy.jpg"] == "the same content as street/night/00.jpg"
+    assert ingested.counters == {"kept": 20} | dict.fromkeys(BAD.values(), 1)
+    assert ingested.summary.read == 26
+    assert ingested.summary.kept == sum(ingested.summary.splits.values()) == 20
+    assert ingested.summary.left_out == dict.fromkeys(BAD.values(), 1)
+    assert {split: len(records) for split, records in ingested.examples.items()} == ingested.summary.splits
 
 
 @pytest.mark.parametrize("archive", ["photos.zip", "photos.tar", "photos.tar.gz", "photos.tgz"])
@@ -93,7 +93,7 @@ def test_an_archive_gives_what_its_folder_gives(tmp_path, archive):
         packed = pack_zip(folder, tmp_path / archive)
     else:
         packed = pack_tar(folder, tmp_path / archive, "w" if archive.endswith(".tar") else "w:gz")
-    from_folder, from_archive = Taken(folder), Taken(packed)
+    from_folder, from_archive = Ingested(folder), Ingested(packed)
     assert from_archive.examples == from_folder.examples
     assert from_archive.reasons == from_folder.reasons
 
@@ -103,11 +103,11 @@ def test_archives_inside_a_folder_are_taken_too(tmp_path):
     folder = write_good(tmp_path / "data", 1)
     pack_zip(parts, folder / "one.zip")
     pack_tar(parts, folder / "two.tar.gz", "w:gz")
-    taken = Taken(folder)
-    assert taken.summary.kept == 6
-    assert set(taken.reasons.values()) == {"duplicate"}
-    assert len(taken.reasons) == 7
-    assert "one.zip/glacier/01.jpg" in taken.names()
+    ingested = Ingested(folder)
+    assert ingested.summary.kept == 6
+    assert set(ingested.reasons.values()) == {"duplicate"}
+    assert len(ingested.reasons) == 7
+    assert "one.zip/glacier/01.jpg" in ingested.names()
 
 
 def test_a_photograph_keeps_its_split_under_another_name(tmp_path):
@@ -117,14 +117,14 @@ def test_a_photograph_keeps_its_split_under_another_name(tmp_path):
         target = second / f"{index % 3}" / f"renamed_{100 - index}.jpeg"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    assert Taken(first).hashes() == Taken(second).hashes()
+    assert Ingested(first).hashes() == Ingested(second).hashes()
 
 
 def test_copies_of_an_unreadable_file_are_all_unreadable(tmp_path):
     folder = write_good(tmp_path, 3)
     for index in range(4):
         (folder / f"page{index}.jpg").write_text("<html>404</html>")
-    assert set(Taken(folder).reasons.values()) == {"not_an_image"}
+    assert set(Ingested(folder).reasons.values()) == {"not_an_image"}
 
 
 def test_hidden_files_are_no_photographs_and_links_are_followed_once(tmp_path):
@@ -136,16 +136,16 @@ def test_hidden_files_are_no_photographs_and_links_are_followed_once(tmp_path):
     (folder / "linked").symlink_to(elsewhere)
     (folder / "circle").symlink_to(folder)
     (folder / "nowhere.jpg").symlink_to(tmp_path / "absent")
-    taken = Taken(folder)
-    assert taken.summary.kept == 4
-    assert taken.reasons.pop("nowhere.jpg") == "unreadable"
-    assert sorted(taken.reasons.values()) == ["duplicate"] * 2
+    ingested = Ingested(folder)
+    assert ingested.summary.kept == 4
+    assert ingested.reasons.pop("nowhere.jpg") == "unreadable"
+    assert sorted(ingested.reasons.values()) == ["duplicate"] * 2
 
 
 def test_names_that_are_not_text_are_taken(tmp_path):
     folder = write_good(tmp_path / "data", 2)
     (Path(str(folder)) / "caf\udce9.jpg").write_bytes(encoded(picture(50)))
-    assert "caf\ufffd.jpg" in Taken(folder).names()
+    assert "caf\ufffd.jpg" in Ingested(folder).names()
 
 
 def test_hostile_archive_members_write_nothing_and_are_left_out(tmp_path, monkeypatch):
@@ -155,9 +155,9 @@ def test_hostile_archive_members_write_nothing_and_are_left_out(tmp_path, monkey
         stream.writestr("../../outside.jpg", photograph)
         stream.writestr("/absolute.jpg", encoded(picture(61)))
         stream.writestr("bomb.jpg", bytes(10_000_000))
-    taken = Taken(tmp_path / "hostile.zip")
-    assert taken.reasons == {"bomb.jpg": "too_many_bytes"}
-    assert taken.names() == {"../../outside.jpg", "/absolute.jpg"}
+    ingested = Ingested(tmp_path / "hostile.zip")
+    assert ingested.reasons == {"bomb.jpg": "too_many_bytes"}
+    assert ingested.names() == {"../../outside.jpg", "/absolute.jpg"}
     assert [path.name for path in tmp_path.iterdir()] == ["hostile.zip"]
 
     with tarfile.open(tmp_path / "hostile.tar", "w") as stream:
@@ -168,8 +168,8 @@ def test_hostile_archive_members_write_nothing_and_are_left_out(tmp_path, monkey
     (tmp_path / "large.bin").write_bytes(bytes(200_000))
     with tarfile.open(tmp_path / "large.tar", "w") as stream:
         stream.add(tmp_path / "large.bin", "large.jpg")
-    assert Taken(tmp_path / "hostile.tar").reasons == {"large.jpg": "not_an_image"}
-    assert Taken(tmp_path / "large.tar").reasons == {"large.jpg": "too_many_bytes"}
+    assert Ingested(tmp_path / "hostile.tar").reasons == {"large.jpg": "not_an_image"}
+    assert Ingested(tmp_path / "large.tar").reasons == {"large.jpg": "too_many_bytes"}
 
 
 def test_one_broken_zip_member_does_not_stop_the_others(tmp_path):
@@ -177,9 +177,9 @@ def test_one_broken_zip_member_does_not_stop_the_others(tmp_path):
     content = bytearray(packed.read_bytes())
     content[content.index(b"\xff\xd8") + 300] ^= 0xFF
     packed.write_bytes(content)
-    taken = Taken(packed)
-    assert taken.summary.kept == 3
-    assert list(taken.reasons.values()) == ["unreadable"]
+    ingested = Ingested(packed)
+    assert ingested.summary.kept == 3
+    assert list(ingested.reasons.values()) == ["unreadable"]
 
 
 @pytest.mark.parametrize("archive", ["photos.zip", "photos.tar", "photos.tar.gz"])
@@ -192,7 +192,7 @@ def test_a_damaged_archive_stops_the_run_by_name(tmp_path, archive):
     content = packed.read_bytes()
     packed.write_bytes(content[: len(content) * 6 // 10])
     with pytest.raises(DataError, match=f"{archive} is damaged"):
-        check_summary(Taken(packed).summary, str(packed), CONFIG)
+        check_summary(Ingested(packed).summary, str(packed), CONFIG)
 
 
 def test_a_broken_header_in_the_middle_of_a_tar_is_not_taken_for_its_end(tmp_path):
@@ -203,7 +203,7 @@ def test_a_broken_header_in_the_middle_of_a_tar_is_not_taken_for_its_end(tmp_pat
     content[offset + 20] ^= 0xFF
     packed.write_bytes(content)
     with pytest.raises(DataError, match="broken header after 6 members"):
-        check_summary(Taken(packed).summary, str(packed), CONFIG)
+        check_summary(Ingested(packed).summary, str(packed), CONFIG)
 
 
 def test_too_many_unreadable_files_fail_and_the_first_are_named(tmp_path):
@@ -211,18 +211,20 @@ def test_too_many_unreadable_files_fail_and_the_first_are_named(tmp_path):
     for index in range(12):
         (folder / f"broken{index:02}.jpg").write_text(f"broken {index}")
     with pytest.raises(DataError, match="12 of 15 files") as refused:
-        check_summary(Taken(folder).summary, str(folder), CONFIG)
+        check_summary(Ingested(folder).summary, str(folder), CONFIG)
     assert "broken00.jpg: not_an_image" in str(refused.value)
     assert "broken09.jpg" in str(refused.value)
     assert "broken10.jpg" not in str(refused.value)
-    check_summary(Taken(folder).summary, str(folder), DataConfig(max_unreadable_share=0.8))
+    check_summary(Ingested(folder).summary, str(folder), DataConfig(max_unreadable_share=0.8))
 
 
-def test_nothing_to_take_in_is_an_error(tmp_path):
+def test_nothing_to_ingest_is_an_error(tmp_path):
     with pytest.raises(DataError, match="holds no files"):
-        check_summary(Taken(tmp_path).summary, str(tmp_path), CONFIG)
+        check_summary(Ingested(tmp_path).summary, str(tmp_path), CONFIG)
     with pytest.raises(DataError, match=r"could be kept: 3 gray"):
-        check_summary(Summary(read=3, kept=0, splits={}, left_out={"gray": 3}, first_unreadable=[]), "photos", CONFIG)
+        check_summary(
+            IngestionSummary(read=3, kept=0, splits={}, left_out={"gray": 3}, first_unreadable=[]), "photos", CONFIG
+        )
 
 
 @pytest.mark.parametrize(
@@ -241,9 +243,9 @@ def test_other_wildcards_are_refused():
 def test_a_beam_filesystem_is_read_like_a_local_folder(tmp_path):
     folder = write_good_and_bad(tmp_path / "data")
     packed = pack_zip(folder, tmp_path / "photos.zip")
-    local = Taken(folder)
+    local = Ingested(folder)
     for path in (folder, packed):
-        remote = Taken(f"{DRAWER}{path}")
+        remote = Ingested(f"{DRAWER}{path}")
         assert remote.examples == local.examples
         assert remote.reasons == local.reasons
 
@@ -251,6 +253,6 @@ def test_a_beam_filesystem_is_read_like_a_local_folder(tmp_path):
 @pytest.mark.slow
 def test_worker_processes_give_the_same_examples(tmp_path):
     packed = pack_zip(write_good_and_bad(tmp_path / "data"), tmp_path / "photos.zip")
-    parallel = Taken(packed, CONFIG, "--direct_running_mode=multi_processing", "--direct_num_workers=0")
-    assert parallel.examples == Taken(packed).examples
+    parallel = Ingested(packed, CONFIG, "--direct_running_mode=multi_processing", "--direct_num_workers=0")
+    assert parallel.examples == Ingested(packed).examples
     assert parallel.reasons == BAD

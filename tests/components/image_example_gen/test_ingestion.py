@@ -5,7 +5,7 @@ import pytest
 
 from components.image_example_gen import ingestion
 from components.image_example_gen.config import DataConfig, Splits
-from components.image_example_gen.ingestion import take_in
+from components.image_example_gen.ingestion import ingest
 from components.image_example_gen.summary import read_summary
 from components.trainer.decoded_photos import count_examples, example_files
 from photo.errors import DataError
@@ -24,14 +24,14 @@ def never_again(monkeypatch):
         def fail(*_):
             raise AssertionError("the photographs were read again")
 
-        monkeypatch.setattr(ingestion, "TakeIn", fail)
+        monkeypatch.setattr(ingestion, "IngestPhotos", fail)
 
     return refuse
 
 
-def test_the_trainer_reads_what_was_taken_in(tmp_path):
+def test_the_trainer_reads_what_was_ingested(tmp_path):
     examples = tmp_path / "out" / "examples"
-    summary = take_in(str(write_good_and_bad(tmp_path / "data")), examples, DataConfig())
+    summary = ingest(str(write_good_and_bad(tmp_path / "data")), examples, DataConfig())
     assert (summary.read, summary.kept) == (26, 20)
     for split, count in summary.splits.items():
         assert count_examples(example_files(str(examples), split)) == count
@@ -40,25 +40,25 @@ def test_the_trainer_reads_what_was_taken_in(tmp_path):
 
 def test_the_same_photographs_are_not_read_again_whatever_the_networks_size(tmp_path, never_again):
     data = str(write_good(tmp_path / "data", 6))
-    first = take_in(data, tmp_path / "examples", DataConfig(size=64))
+    first = ingest(data, tmp_path / "examples", DataConfig(size=64))
     never_again()
-    assert take_in(data, tmp_path / "examples", DataConfig(size=128)) == first
+    assert ingest(data, tmp_path / "examples", DataConfig(size=128)) == first
     with pytest.raises(AssertionError, match="read again"):
-        take_in(data, tmp_path / "examples", DataConfig(splits=Splits(train=4)))
+        ingest(data, tmp_path / "examples", DataConfig(splits=Splits(train=4)))
     write_good(tmp_path / "data", 7)
     with pytest.raises(AssertionError, match="read again"):
-        take_in(data, tmp_path / "examples", DataConfig())
+        ingest(data, tmp_path / "examples", DataConfig())
 
 
 def test_refused_photographs_leave_what_stood_there_before(tmp_path):
     good = str(write_good(tmp_path / "good", 6))
-    taken = take_in(good, tmp_path / "out" / "examples", DataConfig())
+    taken = ingest(good, tmp_path / "out" / "examples", DataConfig())
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "page.jpg").write_text("<html>404</html>")
     with pytest.raises(DataError, match="1 of 1 files"):
-        take_in(str(tmp_path / "bad"), tmp_path / "out" / "examples", DataConfig())
+        ingest(str(tmp_path / "bad"), tmp_path / "out" / "examples", DataConfig())
     with pytest.raises(DataError, match="no such folder"):
-        take_in(str(tmp_path / "absent"), tmp_path / "out" / "examples", DataConfig())
+        ingest(str(tmp_path / "absent"), tmp_path / "out" / "examples", DataConfig())
     assert read_summary(str(tmp_path / "out" / "examples")) == taken
     assert contents(tmp_path / "out") == {"examples"}
 
@@ -66,7 +66,7 @@ def test_refused_photographs_leave_what_stood_there_before(tmp_path):
 def test_half_of_an_interrupted_run_is_not_taken_for_a_whole(tmp_path):
     (tmp_path / ".examples.part" / "Split-train").mkdir(parents=True)
     (tmp_path / ".examples.part" / "Split-train" / "data_tfrecord-00000-of-00001.gz").write_bytes(b"half")
-    take_in(str(write_good(tmp_path / "data", 6)), tmp_path / "examples", DataConfig())
+    ingest(str(write_good(tmp_path / "data", 6)), tmp_path / "examples", DataConfig())
     assert contents(tmp_path) == {"data", "examples"}
     assert count_examples(example_files(str(tmp_path / "examples"), "train")) > 0
 

@@ -12,7 +12,7 @@ from photo.errors import PhotoError
 from photo.formats import PhotoFormat, claimed_size, ends_early, reader_of
 from photo.limits import MAX_PIXELS
 from photo.metadata import foreign_profile, orientation, portable_exif, profile_of_result, resolution
-from photo.sixteen_bit import sixteen_bit_gray, sixteen_bit_rgb, sixteen_bit_shades, to_eight_bits
+from photo.sixteen_bit import read_sixteen_bits, sixteen_bit_gray, sixteen_bits_to_srgb, to_eight_bits
 
 _STRIP_PIXELS = 2**20  # converted at a time
 
@@ -60,17 +60,7 @@ def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         image = reader(io.BytesIO(data))
         _check_pixels(*image.size, max_pixels)
         image.load()  # before anything else: reading the EXIF data of a PNG loads it too, and swallows what is wrong
-        profile = foreign_profile(image)
-        rgb = sixteen_bit_rgb(image, data, name, profile)
-        if rgb is None:
-            rgb = _eight_bits(image, profile)
-        return Photo(
-            _upright(rgb, orientation(image)),
-            name,
-            resolution(image),
-            portable_exif(image),
-            profile_of_result(image, profile),
-        )
+        return _photo(image, read_sixteen_bits(image, data, name), name)
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -120,22 +110,27 @@ def photo_from_image(image: Image.Image) -> Photo:
     try:
         image.load()
         name = PhotoFormat.__members__.get(image.format or "", PhotoFormat.PNG)
-        profile = foreign_profile(image)
-        rgb = sixteen_bit_gray(image, profile) if image.mode.startswith("I;16") else None
-        if rgb is None:
-            rgb = _eight_bits(image, profile)
-        return Photo(
-            _upright(rgb, orientation(image)),
-            name,
-            resolution(image),
-            portable_exif(image),
-            profile_of_result(image, profile),
-        )
+        return _photo(image, sixteen_bit_gray(image) if image.mode.startswith("I;16") else None, name)
     except PhotoError:
         raise
     except Exception as error:  # a lazily opened file is decoded here
         reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
         raise PhotoError(reason, f"the image cannot be used: {error}") from error
+
+
+def _photo(image: Image.Image, deep: NDArray[np.uint16] | None, format: PhotoFormat) -> Photo:
+    """Return the photograph of a loaded image, and of its 16-bit samples, where it has them."""
+    profile = foreign_profile(image)
+    rgb: Rgb | None = None if deep is None else sixteen_bits_to_srgb(deep, image, profile)
+    if rgb is None:
+        rgb = _eight_bits(image, deep, profile)
+    return Photo(
+        _upright(rgb, orientation(image)),
+        format,
+        resolution(image),
+        portable_exif(image),
+        profile_of_result(image, profile),
+    )
 
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:
@@ -156,13 +151,20 @@ def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def _eight_bits(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> NDArray[np.uint8]:
-    """Return uint8 [H, W, 3] sRGB of any mode of Pillow, flattened on white."""
+def _eight_bits(
+    image: Image.Image, deep: NDArray[np.uint16] | None, profile: ImageCms.ImageCmsProfile | None
+) -> NDArray[np.uint8]:
+    """Return uint8 [H, W, 3] sRGB of any mode of Pillow, flattened on white; of 16-bit samples the nearest 8 bits."""
     if image.mode in ("I", "F"):
         raise PhotoError("unreadable", "samples of 32 bits or floating point are not a photograph's; expected 8 or 16")
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray(to_eight_bits(sixteen_bit_shades(image)))
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    alpha = None
+    if image.has_transparency_data and not image.mode.startswith("I;16"):
+        alpha = image.convert("RGBA").getchannel("A")
+    if deep is not None:  # of colour Pillow has kept the upper 8 bits, which is not the nearest value
+        if deep.ndim == 3 and deep.shape[2] == 4:
+            alpha = Image.fromarray(to_eight_bits(deep[..., 3]))
+        color = deep if deep.ndim == 2 else deep[..., 0] if image.mode == "LA" else deep[..., :3]
+        image = Image.fromarray(to_eight_bits(color))
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")
     elif image.mode not in ("L", "RGB", "CMYK", "LAB"):

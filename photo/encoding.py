@@ -10,7 +10,7 @@ from PIL.ExifTags import Base as Tag
 
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat, check_format
-from photo.sixteen_bit import sixteen_bit_png, to_eight_bits
+from photo.sixteen_bit import encode_sixteen_bit_png, to_eight_bits
 
 # Longest side a format's header can hold; libjpeg stops a little before its own.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
@@ -47,7 +47,7 @@ def encode_photo(
     if max(height, width) > (longest := _LONGEST_SIDE.get(format, 2**31 - 1)):
         raise TintypeError(f"{format} holds at most {longest} pixels a side, not {width} x {height}; take PNG or TIFF")
     if rgb.dtype == np.uint16 and format == "PNG":
-        return sixteen_bit_png(rgb, exif, icc, dpi)
+        return encode_sixteen_bit_png(rgb, exif, icc, dpi)
     if format == "TIFF":
         return _tiff(rgb, exif, icc, dpi)
     if rgb.dtype == np.uint16:

@@ -192,7 +192,8 @@ def _numbers(tag: memoryview, start: int, sides: tuple[int, ...], width: int, la
         raise ValueError("not a table")
     kind = {1: "u1", 2: ">u2"}[width]
     numbers: NDArray[Any] = np.frombuffer(tag, np.dtype(kind), int(np.prod(shape)), start)
-    return (numbers.reshape(shape) / (256**width - 1)).astype(np.float32)
+    shares: Float32 = (numbers.reshape(shape) / (256**width - 1)).astype(np.float32)
+    return shares
 
 
 def _sampled(points: Float32) -> Float32:

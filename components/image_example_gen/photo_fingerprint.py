@@ -57,6 +57,7 @@ class PhotoFingerprint(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, input_base: str | RuntimeParameter) -> None:
-        super().__init__(
-            PhotoFingerprintSpec(input_base=input_base, fingerprint=types.Channel(type=standard_artifacts.String))
+        spec = PhotoFingerprintSpec(  # type: ignore[no-untyped-call]  # TFX's constructor has no types
+            input_base=input_base, fingerprint=types.Channel(type=standard_artifacts.String)
         )
+        super().__init__(spec)

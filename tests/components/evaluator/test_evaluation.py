@@ -21,6 +21,8 @@ def test_a_square_shrinks_by_area_and_comes_out_in_eight_bits():
     fine[::2] = 65535
     assert (square_photo(fine, 4) == 128).all()
     assert square_photo(fine, 4).dtype == np.uint8
+    every_value = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256, 1).repeat(3, axis=-1)
+    np.testing.assert_array_equal(square_photo(every_value, 256), np.round(every_value / 257).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")

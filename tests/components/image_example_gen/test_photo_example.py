@@ -75,6 +75,12 @@ def test_alpha_palette_and_16_bits_become_plain_rgb():
     assert np.array_equal(stored(deep), picture(4))
 
 
+def test_sixteen_bits_are_stored_as_the_nearest_eight():
+    away = np.random.default_rng(0).integers(-128, 129, picture(4).shape)
+    deep = np.clip(picture(4).astype(int) * 257 + away, 0, 65535).astype(np.uint16)
+    assert np.array_equal(stored(tf.io.encode_png(deep).numpy()), picture(4))
+
+
 def test_cmyk_is_stored_as_rgb():
     cmyk = Image.fromarray(picture(5)).convert("CMYK")
     buffer = io.BytesIO()

@@ -117,7 +117,16 @@ def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
 
 
 # Functions over 60 lines that are still to be cut, by who cuts them.
-STILL_LONG: dict[str, str] = {}
+STILL_LONG: dict[str, str] = {
+    "components.evaluator.executor.Do": "trainer",
+    "components.trainer.gan._replica_step": "trainer",
+    "components.trainer.training._fit": "trainer",
+    "components.trainer.training.train": "trainer",
+    "serving.client.flows.__init__": "client",
+    "tintype.commands.batch.batch": "batch",
+    "tintype.commands.colorize.colorize": "client",
+    "tintype.commands.web.web": "web",
+}
 
 
 def test_no_function_is_long_without_a_reason():
@@ -132,7 +141,13 @@ def test_no_function_is_long_without_a_reason():
 
 
 # Modules with identifiers that are still to be renamed, by who renames them.
-STILL_COLOUR: dict[str, str] = {}
+STILL_COLOUR: dict[str, str] = {
+    "serving.web.api.colorize": "web",
+    "serving.web.bounded_colorizer": "web",
+    "serving.web.jobs": "web",
+    "serving.web.problems": "web",
+    "tintype.commands.colorize": "client",
+}
 
 
 def names_in(tree: ast.AST) -> set[str]:

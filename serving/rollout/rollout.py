@@ -4,15 +4,15 @@ TensorFlow Serving keeps labels in its ModelServerConfig, which it reads from `-
 takes by HandleReloadConfigRequest while it runs. A rollout changes both, the server first.
 """
 
-import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from typing import Self
 
 from photo.errors import TintypeError
+from photo.locks import locked
 from serving.client.options import ConnectionOptions
 from serving.client.server_address import may_be_several
 from serving.rollout.change import CANARY, STABLE, Change, Tell, VersionNotAvailable
@@ -234,17 +234,13 @@ def _now() -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file beside `path`; it stays, because to remove it would let two in."""
+    """Hold the lock file beside `path`."""
     lock = path.with_name(f".{path.name}.lock")
-    try:
-        file = open(lock, "a")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise TintypeError(
-            f"{path} cannot be changed: cannot write beside it in {path.parent}: {error.strerror or error}"
-        ) from error
-    with file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(lock, busy=f"another rollout is at work on {path}; nothing was changed"))
         except OSError as error:
-            raise TintypeError(f"another rollout is at work on {path}; nothing was changed") from error
+            raise TintypeError(
+                f"{path} cannot be changed: cannot write beside it in {path.parent}: {error.strerror or error}"
+            ) from error
         yield

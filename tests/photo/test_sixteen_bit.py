@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from photo.any_kind import open_photo
-from photo.apply_ab import apply_chroma
+from photo.apply_ab import apply_ab
+from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo, photo_from_image
 from photo.encoding import encode_photo
+from photo.formats import PhotoFormat
 from photo.icc_profile import read_profile
 from photo.sixteen_bit import to_eight_bits
 from tests.photo.test_icc_profile import gamma, profile_of, rgb_profile
@@ -81,17 +83,17 @@ def test_files_of_eight_bits(format):
 
 
 def test_pillow_images_and_arrays():
-    _, as_image = open_photo(Image.fromarray(GRAY), max_pixels=1 << 16)
+    _, as_image = open_photo(Image.fromarray(GRAY), ColoringOptions(), max_pixels=1 << 16)
     np.testing.assert_array_equal(np.asarray(as_image(RGB)), nearest(RGB))
-    pixels, as_array = open_photo(RGB, max_pixels=1 << 16)
+    pixels, as_array = open_photo(RGB, ColoringOptions(), max_pixels=1 << 16)
     assert pixels is RGB
     assert as_array(RGB) is RGB
 
 
 def test_a_photograph_joined_with_colour():
     ab = np.full((32, 32, 2), 20, np.float32)
-    deep = apply_chroma(np.repeat(GRAY[..., None], 3, axis=-1), ab)
+    deep = apply_ab(np.repeat(GRAY[..., None], 3, axis=-1), ab)
     assert deep.dtype == np.uint16
-    np.testing.assert_array_equal(np.asarray(apply_chroma(Image.fromarray(GRAY), ab)), nearest(deep))
+    np.testing.assert_array_equal(np.asarray(apply_ab(Image.fromarray(GRAY), ab)), nearest(deep))
     scan = encode_photo(np.repeat(GRAY[..., None], 3, axis=-1), "TIFF")
-    assert apply_chroma(scan, ab, format="JPEG") == encode_photo(nearest(deep), "JPEG")
+    assert apply_ab(scan, ab, ColoringOptions(format=PhotoFormat.JPEG)) == encode_photo(nearest(deep), "JPEG")

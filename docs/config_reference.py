@@ -84,7 +84,7 @@ def _type(annotation: Any) -> str:
         return "mapping"
     if issubclass(annotation, BaseModel):
         return "section"
-    return {int: "integer", float: "number", str: "text", bool: "true or false"}.get(annotation, annotation.__name__)
+    return {int: "integer", float: "number", str: "text", bool: "true or false"}.get(annotation, str(annotation))
 
 
 def _default(field: FieldInfo) -> str:

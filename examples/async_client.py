@@ -20,7 +20,7 @@ async def colorize_folder(folder: Path, output: Path, server: str, concurrency: 
     async with AsyncColorizer(server) as colorizer:
         # Results come in the photographs' order, at most `concurrency` are worked on at a time.
         async for result in colorizer.colorize_many(sorted(folder.iterdir()), options, concurrency=concurrency):
-            if result.error is not None:
+            if result.colored is None:
                 failed += 1
                 print(f"left out {result.photo}: {result.error}")
             else:

@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.combiners import Count
 
 from serving.batch import ColorizePhotos, Outcome, ReadPhotos, SavedModelHandler, WritePhotos
 
@@ -40,7 +41,7 @@ def main() -> None:
         colored = read.photos | ColorizePhotos(SavedModelHandler(model))
         written = colored.photos | WritePhotos(arguments.output)
         outcomes = (read.outcomes, colored.outcomes, written) | beam.Flatten()
-        outcomes | beam.Map(folder_and_status) | beam.combiners.Count.PerElement() | beam.Map(print)
+        outcomes | beam.Map(folder_and_status) | Count.PerElement() | beam.Map(print)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ _START_SECONDS = 300.0  # with a busy machine the import of TensorFlow alone has
 def write_model(folder: Path) -> None:
     """Export an untrained network of the recipe: it takes as long to answer as a trained one."""
     from components.trainer.export import export_saved_model
-    from components.trainer.networks import build_generator
+    from components.trainer.networks.build import build_generator
     from pipeline.config import load_config
 
     config = load_config(RECIPE, []).trainer_config()

@@ -21,7 +21,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from components.trainer.config import TrainerConfig
-    from components.trainer.training import TrainingSummary
+    from components.trainer.summary import TrainingSummary
 
 
 def main() -> None:

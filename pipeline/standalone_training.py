@@ -12,7 +12,8 @@ from components.image_example_gen.summary import IngestionSummary, check_trainab
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
 from components.trainer.strategy import ChosenStrategy, choose_strategy, is_chief, meet
-from components.trainer.training import TrainingSummary, train
+from components.trainer.summary import TrainingSummary
+from components.trainer.training import train
 from photo.errors import TintypeError
 from pipeline.config import RunConfig
 

@@ -1,5 +1,7 @@
 """The Evaluator's place in the pipeline: what it takes, what it gives."""
 
+from typing import Any
+
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
@@ -44,13 +46,13 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
     def __init__(
         self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
+        examples: types.BaseChannel[Any],
+        model: types.BaseChannel[Any],
         config: EvaluateConfig,
         served_base_path: str | RuntimeParameter = "",
     ):
         super().__init__(
-            EvaluatorSpec(
+            EvaluatorSpec(  # type: ignore[no-untyped-call] # of TFX
                 examples=examples,
                 model=model,
                 config=config.model_dump_json(),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from components.evaluator.metrics import MetricSums, photo_metrics
 from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
 from photo.color import join_lightness_and_color, rgb_to_lightness
-from photo.decoding import decode_photo
+from photo.decoding import Rgb, decode_photo
 from photo.errors import PhotoError, TintypeError
 from photo.geometry import centered_square, resize
 from photo.sixteen_bit import to_eight_bits
@@ -23,7 +23,7 @@ MODEL, GRAYSCALE, BASELINE = "model", "grayscale", "baseline"
 SMALLEST_SIDE = 7
 
 
-def square_photo(rgb: NDArray, size: int) -> NDArray[np.uint8]:
+def square_photo(rgb: Rgb, size: int) -> NDArray[np.uint8]:
     """Bring a photo to the square a model is measured at: its largest centred square, resized.
 
     The network is trained on such crops; the padding that the client uses would count the padding's colours too.
@@ -55,7 +55,7 @@ def predict_ab(model: SavedColorizer, lightness: NDArray[np.float32]) -> NDArray
 
 
 def measure_photos(
-    model: SavedColorizer, baseline: SavedColorizer | None, photos: Sequence[NDArray], *, size: int | None = None
+    model: SavedColorizer, baseline: SavedColorizer | None, photos: Sequence[Rgb], *, size: int | None = None
 ) -> list[dict[str, dict[str, float]]]:
     """Measure one batch of photos, all at one size.
 
@@ -85,7 +85,9 @@ def measure_photos(
     ]
 
 
-def colored_row(model: SavedColorizer, photo: NDArray, size: int | None = None) -> tuple[NDArray, NDArray, NDArray]:
+def colored_row(
+    model: SavedColorizer, photo: Rgb, size: int | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Return one photo gray, coloured by the model, and in its true colours, uint8 [size, size, 3] each.
 
     Without `size`, at the model's own.
@@ -189,7 +191,7 @@ def evaluate_saved_model(
     }
 
 
-def _decoded(photos: Iterable[tuple[str, bytes]]) -> Iterable[tuple[str, NDArray]]:
+def _decoded(photos: Iterable[tuple[str, bytes]]) -> Iterable[tuple[str, Rgb]]:
     for label, encoded in photos:
         try:
             yield label, decode_photo(encoded).rgb

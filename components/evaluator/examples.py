@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
-from numpy.typing import NDArray
 from tfx import types
 from tfx.types import artifact_utils
 
-from photo.decoding import decode_photo
+from photo.decoding import Rgb, decode_photo
 from photo.errors import PhotoError, TintypeError
 
 
@@ -20,7 +19,7 @@ class Photograph(NamedTuple):
     label: str
     sha256: str
     encoded: bytes
-    rgb: NDArray
+    rgb: Rgb
 
 
 def photographs(serialized: bytes) -> Iterator[Photograph]:

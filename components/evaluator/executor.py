@@ -1,16 +1,12 @@
 """The work of the Evaluator: measures a candidate in a Beam job, draws it, and blesses it or says why not."""
 
-import io
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-import apache_beam as beam
 import tensorflow as tf
 from absl import logging
-from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_beam_executor
@@ -18,15 +14,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.evaluator.beam_job import Evaluation, evaluate
 from components.evaluator.blessing import reasons_against
 from components.evaluator.config import EvaluateConfig
-from components.evaluator.evaluation import BASELINE, MODEL, colored_row, measure_photos, square_photo, summarize
-from components.evaluator.examples import Photograph, photographs, record_files
-from components.evaluator.grid import draw_grid
-from components.evaluator.metrics import MetricSums
-from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
-from photo.color import rgb_to_lightness
-from photo.decoding import decode_photo
+from components.evaluator.evaluation import BASELINE, MODEL
+from components.evaluator.examples import record_files
 from photo.errors import TintypeError
 from serving.model.saved_colorizer import SavedColorizer
 from serving.model.version_folders import newest_version
@@ -67,51 +59,32 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         description = SavedColorizer(model_dir).description
         baseline = _served_model(exec_properties.get("served_base_path") or "")
-        baseline_dir = baseline["path"] if baseline and "error" not in baseline else None
-
-        metrics_path = os.path.join(evaluation.uri, METRICS_FILE)
+        job = Evaluation(
+            model_dir=model_dir,
+            baseline_dir=baseline["path"] if baseline and "error" not in baseline else None,
+            metrics_path=os.path.join(evaluation.uri, METRICS_FILE),
+            grid_path=os.path.join(evaluation.uri, GRID_FILE),
+            variants_path=os.path.join(evaluation.uri, VARIANTS_FILE),
+        )
         fileio.makedirs(evaluation.uri)
         with self._make_beam_pipeline() as pipeline:
-            decoded = (
-                pipeline
-                | "Files" >> beam.Create(files)
-                | "Read" >> beam.io.ReadAllFromTFRecord()
-                | "Decode" >> beam.FlatMap(photographs)
-            )
-            _ = (
-                decoded
-                | "Batch" >> beam.BatchElements(min_batch_size=config.batch_size, max_batch_size=config.batch_size)
-                | "Measure" >> beam.ParDo(_Measure(model_dir, baseline_dir))
-                | "Sum" >> beam.CombinePerKey(_SumMetrics())
-                | "Collect" >> beam.combiners.ToDict()
-                | "WriteMetrics" >> beam.Map(_write_metrics, metrics_path)
-            )
-            chosen = (
-                decoded
-                | "ByHash" >> beam.Map(lambda photo: (photo.sha256, photo.encoded))
-                # By hash: any selection would do that is the same in every run on the same photos.
-                | "Choose" >> beam.combiners.Top.Smallest(max(config.grid_rows, VARIANT_PHOTOS))
-            )
-            grid_path = os.path.join(evaluation.uri, GRID_FILE)
-            _ = chosen | "Draw" >> beam.ParDo(_DrawGrid(model_dir, grid_path, config.grid_rows))
-            variants_path = os.path.join(evaluation.uri, VARIANTS_FILE)
-            _ = chosen | "Vary" >> beam.ParDo(_MeasureVariants(model_dir, variants_path))
+            evaluate(pipeline, files, job, config)
 
-        if not fileio.exists(metrics_path):
+        if not fileio.exists(job.metrics_path):
             raise TintypeError(f"no photograph in the split {config.split!r} of {len(files)} files: nothing to measure")
-        metrics = json.loads(io_utils.read_string_file(metrics_path))
+        metrics = json.loads(io_utils.read_string_file(job.metrics_path))
         if baseline:
             metrics[BASELINE] = baseline | (metrics[BASELINE] or {})
         reasons = reasons_against(metrics, config)
         metrics |= {
-            **json.loads(io_utils.read_string_file(variants_path)),
+            **json.loads(io_utils.read_string_file(job.variants_path)),
             MODEL: asdict(description),
             "split": config.split,
             "blessed": not reasons,
             "reasons": reasons,
         }
-        io_utils.write_string_file(metrics_path, json.dumps(metrics, indent=2, allow_nan=False))
-        _mark(blessing, model, baseline_dir, blessed=not reasons)
+        io_utils.write_string_file(job.metrics_path, json.dumps(metrics, indent=2, allow_nan=False))
+        _mark(blessing, model, job.baseline_dir, blessed=not reasons)
         if reasons:
             logging.warning("The candidate is NOT blessed: %s", "; ".join(reasons))
         else:
@@ -134,83 +107,6 @@ def _served_model(base_path: str) -> dict[str, Any] | None:
     except TintypeError as error:
         logging.warning("The served version %d is left out of the comparison: %s", newest.number, error)
         return found | {"error": str(error)}
-
-
-class _Measure(beam.DoFn):
-    """Batches of Photograph -> (label, metrics of one photo), and the same once more under the key None for all."""
-
-    def __init__(self, model_dir: str, baseline_dir: str | None):
-        self._dirs = (model_dir, baseline_dir)
-        # One copy of each model per process, however many threads run this.
-        self._shared = tuple(Shared() for _ in self._dirs)
-
-    def setup(self) -> None:
-        self._model, self._baseline = (
-            shared.acquire(lambda folder=folder: SavedColorizer(folder)) if folder else None
-            for folder, shared in zip(self._dirs, self._shared, strict=True)
-        )
-
-    def process(self, batch: list[Photograph]) -> Iterable[tuple[str | None, dict[str, dict[str, float]]]]:
-        measured = measure_photos(self._model, self._baseline, [photo.rgb for photo in batch])
-        for photo, metrics in zip(batch, measured, strict=True):
-            yield None, metrics
-            yield photo.label, metrics
-
-
-class _SumMetrics(beam.CombineFn):
-    def create_accumulator(self) -> MetricSums:
-        return MetricSums()
-
-    def add_input(self, accumulator: MetricSums, photo: dict[str, dict[str, float]]) -> MetricSums:
-        return accumulator.add(photo)
-
-    def merge_accumulators(self, accumulators: Iterable[MetricSums]) -> MetricSums:
-        merged = MetricSums()
-        for accumulator in accumulators:
-            merged.merge(accumulator)
-        return merged
-
-    def extract_output(self, accumulator: MetricSums) -> MetricSums:
-        return accumulator
-
-
-def _write_metrics(sums: dict[str | None, MetricSums], path: str) -> None:
-    if sums:
-        by_label = {label: group for label, group in sums.items() if label is not None}
-        io_utils.write_string_file(path, json.dumps(summarize(by_label, sums[None])))
-
-
-class _DrawGrid(beam.DoFn):
-    """The first of the chosen photographs -> a PNG."""
-
-    def __init__(self, model_dir: str, path: str, rows: int):
-        self._model_dir = model_dir
-        self._path = path
-        self._rows = rows
-
-    def process(self, chosen: list[tuple[str, bytes]]) -> None:
-        if not chosen:
-            return
-        model = SavedColorizer(self._model_dir)
-        png = io.BytesIO()
-        rows = [colored_row(model, decode_photo(encoded).rgb) for _, encoded in chosen[: self._rows]]
-        draw_grid(rows).save(png, "PNG")
-        io_utils.write_bytes_file(self._path, png.getvalue())
-
-
-class _MeasureVariants(beam.DoFn):
-    """The chosen photographs -> how much their plausible colourings differ, as JSON."""
-
-    def __init__(self, model_dir: str, path: str):
-        self._model_dir = model_dir
-        self._path = path
-
-    def process(self, chosen: list[tuple[str, bytes]]) -> None:
-        model = SavedColorizer(self._model_dir)
-        photos = (decode_photo(encoded).rgb for _, encoded in chosen[:VARIANT_PHOTOS])
-        squares = (rgb_to_lightness(square_photo(photo, model.description.size)) for photo in photos)
-        distance = variants_ab_distance(model, squares)
-        io_utils.write_string_file(self._path, json.dumps({VARIANTS_AB_DISTANCE: distance}))
 
 
 def _mark(blessing: types.Artifact, model: types.Artifact, baseline_dir: str | None, *, blessed: bool) -> None:

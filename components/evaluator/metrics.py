@@ -64,8 +64,8 @@ def photo_metrics(truth: NDArray[np.uint8], ab: NDArray[np.float32]) -> dict[str
         "ssim": float(structural_similarity(truth, predicted, channel_axis=-1, data_range=255)),
         "delta_e_2000": float(np.mean(deltaE_ciede2000(true_lab, rgb_to_lab(predicted)))),
         "ab_mae": float(np.mean(np.abs(ab - true_lab[..., 1:]), dtype=np.float64)),
-        "accuracy_eps2": _accuracy(difference, percent=2),
-        "accuracy_eps5": _accuracy(difference, percent=5),
+        "accuracy_eps2": accuracy(difference, percent=2),
+        "accuracy_eps5": accuracy(difference, percent=5),
         "colorfulness": colorfulness(predicted),
         "colorfulness_truth": colorfulness(truth),
         NOT_FINITE: float(not finite),
@@ -79,7 +79,13 @@ def _psnr_db(difference: NDArray[np.int32]) -> float:
     return min(PSNR_CAP_DB, 10.0 * math.log10(255.0**2 / mean_squared_error))
 
 
-def _accuracy(difference: NDArray[np.int32], *, percent: int) -> float:
+def accuracy(difference: NDArray[np.int32], *, percent: int) -> float:
+    """The share of pixels, 0..1, all of whose channels are less than `percent` of 255 from the truth.
+
+    Args:
+        difference: absolute, in 8-bit steps, [H, W, C].
+        percent: of the range.
+    """
     return float(np.mean((difference * 100 < percent * 255).all(axis=-1)))
 
 

@@ -1,6 +1,6 @@
 """The Trainer component: validated examples in, a servable model and the record of its training out."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -15,16 +15,16 @@ from components.trainer.config import TrainerConfig
 class TrainerSpec(component_spec.ComponentSpec):
     """What goes in and out of the Trainer."""
 
-    PARAMETERS: ClassVar[dict[str, Any]] = {
+    PARAMETERS = {  # noqa: RUF012 - TFX's form
         "trainer_config": component_spec.ExecutionParameter(type=str),
         "checkpoint_base": component_spec.ExecutionParameter(type=str),
         "steps": component_spec.ExecutionParameter(type=int, optional=True),
     }
-    INPUTS: ClassVar[dict[str, Any]] = {
+    INPUTS = {  # noqa: RUF012
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "verdict": component_spec.ChannelParameter(type=DataVerdict),
     }
-    OUTPUTS: ClassVar[dict[str, Any]] = {
+    OUTPUTS = {  # noqa: RUF012
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
     }
@@ -47,14 +47,14 @@ class Trainer(base_component.BaseComponent):
 
     def __init__(
         self,
-        examples: types.BaseChannel,
-        verdict: types.BaseChannel,
+        examples: types.BaseChannel[Any],
+        verdict: types.BaseChannel[Any],
         config: TrainerConfig,
         checkpoint_base: str = "",
         steps: int | RuntimeParameter | None = None,
     ):
         super().__init__(
-            TrainerSpec(
+            TrainerSpec(  # type: ignore[no-untyped-call] # of TFX
                 trainer_config=config.model_dump_json(),
                 checkpoint_base=checkpoint_base,
                 steps=steps,

@@ -110,7 +110,8 @@ def decode_photos(
     if not path.is_file():
         logging.info("%d squares take %.1f GB, more than %g of the memory: %s", count, needed / 1e9, memory_share, path)
         _decode_to_disk(path, shape, files, side)
-    return np.load(path, mmap_mode="r")
+    photos: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return photos
 
 
 def memory_bytes() -> int:

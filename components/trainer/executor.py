@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from absl import logging
+from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
@@ -19,7 +20,12 @@ from photo.errors import TintypeError
 class Executor(base_executor.BaseExecutor):
     """Trains on the split `train`, watches `eval`, leaves a SavedModel, TensorBoard's events, curves and pictures."""
 
-    def Do(self, input_dict, output_dict, exec_properties) -> None:  # noqa: N802
+    def Do(  # noqa: N802 - TFX's name
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
         """Train one model.
 
         Args:

@@ -11,19 +11,25 @@ import hashlib
 from collections.abc import Iterable
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from components.trainer import color
 from components.trainer.config import TrainerConfig
 from components.trainer.network_range import NetworkRange
-from components.trainer.networks import build_plain_generator
+from components.trainer.networks.blocks import innermost_layers
+from components.trainer.networks.build import build_plain_generator
+from components.trainer.networks.spectral_normalization import SpectralNormalization
 from components.trainer.variation import color_photos
 from serving.model import signatures
 
 JPEG_QUALITY = 92
 
 
-def export_saved_model(generator: keras.Model, config: TrainerConfig, folder: str, *, warmup_photo) -> None:
+def export_saved_model(
+    generator: keras.Model, config: TrainerConfig, folder: str, *, warmup_photo: NDArray[np.uint8]
+) -> None:
     """Write `generator` with the serving contract.
 
     Args:
@@ -49,9 +55,8 @@ def export_saved_model(generator: keras.Model, config: TrainerConfig, folder: st
 def without_spectral_normalization(generator: keras.Model, config: TrainerConfig) -> keras.Model:
     """The same function with every kernel divided once and for all, so that no request pays for power iterations."""
     plain = build_plain_generator(config)
-    for layer in plain.layers:
-        trained = generator.get_layer(layer.name)
-        if hasattr(trained, "normalized_kernel"):
+    for layer, trained in zip(innermost_layers(plain), innermost_layers(generator), strict=True):
+        if isinstance(trained, SpectralNormalization):
             kernel = trained.normalized_kernel(training=False).numpy()
             layer.set_weights([kernel, trained.bias.numpy()] if layer.use_bias else [kernel])
         else:
@@ -137,7 +142,7 @@ class VaryingServable(Servable):
         return {signatures.AB: self._ab(L, seed)}
 
 
-def _write_warmup_requests(folder: str, photo, names: Iterable[str]) -> None:
+def _write_warmup_requests(folder: str, photo: NDArray[np.uint8], names: Iterable[str]) -> None:
     """TensorFlow Serving replays these before it calls a version available."""
     from tensorflow_serving.apis import prediction_log_pb2
 

@@ -8,29 +8,18 @@ import numpy as np
 import tensorflow as tf
 
 from components.trainer import color, losses
+from components.trainer.augmentation import spoil_lightness
 from components.trainer.config import TrainerConfig, Vgg16Config
+from components.trainer.generator_loss import JudgedBatch, generator_terms
 from components.trainer.initial_generator import load_initial_generator
 from components.trainer.network_range import NetworkRange
-from components.trainer.networks import build_discriminator, build_generator, load_pretrained
+from components.trainer.networks.build import build_discriminator, build_generator
+from components.trainer.networks.vgg16 import load_pretrained
 from components.trainer.precision import choose_precision
 from components.trainer.variation import color_photos
 
-# What a step reads, and `train_steps` gives the means of.
-READINGS = (
-    "generator_loss",
-    "reconstruction_loss",
-    "adversarial_loss",
-    "discriminator_loss",
-    "absolute_error",
-    "colorfulness_loss",
-    "color_repulsion",
-    "real_called_real",
-    "generated_called_real",
-    "discriminator_accuracy",
-    "generator_gradient_norm",
-    "discriminator_gradient_norm",
-    "color_diversity",
-)
+# What a step reads of the discriminator; its logits on generated photographs are among the generator's terms.
+_JUDGEMENTS = ("discriminator_loss", "real_called_real", "generated_called_real")
 
 
 class ColorGan:
@@ -43,6 +32,8 @@ class ColorGan:
         step, last_step: steps taken, and the one that the run is expected to end with, by which the rates decay.
         precision: Keras' dtype policy of the two trained networks.
         rate_factor: what a plateau has left of both learning rates.
+        terms: of the generator's loss.
+        readings: the names of what a step reads; `train_steps` gives their means.
     """
 
     def __init__(self, config: TrainerConfig):
@@ -50,6 +41,16 @@ class ColorGan:
         self.strategy = tf.distribute.get_strategy()
         momentum = config.train.batch_norm_momentum
         self.range = NetworkRange(config.network)
+        self.terms = generator_terms(config.train.loss, self.range)
+        self.readings = (
+            "generator_loss",
+            *(term.name for term in self.terms),
+            *_JUDGEMENTS,
+            "discriminator_accuracy",
+            "generator_gradient_norm",
+            "discriminator_gradient_norm",
+            "color_diversity",
+        )
         self.precision, _ = choose_precision(config.train.precision)
         keras.config.set_dtype_policy(self.precision)
         try:
@@ -82,7 +83,7 @@ class ColorGan:
     def train_steps(
         self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True
     ) -> dict[str, tf.Tensor]:
-        """Take `count` steps without returning to Python; the mean of each of `READINGS` over them.
+        """Take `count` steps without returning to Python; the mean of each of `readings` over them.
 
         Args:
             batches: an iterator of the strategy's batches.
@@ -90,14 +91,14 @@ class ColorGan:
             adversarial: False trains the generator alone, whatever the recipe's adversarial weight.
         """
         adversarial = adversarial and self.config.train.loss.adversarial_weight > 0
-        totals = dict.fromkeys(READINGS, tf.constant(0.0))
+        totals = dict.fromkeys(self.readings, tf.constant(0.0))
         for _ in tf.range(count):
             new = self._distributed_step(next(batches), adversarial)
             totals = {name: totals[name] + value for name, value in new.items()}
         return {name: total / tf.cast(count, tf.float32) for name, total in totals.items()}
 
     @tf.autograph.experimental.do_not_convert  # all its branches are Python's own, and converting takes seconds
-    def _distributed_step(self, batch, adversarial: bool) -> dict[str, tf.Tensor]:
+    def _distributed_step(self, batch: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
         adam, share = self.config.train.optimizer, self._share_of_rates()
         self.generator_optimizer.learning_rate.assign(share * adam.generator_learning_rate)
         self.discriminator_optimizer.learning_rate.assign(share * adam.discriminator_learning_rate)
@@ -125,92 +126,55 @@ class ColorGan:
         The generator runs once: both losses are read from the same output, and the discriminator sees real and
         generated photographs apart, each with its own batch statistics.
         """
-        loss = self.config.train.loss
-        photos = tf.cast(rgb, tf.float32) / 255.0
-        gray, real = self.range.split(photos, spoil=self._spoil_lightness)
-        global_batch = tf.cast(self.config.train.batch_size, tf.float32)
-        adversary = discriminator = absolute_error = colorfulness = repulsion = tf.constant(0.0)
-        real_score = fake_score = discriminator_norm = tf.constant(0.0)
-
-        def mean(per_photo: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_sum(per_photo) / global_batch
-
+        judge = self.discriminator if adversarial else None
+        gray, true = self.range.split(tf.cast(rgb, tf.float32) / 255.0, spoil=self._spoil_lightness)
         with tf.GradientTape(persistent=True) as tape:
-            fake = tf.cast(self.generator(gray, training=True), tf.float32)
-            reconstruction = mean(
-                losses.reconstruction_loss(
-                    loss.reconstruction,
-                    real,
-                    fake,
-                    huber_delta=self.range.from_steps(loss.huber_delta),
-                    log_floor=self.range.from_steps(loss.log_floor),
-                )
-            )
-            if adversarial:
-                real_logits = tf.cast(self.discriminator([gray, real], training=True), tf.float32)
-                fake_logits = tf.cast(self.discriminator([gray, fake], training=True), tf.float32)
-                adversary = mean(losses.adversarial_loss(loss.adversarial, fake_logits))
-                discriminator = loss.discriminator_weight * mean(
-                    losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
-                )
-                real_score = mean(losses.called_real(loss.adversarial, real_logits))
-                fake_score = mean(losses.called_real(loss.adversarial, fake_logits))
-            if loss.absolute_error_weight > 0:
-                absolute_error = mean(losses.reconstruction_loss("l1", real, fake) / self.range.from_steps(1.0))
-            if loss.colorfulness_weight > 0:
-                lack = losses.colorfulness_loss(self.range.chroma(real), self.range.chroma(fake))
-                colorfulness = mean(lack / self.range.from_steps(1.0))
-            if loss.color_repulsion_weight > 0:
-                repulsion = mean(losses.color_repulsion(self.range.chroma(fake)))
-            generator = (
-                loss.reconstruction_weight * reconstruction
-                + loss.adversarial_weight * adversary
-                + loss.absolute_error_weight * absolute_error
-                + loss.colorfulness_weight * colorfulness
-                + loss.color_repulsion_weight * repulsion
-            )
+            predicted = tf.cast(self.generator(gray, training=True), tf.float32)
+            logits, judgements = self._judge(judge, gray, true, predicted) if judge is not None else (None, {})
+            batch = JudgedBatch(true, predicted, logits)
+            terms = [term for term in self.terms if term.counts(adversarial=judge is not None)]
+            values = {term.name: self._mean(term.value(batch)) for term in terms}
+            generator_loss = sum(term.weight * values[term.name] for term in terms)
 
-        generator_gradients = tape.gradient(generator, self.generator.trainable_variables)
-        if adversarial:
-            discriminator_gradients = tape.gradient(discriminator, self.discriminator.trainable_variables)
-            discriminator_norm = tf.linalg.global_norm(discriminator_gradients)
-            self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator.trainable_variables)
+        generator_gradients = tape.gradient(generator_loss, self.generator.trainable_variables)
+        discriminator_norm = tf.constant(0.0)
+        if judge is not None:
+            gradients = tape.gradient(judgements["discriminator_loss"], judge.trainable_variables)
+            discriminator_norm = tf.linalg.global_norm(gradients)
+            self.discriminator_optimizer.apply(gradients, judge.trainable_variables)
         self.generator_optimizer.apply(generator_gradients, self.generator.trainable_variables)
 
         replicas = tf.cast(self.strategy.num_replicas_in_sync, tf.float32)
-        return {
-            "generator_loss": generator,
-            "reconstruction_loss": reconstruction,
-            "adversarial_loss": adversary,
-            "discriminator_loss": discriminator,
-            "absolute_error": absolute_error,
-            "colorfulness_loss": colorfulness,
-            "color_repulsion": repulsion,
-            "real_called_real": real_score,
-            "generated_called_real": fake_score,
-            "discriminator_accuracy": (real_score + 1.0 / replicas - fake_score) / 2.0,
+        readings = dict.fromkeys(self.readings, tf.constant(0.0)) | {"generator_loss": generator_loss}
+        readings |= values | judgements
+        called_real, generated_called_real = readings["real_called_real"], readings["generated_called_real"]
+        return readings | {
+            "discriminator_accuracy": (called_real + 1.0 / replicas - generated_called_real) / 2.0,
             "generator_gradient_norm": tf.linalg.global_norm(generator_gradients) / replicas,
             "discriminator_gradient_norm": discriminator_norm / replicas,
-            "color_diversity": losses.color_diversity(self.range.chroma(fake), self.range.chroma(real)) / replicas,
+            "color_diversity": losses.color_diversity(self.range.chroma(predicted), self.range.chroma(true)) / replicas,
         }
 
+    def _judge(
+        self, judge: keras.Model, gray: tf.Tensor, true: tf.Tensor, predicted: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """The discriminator's logits on the generated photographs, and its readings: `_JUDGEMENTS`."""
+        loss = self.config.train.loss
+        real_logits = tf.cast(judge([gray, true], training=True), tf.float32)
+        fake_logits = tf.cast(judge([gray, predicted], training=True), tf.float32)
+        objective = losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
+        return fake_logits, {
+            "discriminator_loss": loss.discriminator_weight * self._mean(objective),
+            "real_called_real": self._mean(losses.called_real(loss.adversarial, real_logits)),
+            "generated_called_real": self._mean(losses.called_real(loss.adversarial, fake_logits)),
+        }
+
+    def _mean(self, per_photo: tf.Tensor) -> tf.Tensor:
+        """This replica's share of the mean over the photos of all replicas."""
+        return tf.reduce_sum(per_photo) / tf.cast(self.config.train.batch_size, tf.float32)
+
     def _spoil_lightness(self, lightness: tf.Tensor) -> tf.Tensor:
-        """Exposure and grain of other cameras and papers: L* [n, H, W, 1] -> the same, as the augmentation says."""
-        augmentation, photos = self.config.train.augmentation, tf.shape(lightness)[0]
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-
-        def draw(purpose: int) -> tf.Tensor:
-            replicas_seed = tf.random.experimental.stateless_fold_in([self.config.seed, purpose], replica)
-            return tf.random.experimental.stateless_fold_in(replicas_seed, self.step)
-
-        if augmentation.gamma > 0:
-            power = tf.random.stateless_uniform([photos, 1, 1, 1], draw(0), -augmentation.gamma, augmentation.gamma)
-            lightness = 100.0 * tf.pow(tf.clip_by_value(lightness / 100.0, 0.0, 1.0), tf.exp(power))
-        if augmentation.grain > 0:
-            deviation = tf.random.stateless_uniform([photos, 1, 1, 1], draw(1), 0.0, augmentation.grain)
-            lightness += deviation * tf.random.stateless_normal(tf.shape(lightness), draw(2))
-            lightness = tf.clip_by_value(lightness, 0.0, 100.0)
-        return lightness
+        return spoil_lightness(lightness, self.config.train.augmentation, seed=self.config.seed, step=self.step)
 
     def _average_weights(self) -> None:
         """average += (1 - decay) * (weight - average), with a shorter memory while the run is young."""
@@ -218,7 +182,7 @@ class ColorGan:
         young = (1.0 + tf.cast(self.step, tf.float32)) / (10.0 + tf.cast(self.step, tf.float32))
         decay = tf.minimum(self.config.train.moving_average_decay, young)
 
-        def move(average, weight):
+        def move(average: tf.Variable, weight: tf.Tensor) -> None:
             average.assign_sub((1.0 - decay) * (average - weight))
 
         for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
@@ -243,10 +207,14 @@ class ColorGan:
     def assign_variables(self, values: Mapping[str, np.ndarray]) -> None:
         """Take the values that `named_variables` gave before.
 
+        Of a name its place and its last word count, `generator_optimizer/002/..._momentum`: what stands between them
+        follows from the names of layers, which change from one version of the networks to another.
+
         Raises:
             KeyError, ValueError: a variable has no value or one of another shape; then nothing is taken.
         """
-        taken = [(variable, values[name]) for name, variable in self.named_variables()]
+        known_as = {_place_and_kind(name): name for name in values}
+        taken = [(variable, values[known_as[_place_and_kind(name)]]) for name, variable in self.named_variables()]
         for variable, value in taken:
             if variable.shape != value.shape:
                 raise ValueError(f"a variable has the shape {variable.shape}, its saved value {value.shape}")
@@ -289,3 +257,7 @@ class ColorGan:
         }
         rows = [np.concatenate(list(photos[:8].numpy()), axis=1) for photos in (gray, colored, true)]
         return figures, np.round(np.concatenate(rows, axis=0) * 255).astype(np.uint8)
+
+
+def _place_and_kind(name: str) -> tuple[str, str]:
+    return name.rpartition("/")[0], name.rpartition("/")[2].rpartition("_")[2]

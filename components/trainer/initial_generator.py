@@ -6,18 +6,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from components.trainer.config import TrainerConfig
-from components.trainer.networks import LEAK, ResidualUNet, build_plain_generator
+from components.trainer.config import ResidualUNetConfig, TrainerConfig
+from components.trainer.networks.blocks import LEAK, innermost_layers
+from components.trainer.networks.build import build_plain_generator
+from components.trainer.networks.exported_weights import find_weight, read_exported_weights
+from components.trainer.networks.unet import UNet
 from photo.errors import TintypeError
 from serving.model.shipped_generator import shipped_generator, unpack
 
 SHIPPED = "shipped"
-# What `Servable.generator` is called in the object graph of an exported model's variables.
-_KEY_START, _KEY_END = "generator/", "/.ATTRIBUTES/VARIABLE_VALUE"
-
-# What a residual U-Net keeps by level on the way down.
-_DOWN_LISTS = ("downs", "down_norms", "blocks", "block_norms")
 # Mean and variance of L* / 50 - 1 in photographs, roughly; batch normalisation soon has its own.
 _GRAY_MEAN, _GRAY_VARIANCE = 0.0, 0.25
 
@@ -42,12 +41,11 @@ def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> Non
     """
     plain = build_plain_generator(config)
     source = config.train.initial_generator
-    sources = [source] if isinstance(source, str) else source
+    sources = [source] if isinstance(source, str) else source or ()
     for place, name in enumerate(sources):
         for weight, value in _values_by_weight(name, plain, config):
             weight.assign((weight * place + value) / (place + 1))
-    for layer in plain.layers:
-        trained = generator.get_layer(layer.name)
+    for layer, trained in zip(innermost_layers(plain), innermost_layers(generator), strict=True):
         if len(trained.weights) == len(layer.weights):
             trained.set_weights(layer.get_weights())
         else:
@@ -60,24 +58,19 @@ def load_initial_generator(generator: keras.Model, config: TrainerConfig) -> Non
 
 def _values_by_weight(
     source: str, plain: keras.Model, config: TrainerConfig
-) -> list[tuple[keras.Variable, np.ndarray]]:
+) -> list[tuple[keras.Variable, NDArray[np.float32]]]:
     """For every weight of `plain` what it is in `source`."""
-    variables = f"{_saved_model(source)}/variables/variables"
     try:
-        reader = tf.train.load_checkpoint(variables)
+        values = read_exported_weights(f"{_saved_model(source)}/variables/variables")
     except (ValueError, tf.errors.OpError) as error:
         raise TintypeError(f"train.initial_generator: {source} cannot be read: {error}") from error
-    values = {
-        key.removeprefix(_KEY_START).removesuffix(_KEY_END): reader.get_tensor(key)
-        for key in reader.get_variable_to_shape_map()
-        if key.startswith(_KEY_START) and key.endswith(_KEY_END)
-    }
-    if isinstance(plain, ResidualUNet) and f"downs/{len(plain.downs) - 1}/_kernel" not in values:
+    deepest = len(getattr(plain, "downs", ())) - 1
+    if isinstance(config.network.generator, ResidualUNetConfig) and _kernel_of(deepest) not in values:
         values = _with_level_in_front(values, plain)
     missing = {id(weight): weight.path for weight in plain.weights}
     found = []
     for path, value in values.items():
-        weight = _find(plain, path)
+        weight = find_weight(plain, path)
         if missing.pop(id(weight), None) is None:
             raise _another_network(source, config, f"the recipe's has no {path}")
         if weight.shape != value.shape:
@@ -88,7 +81,7 @@ def _values_by_weight(
     return found
 
 
-def _with_level_in_front(values: dict[str, np.ndarray], plain: ResidualUNet) -> dict[str, np.ndarray]:
+def _with_level_in_front(values: dict[str, NDArray[np.float32]], plain: UNet) -> dict[str, NDArray[np.float32]]:
     """The values of a residual U-Net -> those of one with a level more in front, which halves the photo.
 
     Two filters of the new level carry each channel of the photo, one the mean of four pixels and one its opposite,
@@ -97,10 +90,10 @@ def _with_level_in_front(values: dict[str, np.ndarray], plain: ResidualUNet) -> 
     """
     grown = {}
     for path, value in values.items():
-        name, level, *rest = path.split("/")
-        grown["/".join([name, str(int(level) + 1), *rest]) if name in _DOWN_LISTS else path] = value
-    down, norm = plain.downs[0], plain.down_norms[0]
-    old, channels = grown.get("downs/1/_kernel"), down.kernel.shape[2]
+        start, level, *rest = path.split("/")
+        grown["/".join([start, str(int(level) + 1), *rest]) if start == "downs" else path] = value
+    down, norm = plain.downs[0].convolution, plain.downs[0].norm
+    old, channels = grown.get(_kernel_of(1)), down.kernel.shape[2]
     filters = down.kernel.shape[3]
     if old is None or old.shape[2] != channels or filters < 2 * channels or down.kernel.shape[:2] != (4, 4):
         return values
@@ -113,24 +106,17 @@ def _with_level_in_front(values: dict[str, np.ndarray], plain: ResidualUNet) -> 
             gain[place] = math.sqrt(_GRAY_VARIANCE + norm.epsilon)
             second[:, :, place] = sign * old[:, :, channel] / (1.0 + LEAK)
     return grown | {
-        "downs/0/_kernel": first,
-        "downs/1/_kernel": second,
-        "down_norms/0/gamma": gain,
-        "down_norms/0/beta": np.zeros(filters, np.float32),
-        "down_norms/0/moving_mean": np.full(filters, _GRAY_MEAN, np.float32),
-        "down_norms/0/moving_variance": np.full(filters, _GRAY_VARIANCE, np.float32),
+        _kernel_of(0): first,
+        _kernel_of(1): second,
+        "downs/0/norm/gamma": gain,
+        "downs/0/norm/beta": np.zeros(filters, np.float32),
+        "downs/0/norm/moving_mean": np.full(filters, _GRAY_MEAN, np.float32),
+        "downs/0/norm/moving_variance": np.full(filters, _GRAY_VARIANCE, np.float32),
     }
 
 
-def _find(model: keras.Model, path: str) -> object | None:
-    """What an object graph calls `downs/1/_kernel`: attributes and places in lists; None where there is nothing."""
-    found: object = model
-    try:
-        for part in path.split("/"):
-            found = found[int(part)] if part.isdecimal() else getattr(found, part)
-    except (AttributeError, IndexError, TypeError):
-        return None
-    return found
+def _kernel_of(level: int) -> str:
+    return f"downs/{level}/convolution/_kernel"
 
 
 def _saved_model(source: str) -> str:

@@ -7,11 +7,11 @@ to be kept.
 import functools
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from components.trainer.augmentation import crop_and_flip
 from components.trainer.config import AugmentationConfig
 
 # Tell apart what the seed is used for.
@@ -46,7 +46,7 @@ def training_batches(
         step, share = divmod(int(index), len(shares))
         first, end = shares[share]
         rows = range(step * batch_size + first, step * batch_size + end)
-        return np.stack([_augmented(photos, row, size, augmentation, seed) for row in rows])
+        return np.stack([_square(photos, row, size, augmentation, seed) for row in rows])
 
     def batch(index: tf.Tensor) -> tf.Tensor:
         squares = tf.numpy_function(load, [index], tf.uint8)
@@ -57,21 +57,13 @@ def training_batches(
     return indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _augmented(
+def _square(
     photos: NDArray[np.uint8], row: int, size: int, augmentation: AugmentationConfig, seed: int
 ) -> NDArray[np.uint8]:
-    """The photograph of one row of the endless shuffled sequence, cropped and perhaps mirrored."""
+    """The square of one row of the endless shuffled sequence."""
     epoch, place = divmod(row, len(photos))
     photo = photos[_order(len(photos), seed, epoch)[place]]
-    draws = np.random.default_rng((seed, _AUGMENTATION, row))
-    side = size
-    if augmentation.smallest_crop < 1:
-        side = int(draws.integers(round(augmentation.smallest_crop * size), photo.shape[0] + 1))
-    top, left = draws.integers(0, photo.shape[0] - side + 1, 2)
-    crop = photo[top : top + side, left : left + side]
-    if side != size:
-        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
-    return crop[:, ::-1] if augmentation.flip and draws.random() < 0.5 else crop
+    return crop_and_flip(photo, size, augmentation, np.random.default_rng((seed, _AUGMENTATION, row)))
 
 
 @functools.lru_cache(maxsize=4)  # a batch, and those fetched ahead, may lie across two epochs

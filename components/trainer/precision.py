@@ -6,7 +6,7 @@ import tensorflow as tf
 
 # The first GPUs with units for bfloat16 (Ampere).
 _CAPABILITY_OF_BFLOAT16 = (8, 0)
-_CPU_INFO = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def choose_precision(requested: str = "auto") -> tuple[str, str]:
@@ -30,7 +30,7 @@ def choose_precision(requested: str = "auto") -> tuple[str, str]:
 
 def _cpu_flags() -> frozenset[str]:
     try:
-        lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return frozenset()
     return frozenset(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())

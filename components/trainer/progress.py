@@ -23,7 +23,7 @@ class TrainingProgress:
     def __init__(self, steps: int, batch_size: int, max_minutes: float | None = None, *, visible: bool = True):
         self._steps = steps
         self._batch_size = batch_size
-        self._max_seconds = None if max_minutes is None else max_minutes * 60
+        self._max_seconds = float("inf") if max_minutes is None else max_minutes * 60
         self._visible = visible
         self._figures: dict[str, float] = {}
         self._console = Console(file=sys.stderr)
@@ -44,7 +44,7 @@ class TrainingProgress:
             self._task = self._bar.add_task("training", total=1.0, place="", speed=0.0, left="?", figures="")
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -68,7 +68,7 @@ class TrainingProgress:
         figures = "  ".join(shown)
 
         by_steps = (self._steps - step) / steps_per_second if steps_per_second else float("inf")
-        by_time = max(0.0, self._max_seconds - seconds) if self._max_seconds is not None else float("inf")
+        by_time = max(0.0, self._max_seconds - seconds)
         if by_time < by_steps:
             place, share = (
                 f"step {step}, {seconds / 60:.1f} of {self._max_seconds / 60:g} min",

@@ -2,17 +2,16 @@
 
 import dataclasses
 import json
-import math
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from numpy.typing import NDArray
 
-from components.trainer.checkpoints import Checkpoints, Progress
+from components.trainer.checkpoints import Checkpoints
 from components.trainer.collapse import CollapseWatch
 from components.trainer.config import TrainerConfig
 from components.trainer.curves import write_curves
@@ -20,24 +19,34 @@ from components.trainer.decoded_photos import content_digest, decode_photos, fir
 from components.trainer.export import export_saved_model
 from components.trainer.gan import ColorGan
 from components.trainer.input_pipeline import training_batches
-from components.trainer.networks import count_parameters
-from components.trainer.plateau import count_plateaus
+from components.trainer.networks.build import count_parameters
+from components.trainer.pace import Pace
+from components.trainer.periodic_actions import (
+    HeldOutPreview,
+    LogLosses,
+    LowerRatesOnPlateau,
+    Measure,
+    Moment,
+    PeriodicAction,
+    SaveCheckpoint,
+    ShowProgress,
+    StopOnCollapse,
+    call_actions,
+)
 from components.trainer.precision import choose_precision
 from components.trainer.progress import TrainingProgress
 from components.trainer.stop_signals import StopSignals
+from components.trainer.stopping import GoodWeights, TimeLimit, not_finite, told_to_stop_at
 from components.trainer.strategy import (
     ChosenStrategy,
     any_worker,
     choose_strategy,
     is_chief,
-    mean_over_workers,
     others_needed,
     worker_name,
 )
+from components.trainer.summary import TrainingSummary
 from photo.errors import TintypeError
-
-# A call of several steps returns after about this long: a signal is heeded then.
-CALL_SECONDS = 5.0
 
 # What the file systems answer through TensorFlow when a disk is full, a folder is not writable or a file is gone.
 _FILE_ERRORS = (
@@ -46,41 +55,6 @@ _FILE_ERRORS = (
     tf.errors.ResourceExhaustedError,
     tf.errors.DataLossError,
 )
-
-
-class TrainingDivergedError(TintypeError):
-    """The losses left the finite numbers before there were any good weights to keep."""
-
-
-class TrainingStoppedError(TintypeError):
-    """A signal ended the run before it was finished."""
-
-
-@dataclasses.dataclass
-class TrainingSummary:
-    """What a run came to; written as training.json beside the curves.
-
-    Attributes:
-        resumed_at: the step of the checkpoint that the run went on from; 0 for a run in one piece.
-        seconds: of training, those before a resumption included, measurements not.
-        images_per_second: of this process, from its second step on, with all that it did beside training.
-        stopped: `finished`, `time` (max_minutes were over), or `diverged` or `collapsed` (the last good weights were
-            kept).
-        history: a row per measurement: step, seconds, every mean loss since the last, and the figures of `measure`.
-    """
-
-    recipe: str
-    strategy: str
-    precision: str
-    photos: int
-    resumed_at: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    images_per_second: float = 0.0
-    generator_parameters: int = 0
-    discriminator_parameters: int = 0
-    stopped: str = "finished"
-    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 
 
 @others_needed()
@@ -132,36 +106,49 @@ def train(
             fingerprint=data_fingerprint,
         )
         held_out = first_squares(held_out_files, size=config.size, count=config.train.preview_photos)
-        summary = TrainingSummary(
-            recipe=config.recipe,
-            strategy=f"{type(strategy).__name__} ({why})",
-            precision=gan.precision,
-            photos=len(photos),
-            generator_parameters=count_parameters(gan.generator),
-            discriminator_parameters=count_parameters(gan.discriminator) if gan.discriminator else 0,
-        )
-        checkpoints = None
-        if checkpoint_folder is not None:
-            checkpoints = Checkpoints(checkpoint_folder, config, data_fingerprint)
-            if (progress := checkpoints.restore(gan)) is not None:
-                summary.history, summary.seconds = progress.history, progress.seconds
-                summary.steps = summary.resumed_at = int(gan.step.numpy())
+        summary = _new_summary(gan, strategy=f"{type(strategy).__name__} ({why})", photos=len(photos))
+        checkpoints = _resume(gan, summary, checkpoint_folder, data_fingerprint)
         batches = _distribute(strategy, photos, config, first_step=summary.steps)
-        chief = is_chief(strategy)
-
-        _fit(gan, batches, held_out, summary, run_folder, checkpoints, chief=chief)
-
-        if chief:
+        _fit(gan, batches, held_out, summary, run_folder, checkpoints, chief=is_chief(strategy))
+        if is_chief(strategy):
             export_saved_model(gan.averaged, config, model_folder, warmup_photo=held_out[0].numpy())
-            write_curves(summary.history, f"{run_folder}/curves.png", title=config.recipe)
-            with tf.io.gfile.GFile(f"{run_folder}/training.json", "w") as file:
-                json.dump(dataclasses.asdict(summary), file, indent=2)
+            _write_record(summary, run_folder)
     except _FILE_ERRORS as error:
         raise TintypeError(f"training {config.recipe} ended: {error.message}") from error
     return summary
 
 
-def _distribute(strategy: tf.distribute.Strategy, photos, config: TrainerConfig, *, first_step: int):
+def _new_summary(gan: ColorGan, *, strategy: str, photos: int) -> TrainingSummary:
+    return TrainingSummary(
+        recipe=gan.config.recipe,
+        strategy=strategy,
+        precision=gan.precision,
+        photos=photos,
+        generator_parameters=count_parameters(gan.generator),
+        discriminator_parameters=count_parameters(gan.discriminator) if gan.discriminator else 0,
+    )
+
+
+def _resume(gan: ColorGan, summary: TrainingSummary, folder: str | None, data_fingerprint: str) -> Checkpoints | None:
+    """The run's checkpoints; `gan` and `summary` go on from the newest, where there is one."""
+    if folder is None:
+        return None
+    checkpoints = Checkpoints(folder, gan.config, data_fingerprint)
+    if (progress := checkpoints.restore(gan)) is not None:
+        summary.history, summary.seconds = progress.history, progress.seconds
+        summary.steps = summary.resumed_at = int(gan.step.numpy())
+    return checkpoints
+
+
+def _write_record(summary: TrainingSummary, run_folder: str) -> None:
+    write_curves(summary.history, f"{run_folder}/curves.png", title=summary.recipe)
+    with tf.io.gfile.GFile(f"{run_folder}/training.json", "w") as file:
+        json.dump(dataclasses.asdict(summary), file, indent=2)
+
+
+def _distribute(
+    strategy: tf.distribute.Strategy, photos: NDArray[np.uint8], config: TrainerConfig, *, first_step: int
+) -> Iterator[tf.Tensor]:
     """An iterator that gives every replica its rows of each step's batch."""
     replicas = strategy.num_replicas_in_sync
     if config.train.batch_size % replicas:
@@ -188,7 +175,7 @@ def _distribute(strategy: tf.distribute.Strategy, photos, config: TrainerConfig,
 
 def _fit(
     gan: ColorGan,
-    batches,
+    batches: Iterator[tf.Tensor],
     held_out: tf.Tensor,
     summary: TrainingSummary,
     run_folder: str,
@@ -196,132 +183,51 @@ def _fit(
     *,
     chief: bool,
 ) -> None:
-    """Take the steps; read the losses every `log_every` steps, measure and draw every `picture_every`.
+    """Take the steps; after each call of several, whatever is due then.
 
     Every worker takes the steps and comes to the same decisions; the chief alone measures and writes.
     """
     settings = gan.config.train
     writer = tf.summary.create_file_writer(run_folder) if chief else tf.summary.create_noop_writer()
-    if chief:
-        tf.io.gfile.makedirs(f"{run_folder}/pictures")
-    resumed_at, seconds_before = summary.steps, summary.seconds
-    started = time.monotonic()
-    seconds_not_training = 0.0
-    last_good: list[np.ndarray] | None = None
-    since_logged, since_measured = _Means(), _Means()
-    watch = CollapseWatch(summary.history)
-    adversarial = False
-    progress = TrainingProgress(settings.steps, settings.batch_size, settings.max_minutes, visible=chief)
+    line = TrainingProgress(settings.steps, settings.batch_size, settings.max_minutes, visible=chief)
+    good_weights = GoodWeights(gan.averaged)
+    actions: list[PeriodicAction] = [
+        LogLosses(settings.log_every),
+        StopOnCollapse(CollapseWatch(summary.history), good_weights),
+        Measure(settings.picture_every, summary, HeldOutPreview(gan, held_out, run_folder) if chief else None),
+    ]
+    if settings.plateau is not None:
+        actions.append(LowerRatesOnPlateau(settings.picture_every, settings.plateau, gan, summary))
+    if chief and checkpoints:
+        actions.append(SaveCheckpoint(settings.checkpoint_every, checkpoints, gan, summary))
+    actions.append(ShowProgress(line, summary))
+    time_limit = TimeLimit(settings.max_minutes)
 
-    with StopSignals() as signals, progress, writer.as_default():
-        step = resumed_at
-        out_of_time = settings.max_minutes is not None and summary.seconds > settings.max_minutes * 60
-        summary.stopped = "time" if out_of_time and step < settings.steps else "finished"
-        while step < settings.steps and not out_of_time:
-            intervals = (settings.log_every, settings.picture_every, settings.checkpoint_every)
-            boundary = min(settings.steps, *(step + every - step % every for every in intervals))
-            if settings.max_minutes is not None and summary.seconds > 0:
-                expected = step * settings.max_minutes * 60 / summary.seconds
-                gan.last_step.assign(min(settings.steps, mean_over_workers(gan.strategy, expected)))
-            adversarial_start = math.ceil(settings.loss.adversarial_start * float(gan.last_step.numpy()))
-            adversarial = adversarial or step >= adversarial_start
-            if not adversarial:
-                boundary = min(boundary, adversarial_start)
-            if step == resumed_at:
-                count = 1  # tracing the graph must not count into the speed
-            else:
-                seconds_per_step = (summary.seconds - seconds_before) / max(step - resumed_at - 1, 1)
-                count = min(boundary - step, max(1, int(CALL_SECONDS / max(seconds_per_step, 1e-3))))
+    with StopSignals() as signals, line, writer.as_default():
+        pace = Pace(gan, summary)
+        is_last = time_limit.is_over(summary.seconds) or summary.steps >= settings.steps
+        summary.stopped = "time" if is_last and summary.steps < settings.steps else "finished"
+        while not is_last:
+            count, adversarial = pace.next_call()
             means = gan.train_steps(batches, tf.constant(count), adversarial=adversarial)
             readings = {name: float(value) for name, value in means.items()}
-            step += count
-            if step == resumed_at + 1:
-                started = time.monotonic()
-
-            if wrong := ", ".join(f"{name}={value}" for name, value in readings.items() if not math.isfinite(value)):
-                if last_good is None:
-                    raise TrainingDivergedError(
-                        f"training diverged in its first {step} step(s) ({wrong}); lower train.optimizer's "
-                        "learning rates"
-                    )
-                _keep_last_good(gan, last_good, wrong, step)
+            if wrong := not_finite(readings):
+                good_weights.restore(step=summary.steps + count, wrong=wrong)
                 summary.stopped = "diverged"
                 break
-            since_logged.add(readings, count)
-            since_measured.add(readings, count)
-            trained_for = time.monotonic() - started - seconds_not_training
-            summary.steps, summary.seconds = step, seconds_before + trained_for
-            new_images = (step - resumed_at - 1) * settings.batch_size
-            summary.images_per_second = round(new_images / max(time.monotonic() - started, 1e-9), 1)
-            out_of_time = settings.max_minutes is not None and summary.seconds > settings.max_minutes * 60
-            out_of_time, told_to_stop = any_worker(gan.strategy, out_of_time, signals.received is not None)
-            paused = time.monotonic()
-
-            if step % settings.log_every == 0 or step in (resumed_at + 1, settings.steps) or out_of_time:
-                readings = since_logged.take()
-                for name, value in readings.items():
-                    tf.summary.scalar(name, value, step=step)
-                wrong = watch.update(readings)
-                if not watch.suspicious:
-                    last_good = [weight.numpy() for weight in gan.averaged.weights]
-                if wrong and last_good is not None:
-                    _keep_last_good(gan, last_good, wrong, step)
-                    summary.stopped = "collapsed"
-                    break
-            is_last = step == settings.steps or out_of_time
-            if step % settings.picture_every == 0 or is_last:
-                summary.history.append({"step": step, "seconds": round(summary.seconds, 1), **since_measured.take()})
-                if chief:
-                    figures = _measure(gan, held_out, step, run_folder)
-                    summary.history[-1].update(figures)
-                    readings |= figures
-            if settings.plateau is not None and step % settings.picture_every == 0:
-                plateaus = count_plateaus([row["generator_loss"] for row in summary.history], settings.plateau)
-                gan.rate_factor.assign(settings.plateau.factor**plateaus)
-            if chief and checkpoints and (step % settings.checkpoint_every == 0 or told_to_stop or is_last):
-                checkpoints.save(gan, Progress(summary.seconds, summary.history))
-            progress.update(step, summary.seconds, readings)
-            seconds_not_training += time.monotonic() - paused
-            if out_of_time and step < settings.steps:
+            pace.took(count)
+            out_of_time, told_to_stop = any_worker(
+                gan.strategy, time_limit.is_over(summary.seconds), signals.received is not None
+            )
+            is_last = out_of_time or summary.steps == settings.steps
+            moment = Moment(summary.steps, count, readings, pace.is_first, is_last, told_to_stop)
+            with pace.clock.paused():
+                call_actions(actions, moment)
+            if moment.stopped:
+                summary.stopped = moment.stopped
+                break
+            if out_of_time and summary.steps < settings.steps:
                 summary.stopped = "time"
             if told_to_stop and not is_last:
-                where = "the same command goes on from there" if checkpoints else "it left no checkpoint"
-                raise TrainingStoppedError(
-                    f"{signals.received or 'another worker'} ended training at step {step}; {where}"
-                )
+                raise told_to_stop_at(summary.steps, signals.received, goes_on=checkpoints is not None)
     summary.seconds = round(summary.seconds, 1)
-
-
-def _measure(gan: ColorGan, held_out: tf.Tensor, step: int, run_folder: str) -> dict[str, float]:
-    """Measure and draw the held-out photographs. Returns the figures."""
-    figures, picture = gan.measure(held_out)
-    for name, value in figures.items():
-        tf.summary.scalar(name, value, step=step)
-    tf.summary.image("gray_colored_true", picture[None], step=step)
-    tf.io.write_file(f"{run_folder}/pictures/step_{step:06d}.png", tf.io.encode_png(picture))
-    return figures
-
-
-class _Means:
-    """Running means of the readings of calls of several steps."""
-
-    def __init__(self):
-        self._sums: dict[str, float] = {}
-        self._steps = 0
-
-    def add(self, readings: dict[str, float], steps: int) -> None:
-        for name, value in readings.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * steps
-        self._steps += steps
-
-    def take(self) -> dict[str, float]:
-        """The means since the last call of this."""
-        means = {name: total / self._steps for name, total in self._sums.items()}
-        self._sums, self._steps = {}, 0
-        return means
-
-
-def _keep_last_good(gan: ColorGan, last_good: list[np.ndarray], wrong: str, step: int) -> None:
-    logging.error("training stopped at step %d, %s; the last good weights are kept", step, wrong)
-    for weight, value in zip(gan.averaged.weights, last_good, strict=True):
-        weight.assign(value)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from components.trainer.config import NetworkConfig, ResidualUNetConfig, UNetConfig
+from components.trainer.networks.unet import DropoutShape, UNet
 
 # The colouring that a recipe which is served with dropout gives when nobody asks for a certain one.
 _SEED_OF_THE_ONE = 0
@@ -24,10 +25,11 @@ def color_photos(
         float32 [N, H, W, c], the network's output.
     """
     config, masks = network.generator, None
-    if seeds is None and config.varies and config.dropout_at_inference:
-        seeds = tf.constant([_SEED_OF_THE_ONE])  # every photo under the same mask: one row serves all
-    if seeds is not None:
-        masks = dropout_masks(generator, config, tf.shape(gray)[1], tf.shape(gray)[2], seeds)
+    if isinstance(config, UNetConfig | ResidualUNetConfig):  # the others have no dropout
+        if seeds is None and config.varies and config.dropout_at_inference:
+            seeds = tf.constant([_SEED_OF_THE_ONE])  # every photo under the same mask: one row serves all
+        if seeds is not None:
+            masks = dropout_masks(generator, config, tf.shape(gray)[1], tf.shape(gray)[2], seeds)
     colors = _ask(generator, gray, masks)
     if not network.mirror:
         return colors
@@ -45,7 +47,7 @@ def _mirror(photos: tf.Tensor) -> tf.Tensor:
 
 
 def dropout_masks(
-    generator: keras.Model,
+    generator: UNet,
     config: UNetConfig | ResidualUNetConfig,
     height: tf.Tensor,
     width: tf.Tensor,
@@ -53,7 +55,7 @@ def dropout_masks(
 ) -> list[tf.Tensor]:
     """For each level that drops out float32 [len(seeds), h, w, filters] of 0 and 1 / (1 - dropout)."""
 
-    def mask(shape: tuple, level: int) -> tf.Tensor:
+    def mask(shape: DropoutShape, level: int) -> tf.Tensor:
         draws = tf.map_fn(
             lambda seed: tf.random.stateless_uniform(shape, seed=tf.stack([seed, level])),
             seeds,

@@ -6,7 +6,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from components.evaluator.metrics import METRICS, PSNR_CAP_DB, MetricSums, photo_metrics
+from components.evaluator.metrics import METRICS, PSNR_CAP_DB, MetricSums, accuracy, photo_metrics
 from photo.color import join_lightness_and_color, rgb_to_lab
 
 
@@ -62,11 +62,9 @@ def test_accuracy_counts_pixels_right_on_every_channel():
 
 @pytest.mark.parametrize(("step", "eps2", "eps5"), [(5, 1.0, 1.0), (6, 0.0, 1.0), (12, 0.0, 1.0), (13, 0.0, 0.0)])
 def test_accuracy_is_strictly_less_than_two_and_five_percent_of_255(step, eps2, eps5):
-    from components.evaluator.metrics import _accuracy
-
     difference = np.zeros((4, 4, 3), np.int32)
     difference[..., 1] = step
-    assert (_accuracy(difference, percent=2), _accuracy(difference, percent=5)) == (eps2, eps5)
+    assert (accuracy(difference, percent=2), accuracy(difference, percent=5)) == (eps2, eps5)
 
 
 def test_values_that_are_not_finite_are_counted_and_poison_nothing(photo):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import random
@@ -15,9 +16,11 @@ from components.trainer import checkpoints as module
 from components.trainer.checkpoints import CheckpointMismatchError, Checkpoints, Progress
 from components.trainer.decoded_photos import example_files
 from components.trainer.gan import ColorGan
-from components.trainer.training import TrainingStoppedError, train
+from components.trainer.stopping import TrainingStoppedError
+from components.trainer.training import train
 from photo.errors import TintypeError
 from pipeline.config import load_config
+from tests.components.trainer.small_networks import SMALL_NETWORKS
 
 ROOT = Path(__file__).parents[3]
 STEPS = 24
@@ -26,7 +29,7 @@ LONG = ("train.steps=150", "train.checkpoint_every=5")
 
 def config(*settings):
     small = ["data.size=32", "train.batch_size=4", "train.log_every=4", "train.picture_every=12"]
-    return load_config("demo", [*small, f"train.steps={STEPS}", *settings]).trainer_config()
+    return load_config("demo", [*small, *SMALL_NETWORKS, f"train.steps={STEPS}", *settings]).trainer_config()
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +135,22 @@ def test_another_process_s_networks_take_a_checkpoint(gan, saved):
     assert saved[0].restore(fresh) is not None
     for name, value in values(fresh).items():
         np.testing.assert_array_equal(value, saved[2][3][name], err_msg=name)
+
+
+def test_a_checkpoint_is_taken_that_knows_the_layers_by_other_names(gan, saved):
+    """As before networks had blocks: `generator_down_1_kernel_momentum`."""
+    checkpoints, folder, kept = saved
+    newest = folder / "step_0000000003"
+    with np.load(newest / "weights.npz") as weights:
+        renamed = {name.replace("_convolution_kernel_", "_kernel_"): weights[name] for name in weights.files}
+    assert renamed.keys() != kept[3].keys()
+    np.savez(newest / "weights.npz", **renamed)
+    state = json.loads((newest / "state.json").read_text())
+    state["weights_sha256"] = hashlib.sha256((newest / "weights.npz").read_bytes()).hexdigest()
+    (newest / "state.json").write_text(json.dumps(state))
+    assert checkpoints.restore(gan).seconds == 30.0
+    for name, value in values(gan).items():
+        np.testing.assert_array_equal(value, kept[3][name], err_msg=name)
 
 
 def test_what_was_half_written_is_no_checkpoint(gan, saved):

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from components.trainer.export import export_saved_model, without_spectral_normalization
 from components.trainer.gan import ColorGan
-from components.trainer.networks import build_generator
+from components.trainer.networks.blocks import innermost_layers
+from components.trainer.networks.build import build_generator
 from components.trainer.variation import color_photos
 from photo.errors import TintypeError
 from pipeline.config import load_config
@@ -28,7 +29,20 @@ def config_of(recipe, *settings):
     return load_config(recipe, [*RECIPES[recipe], "train.precision=float32", *settings]).trainer_config()
 
 
-def exported(recipe, folder, *settings):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Gives the folder of a SavedModel as `export` writes it, written once."""
+    made = {}
+
+    def folder_of(recipe, *settings):
+        if (recipe, settings) not in made:
+            made[recipe, settings] = export(recipe, tmp_path_factory.mktemp("exported") / "model", *settings)
+        return made[recipe, settings]
+
+    return folder_of
+
+
+def export(recipe, folder, *settings):
     """A SavedModel with weights that no seed 0 would draw, and statistics unlike a new network's."""
     config = config_of(recipe, "seed=7", *settings)
     generator = build_generator(config.network, batch_norm_momentum=0.9, seed=config.seed)
@@ -43,7 +57,7 @@ def exported(recipe, folder, *settings):
 
 def _settle_norms(generator):
     """As training does: the estimates of spectral norms come to their ends."""
-    for layer in generator.layers:
+    for layer in innermost_layers(generator):
         if hasattr(layer, "normalized_kernel"):
             for _ in range(20):
                 layer.normalized_kernel(training=True)
@@ -58,8 +72,8 @@ def colours_of(gan, generator):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_training_begins_with_the_colours_of_the_named_model(recipe, tmp_path):
-    model = exported(recipe, tmp_path / "model")
+def test_a_training_begins_with_the_colours_of_the_named_model(recipe, exported):
+    model = exported(recipe)
     gan = ColorGan(config_of(recipe, f"train.initial_generator={model}"))
     served = colours(model)
     assert np.abs(served).max() > 0.1
@@ -71,8 +85,8 @@ def test_a_training_begins_with_the_colours_of_the_named_model(recipe, tmp_path)
     assert np.abs(colours_of(anew, anew.averaged) - served).max() > 2 * tolerance
 
 
-def test_a_kernel_that_is_divided_by_its_norm_starts_from_the_divided_one(tmp_path):
-    model = exported("demo", tmp_path / "model")
+def test_a_kernel_that_is_divided_by_its_norm_starts_from_the_divided_one(exported):
+    model = exported("demo")
     gan = ColorGan(config_of("demo", f"train.initial_generator={model}"))
     kernels = {weight.path: weight.numpy() for weight in gan.generator.weights if weight.name == "kernel"}
     source = build_generator(gan.config.network, batch_norm_momentum=0.9, seed=7)
@@ -83,16 +97,16 @@ def test_a_kernel_that_is_divided_by_its_norm_starts_from_the_divided_one(tmp_pa
             np.testing.assert_array_equal(kernels[weight.path], weight.numpy())
 
 
-def test_a_packed_generator_does_as_well(tmp_path, monkeypatch):
+def test_a_packed_generator_does_as_well(exported, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    model = exported("tintype_lab", tmp_path / "model")
+    model = exported("tintype_lab")
     pack(model, tmp_path / "packed.zip")
     gan = ColorGan(config_of("tintype_lab", f"train.initial_generator={tmp_path / 'packed.zip'}"))
     np.testing.assert_allclose(colours_of(gan, gan.generator), colours(model), atol=0.2)
 
 
-def test_of_several_generators_the_mean_of_their_weights_is_taken(tmp_path):
-    models = [exported("tintype_lab", tmp_path / name, setting) for name, setting in (("a", "seed=7"), ("b", "seed=8"))]
+def test_of_several_generators_the_mean_of_their_weights_is_taken(exported):
+    models = [exported("tintype_lab"), exported("tintype_lab", "seed=8")]
 
     def weights(*names):
         gan = ColorGan(config_of("tintype_lab", f"train.initial_generator=[{','.join(map(str, names))}]"))
@@ -112,9 +126,9 @@ def test_the_shipped_generator_is_of_the_recipe_that_goes_on_from_it(tmp_path, m
 
 
 @pytest.mark.parametrize("gray_channels", [1, 3])
-def test_a_residual_u_net_with_a_level_more_in_front_begins_with_the_colours_of_half_the_side(gray_channels, tmp_path):
+def test_a_residual_u_net_with_a_level_more_in_front_begins_with_the_colours_of_half_the_side(gray_channels, exported):
     channels = f"network.gray_channels={gray_channels}"
-    model = exported("tintype_lab", tmp_path / "model", channels)
+    model = exported("tintype_lab", channels)
     gan = ColorGan(
         config_of(
             "tintype_lab",
@@ -141,26 +155,26 @@ def _means(ab, side):
 @pytest.mark.parametrize(
     ("settings", "difference"),
     [
-        (["network.generator.up_filters=[8,4,8]"], "up_norms/2/moving_variance is (4,), the recipe's (8,)"),
-        (["network.generator.residual_blocks=[0,0,1,1]"], "the recipe's has no block"),
-        (["network.generator.residual_blocks=[1,1,1,1]"], "it has no generator/down_0_block_0_0/kernel"),
+        (["network.generator.up_filters=[8,4,8]"], "ups/2/norm/moving_variance is (4,), the recipe's (8,)"),
+        (["network.generator.residual_blocks=[0,0,1,1]"], "the recipe's has no downs/1/"),
+        (["network.generator.residual_blocks=[1,1,1,1]"], "it has no generator/down_0/block_0_0/kernel"),
     ],
 )
-def test_a_model_of_another_network_is_refused_with_the_difference(tmp_path, settings, difference):
-    model = exported("tintype_lab", tmp_path / "model")
+def test_a_model_of_another_network_is_refused_with_the_difference(exported, settings, difference):
+    model = exported("tintype_lab")
     words = re.escape(f"train.initial_generator: {model} is not of the network of tintype_lab: ") + ".*"
     with pytest.raises(TintypeError, match=words) as refused:
         ColorGan(config_of("tintype_lab", f"train.initial_generator={model}", *settings))
     assert difference in str(refused.value)
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_what_is_no_model_is_refused(exported, tmp_path):
     with pytest.raises(TintypeError, match="is neither a packed generator nor a folder"):
         ColorGan(config_of("demo", f"train.initial_generator={tmp_path}"))
     (tmp_path / "text.zip").write_text("no zip")
     with pytest.raises(TintypeError, match="is damaged"):
         ColorGan(config_of("demo", f"train.initial_generator={tmp_path / 'text.zip'}"))
-    model = exported("demo", tmp_path / "model")
+    model = shutil.copytree(exported("demo"), tmp_path / "model")
     shutil.rmtree(model / "variables")
     with pytest.raises(TintypeError, match="cannot be read"):
         ColorGan(config_of("demo", f"train.initial_generator={model}"))

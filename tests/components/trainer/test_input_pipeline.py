@@ -74,14 +74,16 @@ def test_crops_of_several_sides_are_resized_to_the_one_that_the_network_sees():
     assert 46 < sides.max() < 51
 
 
-def test_squares_that_do_not_fit_in_memory_lie_on_disk_and_are_used_again(files, tmp_path, monkeypatch):
+def test_squares_that_do_not_fit_in_memory_lie_on_disk_and_are_used_again(files, tmp_path):
     in_memory = decode(files)
     on_disk = decode(files, memory_share=0.0, disk_folder=tmp_path)
     assert isinstance(on_disk, np.memmap)
     assert np.array_equal(in_memory, on_disk)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
-    monkeypatch.setattr(decoded_photos, "_fill", None)  # decoding again would fail
+    (file,) = tmp_path.iterdir()
+    assert file.suffix == ".npy"
+    written = file.stat()
     assert np.array_equal(decode(files, memory_share=0.0, disk_folder=tmp_path), in_memory)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
 
 
 def test_the_digest_follows_from_the_content_and_not_from_the_place(files, tmp_path):

@@ -9,12 +9,12 @@ from components.trainer import precision
 def test_a_cpu_with_matrix_units_computes_in_sixteen_bits(tmp_path, monkeypatch, flags, policy):
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(precision, "_CPU_INFO", info)
+    monkeypatch.setattr(precision, "CPU_INFO", info)
     assert precision.choose_precision("auto")[0] == policy
 
 
 def test_without_knowing_the_cpu_thirty_two_bits_are_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "none")
+    monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "none")
     assert precision.choose_precision("auto") == ("float32", "the CPU has no matrix units for bfloat16")
 
 

@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.decoded_photos import example_files
-from components.trainer.training import TrainingDivergedError, train
+from components.trainer.stopping import TrainingDivergedError
+from components.trainer.training import train
 from pipeline.config import load_config
+from tests.components.trainer.small_networks import SMALL_NETWORKS
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,7 +99,7 @@ def test_divergence_stops_training_and_keeps_the_last_good_weights(examples, tmp
         return steps(self, batches, count, **kwargs)
 
     monkeypatch.setattr(gan.ColorGan, "train_steps", diverge_after_ten)
-    summary, model = run(examples, tmp_path, "train.steps=40", "train.picture_every=5")
+    summary, model = run(examples, tmp_path, *SMALL_NETWORKS, "train.steps=40", "train.picture_every=5")
     assert summary.stopped == "diverged"
     assert 10 <= summary.steps < 20
     assert np.isfinite(model.signatures["serving_default"](L=tf.fill([1, 32, 32, 1], 50.0))["ab"]).all()
@@ -115,7 +117,7 @@ def test_a_collapse_stops_training_and_keeps_the_last_good_weights(examples, tmp
         return steps(self, batches, count, **kwargs)
 
     monkeypatch.setattr(gan.ColorGan, "train_steps", collapse_after_twenty)
-    settings = ["train.steps=60", "train.log_every=1", "train.picture_every=5"]
+    settings = [*SMALL_NETWORKS, "train.steps=60", "train.log_every=1", "train.picture_every=5"]
     summary, model = run(examples, tmp_path, *settings)
     assert summary.stopped == "collapsed"
     assert summary.steps == 25
@@ -124,18 +126,19 @@ def test_a_collapse_stops_training_and_keeps_the_last_good_weights(examples, tmp
 
 
 def test_the_generator_can_learn_alone_before_its_adversary_joins(examples, tmp_path):
-    summary, _ = run(examples, tmp_path, "train.steps=8", "train.picture_every=2", "train.loss.adversarial_start=0.5")
+    settings = ["train.steps=8", "train.picture_every=2", "train.loss.adversarial_start=0.5"]
+    summary, _ = run(examples, tmp_path, *SMALL_NETWORKS, *settings)
     assert [row["discriminator_loss"] > 0 for row in summary.history] == [False, False, True, True]
 
 
 def test_divergence_in_the_first_step_is_an_error(examples, tmp_path):
     with pytest.raises(TrainingDivergedError, match=r"first 1 step.*lower train\.optimizer"):
-        run(examples, tmp_path, "train.steps=5", "train.loss.reconstruction_weight=1.0e+40")
+        run(examples, tmp_path, *SMALL_NETWORKS, "train.steps=5", "train.loss.reconstruction_weight=1.0e+40")
 
 
 @pytest.mark.slow
 def test_time_can_end_a_run(examples, tmp_path):
-    summary, _ = run(examples, tmp_path, "train.steps=100000", "train.max_minutes=0.02")
+    summary, _ = run(examples, tmp_path, *SMALL_NETWORKS, "train.steps=100000", "train.max_minutes=0.02")
     assert summary.stopped == "time"
     assert summary.steps < 100_000
     assert summary.history

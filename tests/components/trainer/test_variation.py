@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.networks import build_generator
+from components.trainer.networks.build import build_generator
 from components.trainer.variation import color_photos
 from pipeline.config import load_config
 

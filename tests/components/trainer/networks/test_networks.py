@@ -1,12 +1,15 @@
 import hashlib
 import re
+import urllib.request
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.networks import build_discriminator, build_generator, count_parameters, load_pretrained
+from components.trainer.networks.blocks import innermost_layers
+from components.trainer.networks.build import build_discriminator, build_generator, count_parameters
+from components.trainer.networks.vgg16 import load_pretrained
 from photo.errors import TintypeError
 from pipeline.config import load_config
 
@@ -110,11 +113,13 @@ class TestVgg16:
 
     def test_without_a_network_random_weights_stay_and_a_warning_says_so(self, tmp_path, monkeypatch, caplog):
         monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
-        for name in ("http_proxy", "https_proxy"):
-            monkeypatch.setenv(name, "http://127.0.0.1:1")
-        monkeypatch.setattr("urllib.request._opener", None)  # made at the first call of the process, with its proxies
-        with caplog.at_level("WARNING", logger="absl"):
-            self.build("imagenet")
+        nowhere = urllib.request.ProxyHandler(dict.fromkeys(("http", "https"), "http://127.0.0.1:1"))
+        urllib.request.install_opener(urllib.request.build_opener(nowhere))
+        try:
+            with caplog.at_level("WARNING", logger="absl"):
+                self.build("imagenet")
+        finally:
+            urllib.request.install_opener(None)  # the next call makes one with the proxies of the process
         assert "RANDOM weights" in caplog.text
 
 
@@ -126,9 +131,9 @@ def test_the_generator_takes_any_sides_that_are_multiples_of_its_stride():
 
 def test_spectral_normalisation_brings_every_kernel_to_norm_one(recipe):
     generator = build_generator(recipe, batch_norm_momentum=0.9, seed=0)
-    for layer in (generator.get_layer("down_3"), generator.get_layer("up_3")):
+    for block in (generator.get_layer("down_3"), generator.get_layer("up_3")):
         for _ in range(3):
-            kernel = np.asarray(layer.normalized_kernel(training=True))
+            kernel = np.asarray(block.convolution.normalized_kernel(training=True))
         assert np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2) == pytest.approx(1, abs=0.05)
 
 
@@ -151,10 +156,9 @@ class TestResidualUNet:
         np.testing.assert_allclose(graph(photo), generator(photo), atol=1e-5)
 
     def test_every_residual_block_starts_as_the_identity(self, generator):
-        gains = {layer.name: layer.gamma.numpy() for layer in generator.layers if layer.name.endswith("_1_norm")}
-        gains = {name: gain for name, gain in gains.items() if "_block_" in name}
-        assert gains
-        assert all((gain == 0).all() for gain in gains.values())
+        layers = [layer for layer in innermost_layers(generator) if re.fullmatch(r"block_\d+_1_norm", layer.name)]
+        assert layers
+        assert all((layer.gamma.numpy() == 0).all() for layer in layers)
 
     def test_masks_take_the_place_of_dropout(self, generator):
         photo = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 1)).astype(np.float32)

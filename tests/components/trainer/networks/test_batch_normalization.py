@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer.batch_normalization import BatchNormalization
+from components.trainer.networks.batch_normalization import BatchNormalization
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 5, 3), (1, 1, 1, 3), (3, 1, 1, 3)])

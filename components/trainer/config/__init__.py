@@ -1,0 +1,43 @@
+"""What a recipe is made of: one file for each section, named like it, and together what the Trainer is told."""
+
+from components.trainer.config.augmentation import AugmentationConfig
+from components.trainer.config.convolutions import ConvolutionConfig
+from components.trainer.config.discriminators import ClassifierDiscriminatorConfig, PatchDiscriminatorConfig
+from components.trainer.config.generators import (
+    ResidualUNetConfig,
+    UNetConfig,
+    ValidUNetConfig,
+    Vgg16Config,
+)
+from components.trainer.config.loss import LossConfig
+from components.trainer.config.network import NetworkConfig
+from components.trainer.config.optimizer import PlateauConfig
+from components.trainer.config.section import Activation, Section
+from components.trainer.config.train import TrainConfig
+
+__all__ = [
+    "Activation",
+    "AugmentationConfig",
+    "ClassifierDiscriminatorConfig",
+    "ConvolutionConfig",
+    "LossConfig",
+    "NetworkConfig",
+    "PatchDiscriminatorConfig",
+    "PlateauConfig",
+    "ResidualUNetConfig",
+    "TrainConfig",
+    "TrainerConfig",
+    "UNetConfig",
+    "ValidUNetConfig",
+    "Vgg16Config",
+]
+
+
+class TrainerConfig(Section):
+    """All that the Trainer is told: the parts of a run's config that decide the weights."""
+
+    recipe: str
+    seed: int
+    size: int
+    network: NetworkConfig
+    train: TrainConfig

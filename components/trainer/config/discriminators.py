@@ -1,0 +1,45 @@
+"""`network.discriminator`: the kinds of discriminators."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.trainer.config.convolutions import ConvolutionConfig
+from components.trainer.config.section import Activation, Filters, Section
+
+
+class PatchDiscriminatorConfig(Section):
+    """A discriminator that judges patches: levels 4x4 of stride 2, then of stride 1, then one channel of logits."""
+
+    kind: Literal["patch"] = "patch"
+    down_filters: tuple[Filters, ...] = Field(min_length=1)
+    flat_filters: tuple[Filters, ...] = ()
+    use_bias: bool = Field(default=False, description="of every level; the logits always have one")
+    batch_norm: bool = Field(default=True, description="in every level but the first")
+    spectral_norm_iterations: int = Field(default=0, ge=0)
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side that an image may have."""
+        return 1
+
+
+class ClassifierDiscriminatorConfig(Section):
+    """A discriminator that judges the whole photo: convolutions, dense layers, one logit."""
+
+    kind: Literal["classifier"] = "classifier"
+    sees_gray: bool = Field(default=True, description="judges the colour beside the gray photo, not alone")
+    convolutions: tuple[ConvolutionConfig, ...] = Field(min_length=1)
+    padding: Literal["same", "valid"] = "same"
+    batch_norm: bool = Field(default=True, description="after every convolution but the first")
+    activation: Activation = "leaky_relu"
+    dense: tuple[Filters, ...] = ()
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side of which the convolutions leave something."""
+        side = 1
+        for conv in reversed(self.convolutions):
+            side = side * 2 if conv.pool else side
+            side = (side - 1) * conv.stride + (conv.kernel_size if self.padding == "valid" else 1)
+        return side

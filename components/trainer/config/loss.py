@@ -1,0 +1,53 @@
+"""`train.loss`: what both networks minimise."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.trainer.config.section import Section
+
+
+class LossConfig(Section):
+    """The objectives of both networks; every term is a mean over photos.
+
+    The generator minimises adversarial_weight * adversarial + reconstruction_weight * reconstruction +
+    absolute_error_weight * l1 + colorfulness_weight * colorfulness + color_repulsion_weight * color repulsion, the
+    discriminator discriminator_weight * (real + generated).
+    """
+
+    adversarial: Literal["non_saturating", "least_squares", "hinge"] = "non_saturating"
+    adversarial_weight: float = Field(default=1.0, ge=0, description="0 trains the generator alone")
+    adversarial_start: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the run in which the generator learns from reconstruction alone"
+    )
+    discriminator_weight: float = Field(default=0.5, gt=0, description="0.5 averages real and generated photos")
+    reconstruction: Literal["l1", "l2", "log_l2", "huber", "cosine"] = "l1"
+    huber_delta: float = Field(
+        default=15.0, gt=0, description="where huber turns from squared to absolute: CIE units of a*b*, or 8-bit steps"
+    )
+    log_floor: float = Field(
+        default=2.0, gt=0, description="where log_l2 stops rewarding a smaller error; in the unit of huber_delta"
+    )
+    reconstruction_weight: float = Field(default=100.0, ge=0)
+    absolute_error_weight: float = Field(
+        default=0.0, ge=0, description="beside it, for each CIE unit, or 8-bit step, of a photo's mean absolute error"
+    )
+    colorfulness_weight: float = Field(
+        default=0.0, ge=0, description="for each CIE unit, or 8-bit step, that a photo is less colourful than the truth"
+    )
+    color_repulsion_weight: float = Field(
+        default=0.0, ge=0, description="against the same colours for every photo of a batch"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=0.5, description="one-sided: the discriminator's target for real photos is 1 minus this"
+    )
+
+    @model_validator(mode="after")
+    def _something_is_minimised(self) -> Self:
+        if not self.adversarial_weight and not self.reconstruction_weight:
+            raise ValueError("adversarial_weight and reconstruction_weight must not both be 0")
+        if self.adversarial_start and not self.reconstruction_weight:
+            raise ValueError("adversarial_start must be 0 without a reconstruction_weight: nothing would be learned")
+        if self.label_smoothing and self.adversarial == "hinge":
+            raise ValueError("label_smoothing must be 0 for the hinge loss, which has no targets")
+        return self

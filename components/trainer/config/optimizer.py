@@ -1,0 +1,33 @@
+"""`train.optimizer`, `train.schedule`, `train.plateau`: the learning rates."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.trainer.config.section import Section
+
+
+class PlateauConfig(Section):
+    """When both learning rates are lowered: the generator's training loss has stopped falling."""
+
+    patience: int = Field(default=3, ge=1, description="measurements without a better one")
+    factor: float = Field(default=0.1, gt=0, lt=1, description="what the rates are multiplied by")
+    min_improvement: float = Field(default=0.01, ge=0, lt=1, description="share of the loss that counts as better")
+
+
+class ScheduleConfig(Section):
+    """How both learning rates go over the run, which ends with train.steps or train.max_minutes."""
+
+    warm_up_steps: int = Field(default=0, ge=0, description="in which the rates rise from nothing")
+    decay: Literal["constant", "cosine"] = Field(
+        default="constant", description="cosine: half a wave down to nothing at the end of the run"
+    )
+
+
+class AdamConfig(Section):
+    """Learning rates of the two Adam optimisers and their momentum."""
+
+    generator_learning_rate: float = Field(default=2e-4, gt=0)
+    discriminator_learning_rate: float = Field(default=2e-4, gt=0)
+    beta_1: float = Field(default=0.5, ge=0, lt=1)
+    beta_2: float = Field(default=0.999, ge=0, lt=1)

@@ -1,0 +1,45 @@
+"""`train`: how long, on what and how the networks are trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.trainer.config.augmentation import AugmentationConfig
+from components.trainer.config.loss import LossConfig
+from components.trainer.config.optimizer import AdamConfig, PlateauConfig, ScheduleConfig
+from components.trainer.config.section import Section, Share
+
+
+class TrainConfig(Section):
+    """How long, on what and how the networks are trained."""
+
+    steps: int = Field(default=10_000, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0, description="stop after this time even if steps are left")
+    batch_size: int = Field(default=32, ge=1, description="over all replicas together")
+    initial_generator: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="go on from this trained generator of the same network: shipped (the one that comes along), a "
+        "packed one, or a SavedModel's folder; of several the mean of their weights; null draws weights by the seed",
+    )
+    optimizer: AdamConfig = AdamConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")
+    loss: LossConfig = LossConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    moving_average_decay: float = Field(
+        default=0.999, ge=0, lt=1, description="of the generator's weights that are evaluated and exported"
+    )
+    batch_norm_momentum: float = Field(default=0.9, ge=0, lt=1)
+    checkpoint_every: int = Field(default=500, ge=1, description="steps between two checkpoints")
+    cache_memory_share: Share = Field(
+        default=0.25, description="decoded photos stay in memory up to this share of it, else on disk"
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
+        default="auto",
+        description="mixed_bfloat16 computes in 16 bits and keeps the weights in 32; auto does so where it is fast",
+    )
+    xla: bool = Field(default=False, description="compile the step with XLA; meant for GPUs")
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker_mirrored"] = "auto"
+    log_every: int = Field(default=20, ge=1, description="steps between two readings of the losses")
+    picture_every: int = Field(default=500, ge=1, description="steps between two measurements and picture grids")
+    preview_photos: int = Field(default=64, ge=1, description="held-out photos that are measured while training")

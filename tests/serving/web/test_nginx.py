@@ -71,7 +71,7 @@ def nginx_before(gateway_address: str, folder: Path):
         process.wait(30)
 
 
-def test_the_story_runs_through_nginx_over_tls(start_gateway, jpeg, tmp_path):
+def test_a_job_runs_through_nginx_over_tls(start_gateway, jpeg, tmp_path):
     gateway = start_gateway(trusted_proxies=("127.0.0.1",))
     with nginx_before(gateway.address, tmp_path) as client:
         redirected = httpx.get(f"http://localhost:{client.plain_port}/docs", headers={"Host": "photos.example.org"})
@@ -123,7 +123,7 @@ def test_nginx_slows_uploads_down_and_bounds_the_connections_of_one_client(start
         started = time.monotonic()
         for _ in range(3):
             assert client.post("/api/session").status_code == 204
-        assert time.monotonic() - started > 0.8  # two a second
+        assert time.monotonic() - started > 0.8  # two a second; a slow machine only makes it longer
         statuses = [
             streams.enter_context(client.stream("GET", f"/api/jobs/{job}/events")).status_code for _ in range(34)
         ]

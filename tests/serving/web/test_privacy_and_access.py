@@ -10,7 +10,7 @@ from serving.web.settings import WebSettings
 
 
 def test_a_job_is_deleted_when_its_time_is_over_and_its_bytes_with_it(start_gateway, jpeg):
-    gateway = start_gateway(keep_seconds=0.3)
+    gateway = start_gateway(keep_seconds=0.3, expiry_check_seconds=0.05)
     job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
     deadline = time.monotonic() + 20
     while "tintype_web_jobs 0.0" not in gateway.client.get("/metrics").text:
@@ -21,7 +21,7 @@ def test_a_job_is_deleted_when_its_time_is_over_and_its_bytes_with_it(start_gate
 
 
 def test_a_job_is_deleted_sooner_once_all_was_downloaded(start_gateway, jpeg):
-    gateway = start_gateway(keep_after_download_seconds=0)
+    gateway = start_gateway(keep_after_download_seconds=0, expiry_check_seconds=0.05)
     job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
     gateway.job_when_done(job)
     gateway.client.get(f"/api/jobs/{job}/photos/0/image?side=64")  # shown, not downloaded
@@ -34,16 +34,16 @@ def test_a_job_is_deleted_sooner_once_all_was_downloaded(start_gateway, jpeg):
 
 
 def test_a_job_stays_while_it_is_worked_on_sent_to_or_asked_for(start_gateway, jpeg):
-    gateway = start_gateway(keep_seconds=0.4, expiry_check_seconds=0.02)
+    gateway = start_gateway(keep_seconds=0.1, expiry_check_seconds=0.02)
     gateway.client.get("/readyz")
     gateway.model_server.released.clear()
     job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
-    time.sleep(0.8)
+    time.sleep(0.3)
 
     def slowly():
         yield jpeg[:1000]
         gateway.model_server.released.set()
-        time.sleep(1.2)
+        time.sleep(0.4)
         yield jpeg[1000:]
 
     assert gateway.client.post(f"/api/jobs/{job}/photos", content=slowly()).status_code == 202

@@ -142,10 +142,6 @@ def test_no_function_is_long_without_a_reason():
 
 # Modules with identifiers that are still to be renamed, by who renames them.
 STILL_COLOUR: dict[str, str] = {
-    "serving.web.api.colorize": "web",
-    "serving.web.bounded_colorizer": "web",
-    "serving.web.jobs": "web",
-    "serving.web.problems": "web",
     "tintype.commands.colorize": "client",
 }
 

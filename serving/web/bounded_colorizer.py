@@ -133,7 +133,7 @@ class BoundedColorizer:
                     colored = await self._client.variants(data, variants, options)
                 except ServerRefused as refused:
                     if refused.code in _LACKS_SIGNATURE:
-                        raise Problem(Kind.ONE_COLOURING) from refused
+                        raise Problem(Kind.ONE_COLORING) from refused
                     raise
         return colored, format or found
 

@@ -24,7 +24,7 @@ class PhotoState(StrEnum):
     """Where a photograph is on its way."""
 
     WAITING = "waiting"
-    COLOURING = "colouring"
+    COLORING = "colouring"
     DONE = "done"
     FAILED = "failed"
 
@@ -215,7 +215,7 @@ class Job:
         self._changed = asyncio.Event()
 
     def _is_working(self) -> bool:
-        return any(photo.state in (PhotoState.WAITING, PhotoState.COLOURING) for photo in self.photos.values())
+        return any(photo.state in (PhotoState.WAITING, PhotoState.COLORING) for photo in self.photos.values())
 
     def _start(self, photo: JobPhoto) -> None:
         task = asyncio.create_task(self._color(photo))
@@ -226,7 +226,7 @@ class Job:
 
     async def _color(self, photo: JobPhoto) -> None:
         def begin(format: str, width: int, height: int) -> None:
-            photo.state, photo.format, photo.width, photo.height = PhotoState.COLOURING, format, width, height
+            photo.state, photo.format, photo.width, photo.height = PhotoState.COLORING, format, width, height
             self._note_change()
 
         try:

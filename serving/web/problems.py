@@ -34,7 +34,7 @@ class Kind(StrEnum):
     TOO_MANY_PIXELS = "too-many-pixels"
     TOO_MANY_PHOTOS = "too-many-photos"
     BROKEN_PHOTO = "broken-photo"
-    ONE_COLOURING = "one-colouring"
+    ONE_COLORING = "one-colouring"
     TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL = "internal"
     MODEL_FAILED = "model-failed"
@@ -57,7 +57,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.TOO_MANY_PIXELS: (422, "The photo has too many pixels", "Reduce its size first."),
     Kind.TOO_MANY_PHOTOS: (422, "Too many photos at once", "Send them in several jobs."),
     Kind.BROKEN_PHOTO: (422, "The photo cannot be read", "Try another copy, or save it again in an image editor."),
-    Kind.ONE_COLOURING: (422, "This model gives one colouring only", "Leave variants at 1."),
+    Kind.ONE_COLORING: (422, "This model gives one colouring only", "Leave variants at 1."),
     Kind.TOO_MANY_REQUESTS: (429, "Too many requests at once", "Wait until some of yours have ended."),
     Kind.INTERNAL: (500, "Something went wrong here", "Try again; if it stays, tell the operator."),
     Kind.MODEL_FAILED: (502, "The model could not colour this", "Tell the operator."),

@@ -24,7 +24,7 @@ router = APIRouter()
             "description": "The photo in colour at its full size; with several variants a ZIP of them.",
             "content": PICTURES | ZIP,
         },
-        **documented(*OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.ONE_COLOURING, Kind.MODEL_FAILED),
+        **documented(*OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.ONE_COLORING, Kind.MODEL_FAILED),
     },
     openapi_extra=photo_body("The photo: its bytes, or a form with one file.", several=False),
 )

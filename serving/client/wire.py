@@ -8,7 +8,7 @@ here pass through as unknown fields.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any as AnyType
+from typing import Any
 
 import numpy as np
 from google.protobuf import any_pb2, descriptor_pool, message_factory, wrappers_pb2
@@ -24,7 +24,7 @@ RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 # NumPy's type of a tensor, TensorFlow's number for it, and the field that holds its values when they do not come as
 # raw bytes in tensor_content (tensorflow/core/framework/types.proto and tensor.proto).
-_TYPES: list[tuple[np.dtype[AnyType], str, int, str]] = [
+_TYPES: list[tuple[np.dtype[Any], str, int, str]] = [
     (np.dtype(np.float32), "DT_FLOAT", 1, "float_val"),
     (np.dtype(np.float64), "DT_DOUBLE", 2, "double_val"),
     (np.dtype(np.int32), "DT_INT32", 3, "int_val"),
@@ -147,11 +147,11 @@ def _declare() -> descriptor_pool.DescriptorPool:
 _POOL = _declare()
 
 
-def _message_class(full_name: str) -> AnyType:
+def _message_class(full_name: str) -> Any:
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(full_name))
 
 
-def _classes(descriptors: Iterable[Descriptor]) -> Iterator[AnyType]:
+def _classes(descriptors: Iterable[Descriptor]) -> Iterator[Any]:
     for descriptor in descriptors:
         yield message_factory.GetMessageClass(descriptor)
         yield from _classes(descriptor.nested_types)
@@ -187,7 +187,7 @@ MODEL_AVAILABLE = _STATES["AVAILABLE"]
 MODEL_ARRIVING = (_STATES["START"], _STATES["LOADING"])
 
 
-def tensor_from_array(array: ArrayLike) -> AnyType:
+def tensor_from_array(array: ArrayLike) -> Any:
     """Return the TensorProto of an array: numbers and booleans, or byte strings (Python's str is sent as UTF-8).
 
     Raises:
@@ -209,7 +209,7 @@ def tensor_from_array(array: ArrayLike) -> AnyType:
     return tensor
 
 
-def array_from_tensor(tensor: AnyType) -> NDArray[AnyType]:
+def array_from_tensor(tensor: Any) -> NDArray[Any]:
     """Return the array of a TensorProto; strings become an array of Python `bytes`.
 
     Understands both forms TensorFlow writes: raw bytes, and a list of values whose last one stands for all that follow.

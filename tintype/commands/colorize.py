@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serving.client.colorizer import Colorizer
     from serving.server.process import ServerProcess
 
-_COLOUR, _VERSION = "Colour", "Which version of the model"
+_COLOR, _VERSION = "Colour", "Which version of the model"
 
 # The embedded server imports TensorFlow, unpacks the generator the first time, and loads it: seconds, or on a machine
 # that is busy with other things minutes.
@@ -41,7 +41,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Rep
 Concurrency = Annotated[int, typer.Option(min=1, max=256, help="Photographs worked on at a time.")]
 Coloring = Annotated[
     ColoringOptions,
-    Options("format", "quality", "strength", "keep_tint", strength={"panel": _COLOUR}, keep_tint={"panel": _COLOUR}),
+    Options("format", "quality", "strength", "keep_tint", strength={"panel": _COLOR}, keep_tint={"panel": _COLOR}),
 ]
 Variants = Annotated[
     int | None,
@@ -50,13 +50,13 @@ Variants = Annotated[
         min=1,
         max=64,
         help="Colour each photograph in N plausible ways: name-1.jpg to name-N.jpg.",
-        rich_help_panel=_COLOUR,
+        rich_help_panel=_COLOR,
     ),
 ]
 Seed = Annotated[
     int,
     typer.Option(
-        min=0, max=2**31 - 64, help="Of the variants: the same seed, the same colours.", rich_help_panel=_COLOUR
+        min=0, max=2**31 - 64, help="Of the variants: the same seed, the same colours.", rich_help_panel=_COLOR
     ),
 ]
 Server = Annotated[

@@ -16,14 +16,16 @@ def test_colour_found_once_gives_what_the_server_would_for_every_strength(wire_s
         [ab] = colorizer.find_ab(photo)
         asked = len(wire_server.squares)
         for strength in (0.0, 0.7, 1.5):
-            coloured = apply_ab(photo, ab, ColoringOptions(strength=strength))
-            assert coloured == colorizer.colorize(photo, ColoringOptions(strength=strength))
+            colored = apply_ab(photo, ab, ColoringOptions(strength=strength))
+            assert colored == colorizer.colorize(photo, ColoringOptions(strength=strength))
         assert len(wire_server.squares) == asked + 3  # those of colorize
         wire_server.has_variants = True
         assert colorizer.find_ab(photo, 3, seed=2).shape == (3, 32, 32, 2)
         several = colorizer.variants(photo, 3, ColoringOptions(format=PhotoFormat.WEBP, quality=80), seed=2)
-        chroma = colorizer.find_ab(photo, 3, seed=2)
-        assert several == [apply_ab(photo, ab, ColoringOptions(format=PhotoFormat.WEBP, quality=80)) for ab in chroma]
+        several_ab = colorizer.find_ab(photo, 3, seed=2)
+        assert several == [
+            apply_ab(photo, ab, ColoringOptions(format=PhotoFormat.WEBP, quality=80)) for ab in several_ab
+        ]
 
 
 def test_a_reduced_picture_keeps_its_shape(wire_server, astronaut):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from serving.batch.job import BatchJob
+    from serving.batch.job_options import JobOptions
     from serving.batch.model_in_worker import SavedModelHandler
     from serving.batch.model_on_server import ServerHandler, server_handler
     from serving.batch.outcomes import Outcome
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _MODULE_OF_NAME = {
     "BatchJob": "job",
     "BatchSummary": "summary",
+    "JobOptions": "job_options",
     "ColorizePhotos": "transforms",
     "Outcome": "outcomes",
     "OutputSettings": "output_settings",
@@ -33,6 +35,7 @@ __all__ = [
     "BatchJob",
     "BatchSummary",
     "ColorizePhotos",
+    "JobOptions",
     "Outcome",
     "OutputSettings",
     "ReadPhotos",

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from serving.batch.elements import PreparedPhoto
 
-DEFAULT_BATCH_SIZE = 8
-
 # A batch is closed before its photographs hold more pixels than this; one photograph may hold more, and is alone then.
 MAX_BATCH_PIXELS = 64_000_000
 

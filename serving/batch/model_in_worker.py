@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from photo.errors import TintypeError
 from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import is_local
-from serving.batch.model_handler import DEFAULT_BATCH_SIZE, ColorHandler, ModelIdentity
+from serving.batch.job_options import DEFAULT_BATCH_SIZE
+from serving.batch.model_handler import ColorHandler, ModelIdentity
 from serving.model.quiet_tensorflow import startup_noise_set_aside
 from serving.model.version_folders import SAVED_MODEL_FILE, numbered
 

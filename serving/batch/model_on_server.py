@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,12 @@ from numpy.typing import NDArray
 from photo.errors import ServerRefused, ServerUnavailable
 from serving.batch.elements import PreparedPhoto
 from serving.batch.errors import BatchStopped
-from serving.batch.model_handler import DEFAULT_BATCH_SIZE, AbModel, ColorHandler, ModelIdentity
+from serving.batch.job_options import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, PATIENT_CONNECTION
+from serving.batch.model_handler import AbModel, ColorHandler, ModelIdentity
 from serving.client.colorizer import Colorizer
-from serving.client.options import ConnectionOptions, Retry, Tls
+from serving.client.options import ConnectionOptions
 
 TOKEN_VARIABLE = "TINTYPE_TOKEN"
-
-# A server that restarts, or scales up, has this long to answer.
-DEFAULT_SERVER_TIMEOUT = 300.0
-_PATIENT_RETRY = Retry(first_pause=0.2, longest_pause=15.0)
 
 # Refusals that every further photograph would meet, too: the version is gone, or nobody may ask.
 _REFUSES_ALL = frozenset({"NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "FAILED_PRECONDITION", "UNIMPLEMENTED"})
@@ -32,8 +30,8 @@ class ServerHandler(ColorHandler):
     Args:
         server: HOST:PORT, or several servers as `Colorizer` takes them.
         identity: of the version that is asked.
-        settings: further arguments of `Colorizer`. A token is none of them: workers take it from their environment,
-            TINTYPE_TOKEN, because a job's graph can be read by everybody who may look at the job.
+        connection: how. A token in it is dropped: workers take it from their environment, TINTYPE_TOKEN, because a
+            job's graph can be read by everybody who may look at the job.
         batch_size: squares in one request.
         concurrency: requests of one worker process that may run at once.
     """
@@ -42,25 +40,22 @@ class ServerHandler(ColorHandler):
         self,
         server: str,
         identity: ModelIdentity,
-        settings: Mapping[str, Any],
+        connection: ConnectionOptions = PATIENT_CONNECTION,
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
-        concurrency: int = 2,
-    ):
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> None:
         super().__init__(batch_size)
         if concurrency < 1:
             raise ValueError(f"expected a concurrency of at least 1, received {concurrency}")
         self.server = server
-        self.settings = dict(settings)
+        self.connection = replace(connection, token=None, version_label=None, model_version=int(identity.version))
         self.concurrency = concurrency
         self._identity = identity
 
     def load_model(self) -> "_ServedModel":
         """Return a client, whose connection is made when it first asks."""
-        version = int(self._identity.version)
-        connection = ConnectionOptions(model_version=version, **self.settings, **_token_of_environment())
-        colorizer = Colorizer(self.server, connection)
-        return _ServedModel(colorizer, self.concurrency)
+        return _ServedModel(Colorizer(self.server, _with_token(self.connection)), self.concurrency)
 
     def identity(self) -> ModelIdentity:
         """Return what the server said when the job was made: all workers ask the same version."""
@@ -91,35 +86,34 @@ class ServerHandler(ColorHandler):
 
 def server_handler(
     server: str,
+    connection: ConnectionOptions = PATIENT_CONNECTION,
     *,
-    model_name: str = ConnectionOptions.model_name,
-    version_label: str | None = None,
-    timeout: float = DEFAULT_SERVER_TIMEOUT,
-    tls: Tls | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
-    concurrency: int = 2,
+    concurrency: int = DEFAULT_CONCURRENCY,
 ) -> ServerHandler:
     """Ask a server which version it answers with, and return the handler that keeps asking that one.
 
     Args:
         server: HOST:PORT, or several servers as `Colorizer` takes them.
-        model_name: the name the model is served under.
-        version_label: the version with this label; None the newest.
-        timeout: seconds for one request; UNAVAILABLE is tried again until then, with exponential backoff and jitter.
-        tls: encrypts; its files must be on every worker.
+        connection: which model, which label, and how to ask. UNAVAILABLE is tried again until its timeout, with
+            exponential backoff and jitter. The files of its TLS must be on every worker; its token is not taken, but
+            that of the environment, TINTYPE_TOKEN, here and on every worker.
         batch_size: squares in one request.
         concurrency: requests of one worker process that may run at once.
 
     Raises:
-        ServerUnavailable: nobody answers within `timeout`.
+        ServerUnavailable: nobody answers within the timeout.
         ServerRefused: there is no such model.
     """
-    settings: dict[str, Any] = {"model_name": model_name, "timeout": timeout, "retry": _PATIENT_RETRY, "tls": tls}
-    connection = ConnectionOptions(version_label=version_label, **settings, **_token_of_environment())
-    with Colorizer(server, connection) as colorizer:
+    with Colorizer(server, _with_token(connection)) as colorizer:
         description, version = colorizer.describe_version()
     identity = ModelIdentity(description.size, description.fingerprint, str(version))
-    return ServerHandler(server, identity, settings, batch_size=batch_size, concurrency=concurrency)
+    return ServerHandler(server, identity, connection, batch_size=batch_size, concurrency=concurrency)
+
+
+def _with_token(connection: ConnectionOptions) -> ConnectionOptions:
+    """Return the connection with the token of this process's environment."""
+    return replace(connection, token=os.environ.get(TOKEN_VARIABLE, "").strip() or None)
 
 
 class _ServedModel:
@@ -132,8 +126,3 @@ class _ServedModel:
     def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._free_requests:
             return self._colorizer.predict_ab(squares)
-
-
-def _token_of_environment() -> dict[str, str]:
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
-    return {"token": token} if token else {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from photo.locks import locked
 from serving.batch.file_systems import is_local
-from serving.batch.outputs import OWN_FOLDER
+from serving.batch.output_settings import OWN_FOLDER
 
 # What a killed run may leave behind: files of `write_whole`, and folders of Beam's sinks.
 _LEFT_BEHIND = re.compile(r"\.[0-9a-f]{16}\.part|beam-temp-.+")

@@ -1,36 +1,45 @@
-"""How colourings are named and encoded, and which of two ways of encoding give the same pixels."""
+"""How colourings are named and encoded, and which ways of encoding give the same pixels; quick to import."""
 
 import os
 import posixpath
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from photo.formats import FORMAT_OF_SUFFIX
-from serving.batch.outputs import OWN_FOLDER
+from photo.coloring_options import ColoringOptions
+from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
+
+# What the job itself keeps lies in a folder of this name below the output.
+OWN_FOLDER = ".tintype"
 
 
 @dataclass(frozen=True)
-class OutputSettings:
-    """How colourings are named and encoded.
+class OutputSettings(ColoringOptions):
+    """How colourings are named and encoded, and how strong their colour is.
+
+    `ColorizePhotos` must have been told the same `keep_tint`, which says which outputs of an earlier run are as wanted.
 
     Attributes:
-        format: suffix without its dot, as "png"; None keeps each photograph's own.
         name: pattern of file names: {stem} of the photograph's, {suffix} with its dot, {folder} that it lies in.
-        quality: 1..100, of JPEG and WebP.
-        strength: factor on the colour: 0 gray, 1 as the model says.
-        keep_tint: the tint of toned photographs was kept by `ColorizePhotos`; says which outputs an earlier run's are.
+        suffix: of all outputs, with its dot; None takes that of `format`, or keeps each photograph's own.
     """
 
-    format: str | None = None
-    name: str = "{stem}{suffix}"
-    quality: int = 92
-    strength: float = 1.0
-    keep_tint: bool = False
+    name: str = field(default="{stem}{suffix}", metadata={"help": "Pattern of names: {stem}, {folder}, {suffix}."})
+    suffix: str | None = field(
+        default=None,
+        metadata={
+            "help": "jpg, png, webp, tiff or bmp. [default: each photograph's]",
+            "flag": "--format",
+            "convert": ".{}".format,
+        },
+    )
 
     def __post_init__(self) -> None:
-        if self.format is not None and f".{self.format}" not in FORMAT_OF_SUFFIX:
+        super().__post_init__()
+        if self.suffix is not None and self.suffix not in FORMAT_OF_SUFFIX:
             known = ", ".join(suffix[1:] for suffix in FORMAT_OF_SUFFIX)
-            raise ValueError(f"expected a format of {known}, received {self.format!r}")
+            raise ValueError(f"expected a format of {known}, received {self.suffix[1:]!r}")
+        if self.suffix is not None and self.format not in (None, FORMAT_OF_SUFFIX[self.suffix]):
+            raise ValueError(f"expected a suffix of the format {self.format}, received {self.suffix!r}")
         try:
             fields = {field for _, field, _, _ in string.Formatter().parse(self.name) if field is not None}
         except ValueError as error:
@@ -42,10 +51,6 @@ class OutputSettings:
             )
         if "/" in self.name or os.sep in self.name:
             raise ValueError(f"expected a pattern of a file's name, without folders, received {self.name!r}")
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"expected a quality of 1..100, received {self.quality}")
-        if not 0 <= self.strength < float("inf"):
-            raise ValueError(f"expected a strength of at least 0, received {self.strength}")
 
     def output_name(self, name: str) -> str:
         """Return where the colouring of `name`, a path with forward slashes, lies below the output; never outside."""
@@ -55,13 +60,12 @@ class OutputSettings:
         stem, suffix = posixpath.splitext(last)
         if suffix.lower() not in FORMAT_OF_SUFFIX:
             stem, suffix = last, ".png"
-        if self.format is not None:
-            suffix = f".{self.format}"
+        suffix = self.suffix or (self.format.suffix if self.format is not None else suffix)
         folder = folders[-1] if folders else ""
         return "/".join([*folders, self.name.format(stem=stem, suffix=suffix, folder=folder)])
 
-    def encoding_of(self, output_name: str) -> str:
-        """Return the format to encode a colouring of this name in, as `encode_photo` calls it."""
+    def encoding_of(self, output_name: str) -> PhotoFormat:
+        """Return the format to encode a colouring of this name in."""
         return FORMAT_OF_SUFFIX[posixpath.splitext(output_name)[1].lower()]
 
     def digest(self, output_name: str, has_tint: bool | None = None) -> str:

@@ -15,9 +15,6 @@ from photo.whole_file import write_whole
 from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import is_local
 
-# What the job itself keeps lies in a folder of this name below the output.
-OWN_FOLDER = ".tintype"
-
 # Object stores show an object when it is whole; elsewhere a name appears when the file is opened.
 _WHOLE_BY_THEMSELVES = frozenset({"gs", "s3", "azfs"})
 

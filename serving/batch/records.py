@@ -10,7 +10,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from serving.batch.file_systems import is_local, open_file
 from serving.batch.outcomes import Outcome
-from serving.batch.outputs import OWN_FOLDER, join, write_file
+from serving.batch.output_settings import OWN_FOLDER
+from serving.batch.outputs import join, write_file
 
 # An object cannot be added to: there, a worker writes its records so often, and what a kill leaves without one is
 # coloured again.

@@ -14,7 +14,8 @@ from serving.batch.contact_sheet import contact_sheet
 from serving.batch.file_systems import open_file
 from serving.batch.job import BatchJob
 from serving.batch.outcomes import FAILED, Outcome
-from serving.batch.outputs import OWN_FOLDER, write_file
+from serving.batch.output_settings import OWN_FOLDER
+from serving.batch.outputs import write_file
 
 REPORT_NAME = "report.jsonl"
 MANIFEST_NAME = "manifest.parquet"
@@ -47,7 +48,7 @@ def write_reports(outcomes: PCollection[Outcome], job: BatchJob) -> None:
     _write_report(outcomes, job)
     _write_manifest(outcomes, job)
     _write_counts(outcomes, job)
-    if job.sample:
+    if job.options.sample:
         _write_contact_sheet(outcomes, job)
 
 
@@ -89,8 +90,8 @@ def _write_manifest(outcomes: PCollection[Outcome], job: BatchJob) -> None:
             job.report_location(MANIFEST_NAME.removesuffix(".parquet")),
             MANIFEST_SCHEMA,
             file_name_suffix=".parquet",
-            num_shards=job.manifest_shards,
-            shard_name_template="" if job.manifest_shards == 1 else None,
+            num_shards=job.options.manifest_shards,
+            shard_name_template="" if job.options.manifest_shards == 1 else None,
         )
     )
 
@@ -117,7 +118,7 @@ def _write_contact_sheet(outcomes: PCollection[Outcome], job: BatchJob) -> None:
     (
         outcomes
         | "Shown" >> beam.Filter(lambda outcome: outcome.status != FAILED)
-        | "Draw" >> combiners.Top.Smallest(job.sample, key=_sampling_key)
+        | "Draw" >> combiners.Top.Smallest(job.options.sample, key=_sampling_key)
         | "WriteContactSheet"
         >> beam.Map(
             lambda sample, output, location: write_file(location, contact_sheet(sample, output).encode()),

@@ -57,10 +57,10 @@ def check_summary(summary: BatchSummary, job: BatchJob) -> None:
     """Raise a TintypeError when nothing was found or too much of it failed."""
     if summary.total == 0:
         raise TintypeError(f"no photographs in {', '.join(job.inputs)}")
-    if summary.bad > job.max_bad_share * summary.total:
+    if summary.bad > job.options.max_bad_share * summary.total:
         raise TintypeError(
             f"{summary.bad} of {summary.total} photographs failed ({summary.reasons}), more than the accepted share of "
-            f"{job.max_bad_share:g}; each is named in {job.report_location(REPORT_NAME)}"
+            f"{job.options.max_bad_share:g}; each is named in {job.report_location(REPORT_NAME)}"
         )
 
 
@@ -69,12 +69,12 @@ def _build(pipeline: beam.Pipeline, job: BatchJob, progress_folder: str) -> None
         job.inputs,
         settings=job.settings,
         output=job.output,
-        root=job.root,
+        root=job.options.root,
         resume=Resume(job.output, job.handler),
         counter=CountFound(progress_folder),
     )
     colored = read.photos | "Colorize" >> ColorizePhotos(
-        job.handler, max_pixels=job.max_pixels, keep_tint=job.settings.keep_tint
+        job.handler, max_pixels=job.options.max_pixels, keep_tint=job.settings.keep_tint
     )
     written = colored.photos | "Write" >> WritePhotos(job.output, settings=job.settings)
     # Counted before they are flattened: a runner may gather a flattened collection until its stage ends.

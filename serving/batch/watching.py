@@ -16,7 +16,8 @@ from photo.whole_file import write_whole
 from serving.batch.finding import find_photos
 from serving.batch.job import BatchJob
 from serving.batch.local_runner import local_options
-from serving.batch.outputs import OWN_FOLDER, size_of
+from serving.batch.output_settings import OWN_FOLDER
+from serving.batch.outputs import size_of
 from serving.batch.records import newest_records, read_records
 from serving.batch.reports import MANIFEST_NAME, MANIFEST_SCHEMA, REPORT_NAME, manifest_row
 from serving.batch.running import run_batch
@@ -70,9 +71,9 @@ def watch(
             if arrived:
                 colored[folder] |= {path: now[path] for path in arrived}
                 inputs = [path.decode("utf-8", "surrogateescape") for path in arrived]
-                arrivals = replace(
-                    job, inputs=inputs, root=job.root or folder, reports_folder=str(round_reports), sample=0
-                )
+                root = job.options.root or folder
+                options = replace(job.options, root=root, reports_folder=str(round_reports), sample=0)
+                arrivals = replace(job, inputs=inputs, options=options)
                 tell(run_batch(arrivals, local_options(1), show_progress=False))
                 _add_to_report(round_reports / REPORT_NAME, Path(job.output) / REPORT_NAME)
     write_manifest_of_records(job.output)

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet
 import pytest
@@ -13,7 +14,7 @@ from tests.serving.wire_server import wire_server  # noqa: F401 - a fixture
 from tintype.cli import app
 
 
-def batch(*arguments, **options) -> subprocess.CompletedProcess:
+def batch(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [*TINTYPE, "batch", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
 
@@ -102,7 +103,7 @@ def test_a_watch_goes_on_until_it_is_told_to_stop(wire_server, tmp_path):  # noq
     assert errors.endswith("stopped\n")
 
 
-def _wait_for(path: Path, process: subprocess.Popen) -> None:
+def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 180
     while not path.exists():
         assert time.monotonic() < deadline

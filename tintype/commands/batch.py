@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serving.batch.job_options import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, PATIENT_CONNECTION, JobOptions
+from serving.batch.output_settings import OutputSettings
+from serving.client.options import ConnectionOptions
 from serving.model.quiet_tensorflow import startup_noise_set_aside
-from tintype.commands.connection_options import CONNECTION, CaCert, ClientCert, ClientKey, Token, WithTls
+from tintype.command_options import Options, expand_options
 
 if TYPE_CHECKING:
     from serving.batch.job import BatchJob
@@ -17,103 +20,73 @@ if TYPE_CHECKING:
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # Beam's options are its own business
 
-_OUTPUT, _MODEL, _RUN = "Output", "Model", "Run"
+_OUTPUT, _MODEL, _RUN, _CONNECTION = "Output", "Model", "Run", "Connection"
+
+Inputs = Annotated[
+    list[str],
+    typer.Option(
+        "--input",
+        metavar="PHOTOS",
+        help="A folder, a glob such as 'scans/**/*.jpg', a .zip or .tar, or a list of them in a .txt; may be repeated.",
+    ),
+]
+Output = Annotated[
+    str, typer.Option(metavar="DIR", help="Gets the colourings in the inputs' folders; the job's own place.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="A SavedModel, or its base path. [default: the generator that comes with Tintype]",
+        show_default=False,
+        rich_help_panel=_MODEL,
+    ),
+]
+Server = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Or a server's gRPC port, which all workers share.", rich_help_panel=_MODEL),
+]
+BatchSize = Annotated[
+    int, typer.Option(min=1, max=1024, help="Photographs the network sees at once.", rich_help_panel=_MODEL)
+]
+Settings = Annotated[OutputSettings, Options("suffix", "name", "quality", "strength", "keep_tint", panel=_OUTPUT)]
+Job = Annotated[JobOptions, Options(panel=_OUTPUT)]
+Workers = Annotated[int, typer.Option(min=0, help="Processes on this machine; 0: one a core.", rich_help_panel=_RUN)]
+Watch = Annotated[bool, typer.Option("--watch", help="Go on with what arrives, until stopped.", rich_help_panel=_RUN)]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show all that Beam logs.", rich_help_panel=_RUN)]
+Concurrency = Annotated[
+    int, typer.Option(min=1, max=256, help="Requests a worker may have open.", rich_help_panel=_CONNECTION)
+]
+Connection = Annotated[
+    ConnectionOptions,
+    Options(
+        "model_name",
+        "version_label",
+        "timeout",
+        "tls",
+        "token",
+        model_name={"panel": _MODEL},
+        version_label={"panel": _MODEL},
+        timeout={"help": "Seconds a server may be away before the job ends."},
+    ),
+]
 
 
+@expand_options
 def batch(
     context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Option(
-            "--input",
-            metavar="PHOTOS",
-            help="A folder, a glob such as 'scans/**/*.jpg', a .zip or .tar, or a list of them in a .txt; "
-            "may be repeated.",
-        ),
-    ],
-    output: Annotated[
-        str, typer.Option(metavar="DIR", help="Gets the colourings in the inputs' folders; the job's own place.")
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="A SavedModel, or its base path. [default: the generator that comes with Tintype]",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Or a server's gRPC port, which all workers share.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    model_name: Annotated[
-        str, typer.Option(help="The name the server serves the model under.", rich_help_panel=_MODEL)
-    ] = "colorizer",
-    label: Annotated[str | None, typer.Option(help="Ask the version with this label.", rich_help_panel=_MODEL)] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Photographs the network sees at once.", rich_help_panel=_MODEL)
-    ] = 8,
-    format: Annotated[
-        str | None,
-        typer.Option(help="jpg, png, webp, tiff or bmp. [default: each photograph's]", rich_help_panel=_OUTPUT),
-    ] = None,
-    name: Annotated[
-        str, typer.Option(help="Pattern of names: {stem}, {folder}, {suffix}.", rich_help_panel=_OUTPUT)
-    ] = "{stem}{suffix}",
-    quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP.", rich_help_panel=_OUTPUT)
-    ] = 92,
-    strength: Annotated[
-        float, typer.Option(min=0.0, max=4.0, help="Factor on the colour: 0 gray, 1.3 vivid.", rich_help_panel=_OUTPUT)
-    ] = 1.0,
-    keep_tint: Annotated[
-        bool,
-        typer.Option(
-            "--keep-tint",
-            help="Lay the tint of a toned or yellowed photograph (sepia) over the colour; without, it is removed.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
-    root: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR", help="Mirror the folders below this one. [default: each input]", rich_help_panel=_OUTPUT
-        ),
-    ] = None,
-    sample: Annotated[
-        int, typer.Option(min=0, max=1000, help="Photographs on the contact sheet.", rich_help_panel=_OUTPUT)
-    ] = 48,
-    manifest_shards: Annotated[
-        int, typer.Option(min=1, help="Files the manifest is split into.", rich_help_panel=_OUTPUT)
-    ] = 1,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes on this machine; 0: one a core.", rich_help_panel=_RUN)
-    ] = 0,
-    max_bad_share: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Fail when a larger share cannot be coloured.", rich_help_panel=_RUN),
-    ] = 0.1,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on with what arrives, until stopped.", rich_help_panel=_RUN)
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show all that Beam logs.", rich_help_panel=_RUN)] = False,
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=256, help="Requests a worker may have open.", rich_help_panel=CONNECTION)
-    ] = 2,
-    timeout: Annotated[
-        float,
-        typer.Option(min=0.001, help="Seconds a server may be away before the job ends.", rich_help_panel=CONNECTION),
-    ] = 300.0,
-    tls: WithTls = False,
-    ca_cert: CaCert = None,
-    client_cert: ClientCert = None,
-    client_key: ClientKey = None,
-    token: Token = None,
+    inputs: Inputs,
+    output: Output,
+    model: Model = None,
+    server: Server = None,
+    batch_size: BatchSize = DEFAULT_BATCH_SIZE,
+    settings: Settings = OutputSettings(),  # noqa: B008 - frozen
+    job_options: Job = JobOptions(),  # noqa: B008 - frozen
+    workers: Workers = 0,
+    watch: Watch = False,
+    verbose: Verbose = False,
+    concurrency: Concurrency = DEFAULT_CONCURRENCY,
+    connection: Connection = PATIENT_CONNECTION,
 ) -> None:
     """Colour archives of photographs with Apache Beam: on all cores of this machine, on Flink, Dataflow or Spark.
 
@@ -136,54 +109,39 @@ def batch(
     logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
     # Workers take these from their environment, and TensorFlow from its own.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if token:
-        os.environ["TINTYPE_TOKEN"] = token.strip()
-    options = _runner_options(context.args, workers)
+    if connection.token:
+        os.environ["TINTYPE_TOKEN"] = connection.token
+    beam_options = _runner_options(context.args, workers)
     if watch and context.args:
         raise typer.BadParameter("a watch runs on this machine, without Beam's options", param_hint="'--watch'")
 
     from serving.batch.job import BatchJob
     from serving.batch.model_in_worker import SavedModelHandler
     from serving.batch.model_on_server import server_handler
-    from serving.batch.output_settings import OutputSettings
-    from serving.batch.running import check_summary, run_batch
-    from serving.client.options import Tls
 
+    handler: ColorHandler
     try:
-        settings = OutputSettings(format, name, quality, strength, keep_tint)
-        handler: ColorHandler
         if server is None:
             handler = SavedModelHandler(model or _unpacked_generator(context.args), batch_size=batch_size)
         else:
-            handler = server_handler(
-                server,
-                model_name=model_name,
-                version_label=label,
-                timeout=timeout,
-                tls=Tls(ca_cert, client_cert, client_key) if tls or ca_cert or client_cert or client_key else None,
-                batch_size=batch_size,
-                concurrency=concurrency,
-            )
+            handler = server_handler(server, connection, batch_size=batch_size, concurrency=concurrency)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    job = BatchJob(
-        inputs,
-        output.rstrip("/") or "/",
-        handler,
-        settings,
-        root=root,
-        max_bad_share=max_bad_share,
-        sample=sample,
-        manifest_shards=manifest_shards,
-    )
+    job = BatchJob(inputs, output.rstrip("/") or "/", handler, settings, job_options)
     try:
         if watch:
             _watch(job, workers)
-            return
-        summary = run_batch(job, options)
+        else:
+            _run(job, beam_options)
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command goes on with what {output} holds", err=True)
         raise typer.Exit(130) from None
+
+
+def _run(job: "BatchJob", beam_options: list[str]) -> None:
+    from serving.batch.running import check_summary, run_batch
+
+    summary = run_batch(job, beam_options)
     _print_summary(summary, job)
     check_summary(summary, job)
 

@@ -3,24 +3,31 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
 from serving.batch.job import BatchJob
+from serving.batch.job_options import PATIENT_CONNECTION, JobOptions
 from serving.batch.local_runner import local_options
+from serving.batch.model_handler import ColorHandler
 from serving.batch.model_on_server import ServerHandler, server_handler
+from serving.batch.output_settings import OutputSettings
 from serving.batch.running import run_batch
 from serving.batch.summary import BatchSummary
+from serving.client.options import ConnectionOptions
 from tests.serving.wire_server import WireServer, running, wire_server  # noqa: F401 - fixtures
 
 TINTYPE = [sys.executable, "-m", "tintype.cli"]
 
 
-def write_photo(path: Path, shade: int = 0, *, size: tuple[int, int] = (40, 30), **options) -> Path:
+def write_photo(path: Path, shade: int = 0, *, size: tuple[int, int] = (40, 30), **options: Any) -> Path:
     """Write a small gray photograph whose content depends on `shade`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(shade).integers(0, 256, (size[1], size[0]), np.uint8)
@@ -29,7 +36,7 @@ def write_photo(path: Path, shade: int = 0, *, size: tuple[int, int] = (40, 30),
 
 
 @pytest.fixture
-def scans(tmp_path) -> Path:
+def scans(tmp_path: Path) -> Path:
     """Five photographs in a tree, and two files that are none."""
     folder = tmp_path / "scans"
     for number, name in enumerate(["a.jpg", "b.png", "box/c.JPG", "box/deeper/d.tif", "box/deeper/e.webp"]):
@@ -39,18 +46,30 @@ def scans(tmp_path) -> Path:
     return folder
 
 
-@pytest.fixture
-def handler(wire_server) -> ServerHandler:  # noqa: F811
-    return server_handler(wire_server.address, timeout=10, batch_size=3)
+def quick(timeout: float = 10) -> ConnectionOptions:
+    """A patient connection whose patience ends soon."""
+    return replace(PATIENT_CONNECTION, timeout=timeout)
 
 
 @pytest.fixture
-def colored(handler, tmp_path) -> Callable[..., BatchSummary]:
+def handler(wire_server: WireServer) -> ServerHandler:  # noqa: F811
+    return server_handler(wire_server.address, quick(), batch_size=3)
+
+
+@pytest.fixture
+def colored(handler: ServerHandler, tmp_path: Path) -> Callable[..., BatchSummary]:
     """Colour inputs into `tmp_path/out`, in this process."""
+    default_handler = handler
 
-    def run(*inputs, **changes) -> BatchSummary:
-        fields = {"output": str(tmp_path / "out"), "handler": handler, "sample": 0} | changes
-        return run_batch(BatchJob([str(each) for each in inputs], **fields), local_options(1), show_progress=False)
+    def run(
+        *inputs: str | Path,
+        output: str = str(tmp_path / "out"),
+        handler: ColorHandler = default_handler,
+        settings: OutputSettings = OutputSettings(),  # noqa: B008 - frozen
+        sample: int = 0,
+    ) -> BatchSummary:
+        job = BatchJob([str(each) for each in inputs], output, handler, settings, JobOptions(sample=sample))
+        return run_batch(job, local_options(1), show_progress=False)
 
     return run
 
@@ -59,13 +78,13 @@ SQUARE = 64  # of the model below, in pixels
 
 
 @pytest.fixture(scope="session")
-def picture_model(tmp_path_factory) -> Path:
+def picture_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version 7 of a model whose colour depends on the picture, near and far: convolutions with fixed weights."""
     import tensorflow as tf
 
     random = np.random.default_rng(7)
 
-    def weights(*shape: int) -> np.ndarray:
+    def weights(*shape: int) -> NDArray[np.float32]:
         return random.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
 
     first, second, last = weights(5, 5, 1, 16), weights(3, 3, 16, 32), weights(3, 3, 48, 2)
@@ -90,7 +109,7 @@ def picture_model(tmp_path_factory) -> Path:
     return folder
 
 
-def write_portrait(path: Path, size: tuple[int, int], *, mode: str = "L", turned: int = 0, **options) -> Path:
+def write_portrait(path: Path, size: tuple[int, int], *, mode: str = "L", turned: int = 0, **options: Any) -> Path:
     """Write a photograph that comes with scikit-image: gray, "sepia" or in colour, as if the camera lay on its side."""
     from skimage import data
 

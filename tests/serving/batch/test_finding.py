@@ -1,6 +1,7 @@
 import os
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -9,15 +10,13 @@ from serving.batch.elements import shown_path
 from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import file_reader
 from serving.batch.finding import find_photos
-from serving.batch.naming import told_apart
 from serving.batch.outcomes import Outcome
-from serving.batch.output_settings import OutputSettings
 
 NAMES = ["a.jpg", "b.png", "box/c.JPG", "box/deeper/d.tif", "box/deeper/e.webp"]
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of files whose content is their name, beside the same as archives."""
     for name in [*NAMES, "notes.doc", ".hidden.jpg"]:
         path = tmp_path / "scans" / name
@@ -34,11 +33,11 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def found(location, output="out", **options):
+def found(location: str | Path, output: str | Path = "out", **options: str) -> list[FileEntry | Outcome]:
     return list(find_photos(str(location), output=str(output), **options))
 
 
-def names(location, **options):
+def names(location: str | Path, **options: str) -> list[str]:
     return sorted(each.name for each in found(location, **options) if isinstance(each, FileEntry))
 
 
@@ -89,30 +88,6 @@ def test_what_is_damaged_or_missing_is_an_outcome(folder):
         "damaged_archive", "not_found", "not_found"
     ]  # fmt: skip
     assert found("gone/*.jpg") == []
-
-
-@pytest.mark.parametrize(
-    ("name", "output"),
-    [
-        ("box/one.jpg", "box/one.jpg"),
-        ("../../up.jpg", "up.jpg"),
-        ("/root.jpg", "root.jpg"),
-        ("a/../../b.PNG", "a/b.PNG"),
-        (".tintype/records/x.jpg", "_.tintype/records/x.jpg"),
-        ("without", "without.png"),
-        ("..", "photo.png"),
-        ("nul\0.jpg", "nul.jpg"),
-    ],
-)
-def test_no_name_leads_out_of_the_output(name, output):
-    assert OutputSettings().output_name(name) == output
-
-
-def test_a_pattern_and_a_format_name_the_output():
-    assert OutputSettings("webp", "{folder}-{stem}{suffix}").output_name("a/box/one.tif") == "a/box/box-one.webp"
-    assert (
-        told_apart("a/x.png", "/in/x.bmp") == told_apart("a/x.png", "/in/x.bmp") != told_apart("a/x.png", "/in/x.tif")
-    )
 
 
 def test_a_member_of_an_archive_is_shown_with_its_archive(folder):

@@ -4,22 +4,24 @@ import shutil
 import threading
 import weakref
 from pathlib import Path
-from types import SimpleNamespace
 
 import grpc
 import numpy as np
 import pytest
 
+from photo.archives import FileEntry
 from photo.coloring import prepare
+from serving.batch.elements import PreparedPhoto, Task
 from serving.batch.model_in_worker import SavedModelHandler
 from serving.batch.model_on_server import server_handler
-from tests.serving.batch.conftest import SQUARE
+from tests.serving.batch.conftest import SQUARE, quick
 from tests.serving.wire_server import WireServer, running
 
 
-def element(number: int):
+def element(number: int) -> PreparedPhoto:
     gray = np.full((20, 30, 3), 100 + number, np.uint8)
-    return SimpleNamespace(number=number, prepared=prepare(gray, 32))
+    task = Task(FileEntry(f"{number}.png", "file", b"", 0), "", "", "")
+    return PreparedPhoto(task, 0, "", prepare(gray, 32), None, None, None, 0.0)
 
 
 class AttentiveServer(WireServer):
@@ -36,7 +38,7 @@ class AttentiveServer(WireServer):
 
 def test_every_request_asks_for_the_version_that_answered_when_the_job_was_made():
     with running(AttentiveServer(version=5)) as server:
-        handler = server_handler(server.address, timeout=10)
+        handler = server_handler(server.address, quick())
         server.version = 6  # a newer one takes over meanwhile
         list(handler.run_inference([element(0)], handler.load_model()))
         assert server.asked == [0, 5]  # 0: which is the newest?
@@ -44,7 +46,7 @@ def test_every_request_asks_for_the_version_that_answered_when_the_job_was_made(
 
 
 def test_a_worker_has_no_more_requests_open_than_it_may(wire_server):
-    handler = server_handler(wire_server.address, timeout=30, concurrency=2)
+    handler = server_handler(wire_server.address, quick(30), concurrency=2)
     model = handler.load_model()
     wire_server.released.clear()
     threads = [
@@ -53,7 +55,7 @@ def test_a_worker_has_no_more_requests_open_than_it_may(wire_server):
     ]
     for thread in threads:
         thread.start()
-    threads[0].join(0.5)
+    threads[0].join(0.5)  # a third request would arrive meanwhile
     wire_server.released.set()
     for thread in threads:
         thread.join()
@@ -62,7 +64,7 @@ def test_a_worker_has_no_more_requests_open_than_it_may(wire_server):
 
 
 def test_a_busy_server_is_asked_again_after_growing_pauses(wire_server, monkeypatch):
-    handler = server_handler(wire_server.address, timeout=30)
+    handler = server_handler(wire_server.address, quick(30))
     longest: list[float] = []
 
     def no_pause(least: float, most: float) -> float:
@@ -78,7 +80,7 @@ def test_a_busy_server_is_asked_again_after_growing_pauses(wire_server, monkeypa
 
 def test_the_token_is_taken_from_the_workers_environment_and_is_not_in_the_graph(wire_server, monkeypatch):
     monkeypatch.setenv("TINTYPE_TOKEN", " open-sesame\n")
-    handler = server_handler(wire_server.address, timeout=10)
+    handler = server_handler(wire_server.address, quick())
     assert b"open-sesame" not in pickle.dumps(handler)
     wire_server.metadata.clear()
     list(handler.run_inference([element(0)], handler.load_model()))
@@ -111,4 +113,4 @@ def test_a_base_path_stands_for_its_newest_version(tmp_path):
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"concurrency": 0}])
 def test_wrong_numbers_are_refused(wire_server, wrong):
     with pytest.raises(ValueError, match="of at least 1, received 0"):
-        server_handler(wire_server.address, timeout=10, **wrong)
+        server_handler(wire_server.address, quick(), **wrong)

@@ -5,8 +5,6 @@ import pytest
 
 from photo.errors import TintypeError
 from serving.batch.errors import BatchStopped
-from serving.batch.naming import told_apart
-from serving.batch.output_settings import OutputSettings
 from serving.batch.outputs import size_of, write_file
 from tests.url_file_system import DRAWER
 
@@ -42,19 +40,3 @@ def test_a_full_disk_stops_the_job_and_a_name_that_is_too_long_is_one_photograph
     with pytest.raises(TintypeError, match=os.strerror(number)) as raised:
         write_file(os.path.join(os.environ.get("TMPDIR", "/tmp"), "never-written.jpg"), b"data")
     assert type(raised.value) is kind
-
-
-def test_settings_that_change_pixels_are_told_apart_and_others_are_not():
-    plain = OutputSettings()
-    digests = {
-        settings.digest("a.jpg")
-        for settings in (
-            plain,
-            OutputSettings(quality=80),
-            OutputSettings(strength=0.5),
-            OutputSettings(name="{stem}-2{suffix}"),
-        )
-    }
-    assert len(digests) == 3
-    assert plain.digest("a.png") != plain.digest("a.jpg") == plain.digest("b.JPEG")
-    assert told_apart("a.jpg", "one") != told_apart("a.jpg", "two")

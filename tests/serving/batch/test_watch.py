@@ -8,6 +8,7 @@ import pytest
 
 from photo.errors import TintypeError
 from serving.batch.job import BatchJob
+from serving.batch.job_options import JobOptions
 from serving.batch.summary import BatchSummary
 from serving.batch.watching import watch
 from tests.serving.batch.conftest import files, write_photo
@@ -17,7 +18,7 @@ def test_what_arrives_is_coloured_until_it_is_stopped(handler, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     write_photo(folder / "first.jpg", 1)
     stop, summaries = threading.Event(), []
-    job = BatchJob([str(folder)], str(out), handler, sample=0)
+    job = BatchJob([str(folder)], str(out), handler, options=JobOptions(sample=0))
 
     def run() -> None:
         watch(job, stop, workers=1, look_seconds=0.05, tell=summaries.append)
@@ -70,7 +71,7 @@ def test_a_file_is_left_alone_until_it_has_arrived_and_then_taken_once(handler, 
         pass
 
     looks = Looks(write(whole[:300]), write(whole[:600]), write(whole), nothing, nothing, nothing)
-    job = BatchJob([str(folder)], str(out), handler, sample=0)
+    job = BatchJob([str(folder)], str(out), handler, options=JobOptions(sample=0))
     watch(job, looks, workers=1, tell=summaries.append)
     assert [(summary.done, summary.bad) for summary in summaries] == [(0, 0), (1, 0)]
     assert files(out) == ["slow.jpg"]
@@ -82,7 +83,7 @@ def test_only_folders_of_this_machine_can_be_watched(handler, tmp_path):
         watch(job, threading.Event())
 
 
-def _wait_until(condition) -> None:
+def _wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline

@@ -106,11 +106,7 @@ def batch(
     """
     if model is not None and server is not None:
         raise typer.BadParameter("give one of --model and --server", param_hint="'--model' / '--server'")
-    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
-    # Workers take these from their environment, and TensorFlow from its own.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if connection.token:
-        os.environ["TINTYPE_TOKEN"] = connection.token
+    _prepare_process(verbose, connection.token)
     beam_options = _runner_options(context.args, workers)
     if watch and context.args:
         raise typer.BadParameter("a watch runs on this machine, without Beam's options", param_hint="'--watch'")
@@ -144,6 +140,14 @@ def _run(job: "BatchJob", beam_options: list[str]) -> None:
     summary = run_batch(job, beam_options)
     _print_summary(summary, job)
     check_summary(summary, job)
+
+
+def _prepare_process(verbose: bool, token: str | None) -> None:
+    """Set what this process and the workers that it starts take from their environment."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if token:
+        os.environ["TINTYPE_TOKEN"] = token
 
 
 def _unpacked_generator(runner_arguments: list[str]) -> str:

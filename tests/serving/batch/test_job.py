@@ -214,8 +214,8 @@ def test_archives_are_read_in_place_and_photographs_of_one_name_are_told_apart(c
     assert (again.done, again.skipped, files(tmp_path / "out")) == (0, 15, names)
 
 
-def test_too_many_bad_ones_or_none_at_all_fail_the_job(colored, handler, scans, tmp_path):
-    summary = colored(scans)
+def test_too_many_bad_ones_or_none_at_all_fail_the_job(handler, scans, tmp_path):
+    summary = BatchSummary(5, 0, {"not_an_image": 1}, 1.0, 5.0)
     job = BatchJob([str(scans)], str(tmp_path / "out"), handler, options=JobOptions(max_bad_share=0.1))
     with pytest.raises(TintypeError, match=r"1 of 6 photographs failed \(1 not_an_image\).*report.jsonl"):
         check_summary(summary, job)

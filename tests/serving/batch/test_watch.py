@@ -1,6 +1,6 @@
 import json
+import queue
 import threading
-import time
 from collections.abc import Callable
 
 import pyarrow.parquet
@@ -17,21 +17,28 @@ from tests.serving.batch.conftest import files, write_photo
 def test_what_arrives_is_coloured_until_it_is_stopped(handler, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     write_photo(folder / "first.jpg", 1)
-    stop, summaries = threading.Event(), []
+    stop, summaries = threading.Event(), queue.SimpleQueue[BatchSummary]()
     job = BatchJob([str(folder)], str(out), handler, options=JobOptions(sample=0))
 
     def run() -> None:
-        watch(job, stop, workers=1, look_seconds=0.05, tell=summaries.append)
+        watch(job, stop, workers=1, look_seconds=0.05, tell=summaries.put)
+
+    def wait_for(done: int, bad: int) -> None:
+        """Take the summaries of rounds until so many photographs more were done and left out."""
+        while done or bad:
+            summary = summaries.get(timeout=120)
+            done, bad = done - summary.done, bad - summary.bad
+            assert min(done, bad) >= 0
 
     watching = threading.Thread(target=run)
     watching.start()
     try:
-        _wait_until(lambda: summaries)
+        wait_for(done=1, bad=0)
         write_photo(folder / "box" / "second.jpg", 2)
         (folder / "bad.jpg").write_text("no photograph")
-        _wait_until(lambda: sum(summary.done + summary.bad for summary in summaries) == 3)
+        wait_for(done=1, bad=1)
         write_photo(folder / "first.jpg", 3)
-        _wait_until(lambda: sum(summary.done for summary in summaries) == 3)
+        wait_for(done=1, bad=0)
     finally:
         stop.set()
         watching.join()
@@ -81,10 +88,3 @@ def test_only_folders_of_this_machine_can_be_watched(handler, tmp_path):
     job = BatchJob([str(tmp_path / "*.jpg")], str(tmp_path / "out"), handler)
     with pytest.raises(TintypeError, match="only folders of this machine"):
         watch(job, threading.Event())
-
-
-def _wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

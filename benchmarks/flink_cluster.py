@@ -80,8 +80,8 @@ def flink_cluster(folder: Path) -> Iterator[list[str]]:
     }
     (home / "conf" / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
     java = ["java", "-Xmx512m", *_OPENED, "-cp", f"{FLINK / 'lib'}/*"]
-    configuration = ["--configDir", home / "conf"]
-    commands = [
+    configuration = ["--configDir", str(home / "conf")]
+    commands: list[list[str]] = [
         [*java, "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", *configuration],
         *[[*java, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", *configuration]] * TASK_MANAGERS,
         [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"],

@@ -123,7 +123,6 @@ STILL_LONG: dict[str, str] = {
     "components.trainer.training._fit": "trainer",
     "components.trainer.training.train": "trainer",
     "serving.client.flows.__init__": "client",
-    "tintype.commands.batch.batch": "batch",
     "tintype.commands.colorize.colorize": "client",
     "tintype.commands.web.web": "web",
 }

@@ -37,7 +37,7 @@ class StepResources(BaseModel):
         pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
         description="the resource that the cluster's device plugin offers",
     )
-    gpu_count: int = Field(default=0, ge=0)
+    gpu_count: int = Field(default=0, ge=0, description="how many of them")
     node_labels: dict[str, str] = Field(
         default={}, description="labels that the node must have, as cloud.google.com/gke-accelerator: nvidia-l4"
     )

@@ -90,6 +90,14 @@ def test_the_page_of_config_fields_is_as_the_fields_are():
     assert (ROOT / "docs" / "config.md").read_text("utf-8") == reference(), "run: python docs/config_reference.py"
 
 
+def test_every_field_of_a_config_has_a_meaning():
+    rows = [line for line in (ROOT / "docs" / "config.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    cells = [re.split(r"(?<!\\) \| ", row.strip("| ")) for row in rows]
+    assert [
+        cell[0] for cell in cells if len(cell) < 4 or not cell[3] or re.match(r";? ?(at|above|below)\b", cell[3])
+    ] == []
+
+
 def test_every_page_is_in_the_navigation_of_the_site():
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]

@@ -8,6 +8,6 @@ class CanaryConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    requests: int = Field(default=8, ge=1)
+    requests: int = Field(default=8, ge=1, description="photographs that the candidate has to colour")
     max_latency_ms: float = Field(default=5000.0, gt=0, description="bound on the median request after a first one")
     startup_seconds: float = Field(default=120.0, gt=0, description="how long the server may take to load the model")

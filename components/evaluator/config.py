@@ -11,8 +11,8 @@ class EvaluateConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    split: str = Field(default="eval", pattern="^(train|eval|test)$")
-    batch_size: int = Field(default=16, ge=1)
+    split: str = Field(default="eval", pattern="^(train|eval|test)$", description="the photographs that are measured")
+    batch_size: int = Field(default=16, ge=1, description="photographs that the model colours at once")
     min_psnr_gain_db: float = Field(default=0.0, description="PSNR at least this many dB above the gray photo's")
     max_ab_mae_ratio: float = Field(default=1.0, gt=0, description="ab error below this share of the gray photo's")
     max_psnr_drop_db: float = Field(default=0.2, ge=0, description="PSNR at most this far below the served model's")

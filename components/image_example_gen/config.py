@@ -8,9 +8,9 @@ class Splits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    train: int = Field(default=8, ge=1)
-    eval: int = Field(default=1, ge=1)
-    test: int = Field(default=1, ge=1)
+    train: int = Field(default=8, ge=1, description="what the networks learn from")
+    eval: int = Field(default=1, ge=1, description="measured while training and by the Evaluator")
+    test: int = Field(default=1, ge=1, description="left alone, for measurements of your own")
 
 
 class DataConfig(BaseModel):

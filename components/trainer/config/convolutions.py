@@ -8,7 +8,7 @@ from components.trainer.config.section import Filters, Section
 class ConvolutionConfig(Section):
     """One convolution of a list."""
 
-    filters: Filters
-    kernel_size: int = Field(ge=1)
-    stride: int = Field(default=1, ge=1)
+    filters: Filters = Field(description="channels that it gives")
+    kernel_size: int = Field(ge=1, description="side of the kernel")
+    stride: int = Field(default=1, ge=1, description="pixels between two places; 2 halves the sides")
     pool: bool = Field(default=False, description="halve the sides afterwards by taking maxima")

@@ -12,11 +12,11 @@ class PatchDiscriminatorConfig(Section):
     """A discriminator that judges patches: levels 4x4 of stride 2, then of stride 1, then one channel of logits."""
 
     kind: Literal["patch"] = "patch"
-    down_filters: tuple[Filters, ...] = Field(min_length=1)
-    flat_filters: tuple[Filters, ...] = ()
+    down_filters: tuple[Filters, ...] = Field(min_length=1, description="channels of each level of stride 2")
+    flat_filters: tuple[Filters, ...] = Field(default=(), description="channels of the levels of stride 1 after them")
     use_bias: bool = Field(default=False, description="of every level; the logits always have one")
     batch_norm: bool = Field(default=True, description="in every level but the first")
-    spectral_norm_iterations: int = Field(default=0, ge=0)
+    spectral_norm_iterations: int = Field(default=0, ge=0, description="power iterations a step; 0 leaves it out")
 
     @property
     def smallest_size(self) -> int:
@@ -30,10 +30,10 @@ class ClassifierDiscriminatorConfig(Section):
     kind: Literal["classifier"] = "classifier"
     sees_gray: bool = Field(default=True, description="judges the colour beside the gray photo, not alone")
     convolutions: tuple[ConvolutionConfig, ...] = Field(min_length=1)
-    padding: Literal["same", "valid"] = "same"
+    padding: Literal["same", "valid"] = Field(default="same", description="valid: convolutions shrink the sides")
     batch_norm: bool = Field(default=True, description="after every convolution but the first")
-    activation: Activation = "leaky_relu"
-    dense: tuple[Filters, ...] = ()
+    activation: Activation = Field(default="leaky_relu", description="after every convolution")
+    dense: tuple[Filters, ...] = Field(default=(), description="widths of the dense layers before the verdict")
 
     @property
     def smallest_size(self) -> int:

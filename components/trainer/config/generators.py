@@ -19,16 +19,16 @@ class UNetConfig(Section):
     kind: Literal["unet"] = "unet"
     kernel_size: int = Field(default=4, ge=2, description="of every level")
     stem_filters: Filters | None = Field(default=None, description="of the convolution 1x1 before the first level")
-    down_filters: tuple[Filters, ...] = Field(min_length=2)
-    up_filters: tuple[Filters, ...] = Field(min_length=1)
+    down_filters: tuple[Filters, ...] = Field(min_length=2, description="channels of each level down")
+    up_filters: tuple[Filters, ...] = Field(min_length=1, description="channels of each level up")
     use_bias: bool = Field(default=False, description="of every level; the last convolution always has one")
-    dropout: Share = 0.0
+    dropout: Share = Field(default=0.0, description="share of the channels' values that is dropped")
     dropout_levels: int = Field(default=0, ge=0, description="the first levels up that drop out")
     spectral_norm_iterations: int = Field(default=0, ge=0, description="power iterations a step; 0 leaves it out")
     batch_norm_up: bool = Field(default=False, description="batch normalisation in the levels up as well")
     batch_norm_bottleneck: bool = Field(default=True, description="batch normalisation in the last level down")
-    bottleneck_activation: Activation = "leaky_relu"
-    up_activation: Activation = "relu"
+    bottleneck_activation: Activation = Field(default="leaky_relu", description="after the last level down")
+    up_activation: Activation = Field(default="relu", description="after every level up")
     activate_after_skip: bool = Field(default=False, description="a level up is activated together with its skip")
     dropout_at_inference: bool = Field(default=False, description="served with the dropout of a fixed seed")
     photo_statistics_at_inference: bool = Field(
@@ -72,7 +72,7 @@ class ValidUNetConfig(Section):
     bottleneck: ConvolutionConfig
     up_blocks: tuple[tuple[ConvolutionConfig, ...], ...] = Field(min_length=1)
     color_kernel_size: int = Field(ge=1, description="of the last transposed convolution, to the colour channels")
-    output_activation: Literal["tanh", "relu"] = "tanh"
+    output_activation: Literal["tanh", "relu"] = Field(default="tanh", description="of the colour channels")
 
     @model_validator(mode="after")
     def _mirrors(self) -> Self:
@@ -112,10 +112,10 @@ class ResidualUNetConfig(Section):
     """
 
     kind: Literal["residual_unet"] = "residual_unet"
-    down_filters: tuple[Filters, ...] = Field(min_length=2)
+    down_filters: tuple[Filters, ...] = Field(min_length=2, description="channels of each level down")
     residual_blocks: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="after each level down")
-    up_filters: tuple[Filters, ...] = Field(min_length=1)
-    dropout: Share = 0.0
+    up_filters: tuple[Filters, ...] = Field(min_length=1, description="channels of each level up")
+    dropout: Share = Field(default=0.0, description="share of the channels' values that is dropped")
     dropout_levels: int = Field(default=0, ge=0, description="the first levels up that drop out")
     dropout_at_inference: bool = Field(default=False, description="served with the dropout of a fixed seed")
 
@@ -167,7 +167,9 @@ class Vgg16Config(Section):
         default=None, pattern="^[0-9a-f]{64}$", description="the file's digest, checked before it is read"
     )
     trainable_encoder: bool = Field(default=False, description="train VGG-16 as well")
-    decoder_filters: tuple[Filters, ...] = Field(default=(256, 128, 64, 32, 16), min_length=5, max_length=5)
+    decoder_filters: tuple[Filters, ...] = Field(
+        default=(256, 128, 64, 32, 16), min_length=5, max_length=5, description="channels of each level up"
+    )
 
     @model_validator(mode="after")
     def _digest_of_a_file(self) -> Self:

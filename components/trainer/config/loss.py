@@ -15,20 +15,24 @@ class LossConfig(Section):
     discriminator discriminator_weight * (real + generated).
     """
 
-    adversarial: Literal["non_saturating", "least_squares", "hinge"] = "non_saturating"
+    adversarial: Literal["non_saturating", "least_squares", "hinge"] = Field(
+        default="non_saturating", description="what the two networks play against each other; cross-entropy by default"
+    )
     adversarial_weight: float = Field(default=1.0, ge=0, description="0 trains the generator alone")
     adversarial_start: float = Field(
         default=0.0, ge=0, lt=1, description="share of the run in which the generator learns from reconstruction alone"
     )
     discriminator_weight: float = Field(default=0.5, gt=0, description="0.5 averages real and generated photos")
-    reconstruction: Literal["l1", "l2", "log_l2", "huber", "cosine"] = "l1"
+    reconstruction: Literal["l1", "l2", "log_l2", "huber", "cosine"] = Field(
+        default="l1", description="how the distance from the true colours is measured"
+    )
     huber_delta: float = Field(
         default=15.0, gt=0, description="where huber turns from squared to absolute: CIE units of a*b*, or 8-bit steps"
     )
     log_floor: float = Field(
         default=2.0, gt=0, description="where log_l2 stops rewarding a smaller error; in the unit of huber_delta"
     )
-    reconstruction_weight: float = Field(default=100.0, ge=0)
+    reconstruction_weight: float = Field(default=100.0, ge=0, description="factor on it; 0 leaves it out")
     absolute_error_weight: float = Field(
         default=0.0, ge=0, description="beside it, for each CIE unit, or 8-bit step, of a photo's mean absolute error"
     )

@@ -27,7 +27,7 @@ class ScheduleConfig(Section):
 class AdamConfig(Section):
     """Learning rates of the two Adam optimisers and their momentum."""
 
-    generator_learning_rate: float = Field(default=2e-4, gt=0)
-    discriminator_learning_rate: float = Field(default=2e-4, gt=0)
-    beta_1: float = Field(default=0.5, ge=0, lt=1)
-    beta_2: float = Field(default=0.999, ge=0, lt=1)
+    generator_learning_rate: float = Field(default=2e-4, gt=0, description="before schedule and plateau change it")
+    discriminator_learning_rate: float = Field(default=2e-4, gt=0, description="the same for the discriminator")
+    beta_1: float = Field(default=0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
+    beta_2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient")

@@ -13,7 +13,7 @@ from components.trainer.config.section import Section, Share
 class TrainConfig(Section):
     """How long, on what and how the networks are trained."""
 
-    steps: int = Field(default=10_000, ge=1)
+    steps: int = Field(default=10_000, ge=1, description="updates of the weights, one batch each")
     max_minutes: float | None = Field(default=None, gt=0, description="stop after this time even if steps are left")
     batch_size: int = Field(default=32, ge=1, description="over all replicas together")
     initial_generator: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
@@ -29,7 +29,9 @@ class TrainConfig(Section):
     moving_average_decay: float = Field(
         default=0.999, ge=0, lt=1, description="of the generator's weights that are evaluated and exported"
     )
-    batch_norm_momentum: float = Field(default=0.9, ge=0, lt=1)
+    batch_norm_momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="how slowly the statistics of batch normalisation move"
+    )
     checkpoint_every: int = Field(default=500, ge=1, description="steps between two checkpoints")
     cache_memory_share: Share = Field(
         default=0.25, description="decoded photos stay in memory up to this share of it, else on disk"
@@ -39,7 +41,9 @@ class TrainConfig(Section):
         description="mixed_bfloat16 computes in 16 bits and keeps the weights in 32; auto does so where it is fast",
     )
     xla: bool = Field(default=False, description="compile the step with XLA; meant for GPUs")
-    strategy: Literal["auto", "one_device", "mirrored", "multi_worker_mirrored"] = "auto"
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker_mirrored"] = Field(
+        default="auto", description="how the work is shared; auto goes by TF_CONFIG and the number of GPUs"
+    )
     log_every: int = Field(default=20, ge=1, description="steps between two readings of the losses")
     picture_every: int = Field(default=500, ge=1, description="steps between two measurements and picture grids")
     preview_photos: int = Field(default=64, ge=1, description="held-out photos that are measured while training")

@@ -1,8 +1,8 @@
 """Training alone on this machine: photographs in, SavedModel out, no TFX between them."""
 
 import dataclasses
-import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from components.trainer.strategy import ChosenStrategy, choose_strategy, is_chie
 from components.trainer.summary import TrainingSummary
 from components.trainer.training import train
 from photo.errors import TintypeError
+from photo.whole_file import whole_folder
 from pipeline.config import RunConfig
 
 
@@ -87,30 +88,21 @@ def train_to_saved_model(
         TintypeError: a split has no files, or the training diverged at once; a former model stays.
     """
     checkpoints = model_folder.with_name("checkpoints")
-    temporary = model_folder.with_name(f".{model_folder.name}.part")
     chosen_strategy = chosen_strategy or choose_strategy(config.train.strategy)
     strategy, _ = chosen_strategy
     chief = is_chief(strategy)
-    if chief:
-        shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with whole_folder(model_folder) if chief else nullcontext(model_folder) as folder:
         summary = train(
             config,
             example_files(str(examples), "train"),
             example_files(str(examples), "eval"),
-            model_folder=str(temporary),
+            model_folder=str(folder),
             run_folder=str(run_folder),
             checkpoint_folder=str(checkpoints),
             chosen_strategy=chosen_strategy,
         )
-        if chief:
-            shutil.rmtree(model_folder, ignore_errors=True)
-            os.rename(temporary, model_folder)
-        # A worker that ended before the model was there could not go on with a chief that has to.
-        meet(strategy)
-        if chief:
-            shutil.rmtree(checkpoints, ignore_errors=True)
-    finally:
-        if chief:
-            shutil.rmtree(temporary, ignore_errors=True)
+    # A worker that ended before the model was there could not go on with a chief that has to.
+    meet(strategy)
+    if chief:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return summary

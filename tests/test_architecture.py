@@ -122,8 +122,7 @@ STILL_LONG: dict[str, str] = {
     "components.trainer.gan._replica_step": "trainer",
     "components.trainer.training._fit": "trainer",
     "components.trainer.training.train": "trainer",
-    "serving.client.flows.__init__": "client",
-    "tintype.commands.colorize.colorize": "client",
+    "tintype.commands.batch.batch": "batch",
     "tintype.commands.web.web": "web",
 }
 

@@ -15,6 +15,7 @@ from absl import logging
 from components.trainer.config import TrainerConfig
 from components.trainer.gan import ColorGan
 from photo.errors import TintypeError
+from photo.whole_file import whole_folder
 
 KEPT = 2
 _WEIGHTS, _STATE = "weights.npz", "state.json"
@@ -81,26 +82,21 @@ class Checkpoints:
             TintypeError: the folder cannot be written; the checkpoints before are intact.
         """
         target = self._folder / f"{_PREFIX}{int(gan.step.numpy()):010d}"
-        part = target.with_name(target.name + _PART)
-        shutil.rmtree(part, ignore_errors=True)
         try:
-            part.mkdir(parents=True)
-            with open(part / _WEIGHTS, "wb") as file:
-                np.savez(file, **{name: variable.numpy() for name, variable in gan.named_variables()})
-                _flush(file)
-            state = {
-                "config": self._config,
-                "data_fingerprint": self._data_fingerprint,
-                "weights_sha256": _sha256(part / _WEIGHTS),
-                **dataclasses.asdict(progress),
-            }
-            with open(part / _STATE, "w", encoding="utf-8") as file:
-                json.dump(state, file)
-                _flush(file)
-            shutil.rmtree(target, ignore_errors=True)
-            os.rename(part, target)
+            with whole_folder(target) as part:
+                with open(part / _WEIGHTS, "wb") as file:
+                    np.savez(file, **{name: variable.numpy() for name, variable in gan.named_variables()})
+                    _flush(file)
+                state = {
+                    "config": self._config,
+                    "data_fingerprint": self._data_fingerprint,
+                    "weights_sha256": _sha256(part / _WEIGHTS),
+                    **dataclasses.asdict(progress),
+                }
+                with open(part / _STATE, "w", encoding="utf-8") as file:
+                    json.dump(state, file)
+                    _flush(file)
         except OSError as error:
-            shutil.rmtree(part, ignore_errors=True)
             raise TintypeError(f"the checkpoint {target} cannot be written: {error.strerror or error}") from None
         for old in list(self._newest_first())[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)

@@ -134,12 +134,6 @@ def test_no_function_is_long_without_a_reason():
     assert not long
 
 
-# Modules with identifiers that are still to be renamed, by who renames them.
-STILL_COLOUR: dict[str, str] = {
-    "tintype.commands.colorize": "client",
-}
-
-
 def names_in(tree: ast.AST) -> set[str]:
     found = set()
     for node in ast.walk(tree):
@@ -152,7 +146,7 @@ def names_in(tree: ast.AST) -> set[str]:
 
 def test_identifiers_spell_color():
     spelled = {name: {word for word in names_in(tree) if "colour" in word.lower()} for name, tree in trees().items()}
-    assert not {name: words for name, words in spelled.items() if words and name not in STILL_COLOUR}
+    assert not {name: words for name, words in spelled.items() if words}
 
 
 # Pages whose lines are still to be broken, by who breaks them.

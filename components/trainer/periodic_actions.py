@@ -1,8 +1,7 @@
 """What happens every so many steps of a training: each is a small object, called after every call of several steps."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -43,19 +42,8 @@ class Moment:
     stopped: str | None = None
 
 
-class PeriodicAction(Protocol):
-    """Called after every call of several steps; decides by itself whether it is time."""
-
-    def __call__(self, moment: Moment) -> None:
-        """Do what is due, if it is."""
-
-
-def call_actions(actions: Sequence[PeriodicAction], moment: Moment) -> None:
-    """Call each in turn, until one ends the run."""
-    for action in actions:
-        action(moment)
-        if moment.stopped:
-            return
+# Called after every call of several steps; decides by itself whether it is time.
+PeriodicAction = Callable[[Moment], None]
 
 
 class RunningMeans:

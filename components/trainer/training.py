@@ -31,7 +31,6 @@ from components.trainer.periodic_actions import (
     SaveCheckpoint,
     ShowProgress,
     StopOnCollapse,
-    call_actions,
 )
 from components.trainer.precision import choose_precision
 from components.trainer.progress import TrainingProgress
@@ -222,7 +221,9 @@ def _fit(
             is_last = out_of_time or summary.steps == settings.steps
             moment = Moment(summary.steps, count, readings, pace.is_first, is_last, told_to_stop)
             with pace.clock.paused():
-                call_actions(actions, moment)
+                for action in actions:
+                    if not moment.stopped:
+                        action(moment)
             if moment.stopped:
                 summary.stopped = moment.stopped
                 break

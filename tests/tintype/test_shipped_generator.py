@@ -60,7 +60,7 @@ def test_a_crash_of_the_command_ends_the_server_too_and_ctrl_c_at_once(start):
     stopped, server = start()
     time.sleep(1)
     stopped.send_signal(signal.SIGINT)
-    _, errors = stopped.communicate(timeout=20)
+    _, errors = stopped.communicate(timeout=100)
     assert stopped.returncode != 0
     assert "Traceback" not in errors
     assert has_ended(server)

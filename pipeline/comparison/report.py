@@ -35,8 +35,8 @@ def write_report(report: Mapping[str, Any], out: Path) -> None:
         write_whole(out / CURVES_NAME, curves)
     if columns:
         write_whole(out / GRID_NAME, draw_grid(columns))
-    write_whole(out / HTML_NAME, _html(report, columns, curves, dark_curves).encode())
-    write_whole(out / MARKDOWN_NAME, markdown(report).encode())
+    write_whole(out / HTML_NAME, _html(report, columns, curves, dark_curves))
+    write_whole(out / MARKDOWN_NAME, markdown(report))
     write_record(out / JSON_NAME, dict(report))
 
 

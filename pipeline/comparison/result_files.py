@@ -22,7 +22,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a JSON object whole, with null for numbers that JSON cannot hold."""
-    write_whole(path, json.dumps(_finite(record), indent=2, allow_nan=False).encode())
+    write_whole(path, json.dumps(_finite(record), indent=2, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:

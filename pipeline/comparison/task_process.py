@@ -43,7 +43,7 @@ def run_in_process(task: Task, job: dict[str, Any], folder: Path, *, module: str
         None, or what went wrong in a few words.
     """
     (folder / ERROR_NAME).unlink(missing_ok=True)
-    write_whole(folder / JOB_NAME, json.dumps(job, indent=2).encode())
+    write_whole(folder / JOB_NAME, json.dumps(job, indent=2))
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", module, task, str(folder)]
@@ -114,11 +114,11 @@ def main(arguments: Sequence[str], *, prepare: Callable[[], None] = import_tenso
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except TintypeError as error:
-        write_whole(folder / ERROR_NAME, str(error).encode())
+        write_whole(folder / ERROR_NAME, str(error))
         return 1
     except Exception as error:
         traceback.print_exc()
-        write_whole(folder / ERROR_NAME, _in_words(error).encode())
+        write_whole(folder / ERROR_NAME, _in_words(error))
         return 1
     return 0
 

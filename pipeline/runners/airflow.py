@@ -133,7 +133,7 @@ def write_dag_file(output: Path, config: str = "tintype_lab", settings: Sequence
     write_whole(
         output,
         f'"""Tintype\'s pipeline as an Airflow DAG."""\n\n{imports}'
-        f"from pipeline.runners.airflow import create_dag\n\ndag = {call}\n".encode(),
+        f"from pipeline.runners.airflow import create_dag\n\ndag = {call}\n",
     )
 
 

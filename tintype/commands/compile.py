@@ -36,7 +36,7 @@ def compile_kubeflow(
 
     if output.suffix not in (".yaml", ".yml"):
         raise typer.BadParameter(f"must end in .yaml or .yml, got {output}", param_hint="--output")
-    write_whole(output, kubeflow_yaml(config, settings, options).encode())
+    write_whole(output, kubeflow_yaml(config, settings, options))
     typer.echo(f"wrote {output}")
 
 

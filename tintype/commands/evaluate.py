@@ -58,4 +58,4 @@ def evaluate(
         table.add_row(*row)
     Console().print(table)
     if out:
-        write_whole(out, json.dumps(metrics, indent=2).encode())
+        write_whole(out, json.dumps(metrics, indent=2))

@@ -86,7 +86,7 @@ def run_demo(out: Path, settings: list[str], verbose: bool) -> dict[str, Any]:
     ]
     _draw(of_scenes[: len(photos)], of_photos, out / "result.png")
     summary = _summary(report, of_scenes, of_photos)
-    write_whole(out / "summary.json", json.dumps(summary, indent=2).encode())
+    write_whole(out / "summary.json", json.dumps(summary, indent=2))
 
     held_out = summary["held_out_scenes"]
     console.print(

@@ -4,11 +4,10 @@ import dataclasses
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from components.image_example_gen.ingestion import ingest
-from components.image_example_gen.summary import IngestionSummary, check_trainable, read_summary
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
 from components.trainer.strategy import ChosenStrategy, choose_strategy, is_chief, meet
@@ -18,12 +17,15 @@ from photo.errors import TintypeError
 from photo.whole_file import whole_folder
 from pipeline.config import RunConfig
 
+if TYPE_CHECKING:
+    from components.image_example_gen.summary import IngestionSummary
+
 
 @dataclasses.dataclass(frozen=True)
 class StandaloneTraining:
     """What a training came to, and where things lie."""
 
-    photographs: IngestionSummary
+    photographs: "IngestionSummary"
     training: TrainingSummary
     examples_folder: Path
     run_folder: Path
@@ -49,6 +51,10 @@ def train_standalone(config: RunConfig, *, data: str, out: Path, workers: int = 
         WorkerGoneError: another worker ended.
         TintypeError: the training diverged at once, or `out` cannot be written.
     """
+    # Here, for Beam takes seconds to import: a process that only trains does without.
+    from components.image_example_gen.ingestion import ingest
+    from components.image_example_gen.summary import check_trainable, read_summary
+
     examples, run, model = out / "examples", out / "run", out / "model"
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,6 @@ from photo.errors import PhotoError
 from photo.whole_file import write_whole
 from pipeline.comparison.result_files import RESULT_NAME, TRAINED_NAME, read_record, write_record
 from pipeline.standalone_training import train_to_saved_model
-from serving.batch.file_systems import list_entries, read_photographs
 from serving.model.saved_colorizer import SavedColorizer
 
 PICTURES_NAME = "pictures"
@@ -71,6 +70,8 @@ def train_and_measure(job: dict[str, Any], folder: Path) -> None:
 def _photographs(job: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Label and encoded bytes of each photograph that is measured."""
     if job["test_data"] is not None:
+        from serving.batch.file_systems import list_entries, read_photographs
+
         for entry, content in read_photographs(list_entries(job["test_data"])):
             if not isinstance(content, PhotoError):
                 yield Path(entry.name).parent.name, content

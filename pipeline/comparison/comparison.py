@@ -23,6 +23,7 @@ from pipeline.comparison.entries import Budget, ComparisonEntry
 from pipeline.comparison.report import write_report
 from pipeline.comparison.result_files import RESULT_NAME, read_record
 from pipeline.comparison.task_process import JOB_NAME, run_in_process
+from pipeline.comparison.training_job import TrainingJob
 from serving.batch.file_systems import check_location, fingerprint
 
 LOCK_NAME = ".lock"
@@ -85,9 +86,9 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
                 continue
             write_report(report, out)
             say(f"{row['label']} ({number} of {len(jobs)}): training for {comparison.budget}, then measuring")
-            if read_record(folder / JOB_NAME).get("training_fingerprint") != job["training_fingerprint"]:
+            if read_record(folder / JOB_NAME).get("training_fingerprint") != job.training_fingerprint:
                 shutil.rmtree(folder, ignore_errors=True)
-            error = run_in_process("train_and_measure", job, folder)
+            error = run_in_process("train_and_measure", dataclasses.asdict(job), folder)
             if error is None:
                 _add_result(row, job, folder)
                 error = None if row["status"] == "done" else "its process left no result"
@@ -117,12 +118,9 @@ def _ingest(comparison: Comparison, out: Path, say: Callable[[str], None]) -> di
     return examples
 
 
-def _job(comparison: Comparison, entry: ComparisonEntry, examples: dict[str, Path]) -> dict[str, Any]:
-    """The arguments of `train_and_measure.train_and_measure`."""
-    trained_from = {
-        "config": entry.config.trainer_config().model_dump(mode="json"),
-        "source": read_source(examples[entry.label]),
-    }
+def _job(comparison: Comparison, entry: ComparisonEntry, examples: dict[str, Path]) -> TrainingJob:
+    config = entry.config.trainer_config().model_dump(mode="json")
+    trained_from = {"config": config, "source": read_source(examples[entry.label])}
     # Splits are shares of the content's hash: whichever entry's examples are measured, no entry was trained on them.
     measured = examples[comparison.entries[0].label]
     measured_on = {
@@ -130,21 +128,21 @@ def _job(comparison: Comparison, entry: ComparisonEntry, examples: dict[str, Pat
         "size": comparison.size,
         "rows": comparison.rows,
     }
-    return {
-        "trainer_config": trained_from["config"],
-        "examples": str(examples[entry.label]),
-        "measured_examples": str(measured),
-        "test_data": comparison.test_data,
-        "size": comparison.size,
-        "rows": comparison.rows,
-        "training_fingerprint": _digest(trained_from),
-        "fingerprint": _digest([trained_from, measured_on]),
-    }
+    return TrainingJob(
+        trainer_config=config,
+        examples=str(examples[entry.label]),
+        measured_examples=str(measured),
+        test_data=comparison.test_data,
+        size=comparison.size,
+        rows=comparison.rows,
+        training_fingerprint=_digest(trained_from),
+        fingerprint=_digest([trained_from, measured_on]),
+    )
 
 
-def _add_result(row: dict[str, Any], job: dict[str, Any], folder: Path) -> None:
+def _add_result(row: dict[str, Any], job: TrainingJob, folder: Path) -> None:
     result = read_record(folder / RESULT_NAME)
-    if result.get("fingerprint") == job["fingerprint"]:
+    if result.get("fingerprint") == job.fingerprint:
         row.update(result, status="done", error=None, folder=f"entries/{folder.name}")
 
 

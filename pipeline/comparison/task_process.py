@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
+from pipeline.comparison.training_job import TrainingJob
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 Task = Literal["ingest", "train_and_measure"]
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str], *, prepare: Callable[[], None] = import_tenso
         else:
             from pipeline.comparison.train_and_measure import train_and_measure
 
-            train_and_measure(job, folder)
+            train_and_measure(TrainingJob(**job), folder)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except TintypeError as error:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from pipeline.comparison.report import write_report
 from pipeline.comparison.result_files import RESULT_NAME, TRAINED_NAME, read_record, write_record
 from pipeline.comparison.task_process import run_in_process
 from pipeline.comparison.train_and_measure import train_and_measure
+from pipeline.comparison.training_job import TrainingJob
 from pipeline.config import ConfigError, load_config
 from tests.pipeline import comparison_tasks
 from tests.tintype.test_cli import TINTYPE
@@ -333,16 +335,16 @@ def photographs(tmp_path_factory):
 def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, tmp_path):
     (entry,) = resolve_entries(["demo"], None, TINY, STEPS)
     ingested = ingest(str(photographs), tmp_path / "examples", entry.config.data)
-    job = {
-        "trainer_config": entry.config.trainer_config().model_dump(mode="json"),
-        "examples": str(tmp_path / "examples"),
-        "measured_examples": str(tmp_path / "examples"),
-        "test_data": None,
-        "size": 26,  # no multiple of what the network halves
-        "rows": 2,
-        "training_fingerprint": "trained",
-        "fingerprint": "held out",
-    }
+    job = TrainingJob(
+        trainer_config=entry.config.trainer_config().model_dump(mode="json"),
+        examples=str(tmp_path / "examples"),
+        measured_examples=str(tmp_path / "examples"),
+        test_data=None,
+        size=26,  # no multiple of what the network halves
+        rows=2,
+        training_fingerprint="trained",
+        fingerprint="held out",
+    )
     folder = tmp_path / "entry"
     train_and_measure(job, folder)
     result = read_record(folder / RESULT_NAME)
@@ -352,7 +354,7 @@ def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, t
 
     trained_at = (folder / TRAINED_NAME).stat().st_mtime_ns
     (photographs / "broken.jpg").write_bytes(b"not a photograph")
-    train_and_measure({**job, "test_data": str(photographs), "fingerprint": "all", "size": 32}, folder)
+    train_and_measure(replace(job, test_data=str(photographs), fingerprint="all", size=32), folder)
     again = read_record(folder / RESULT_NAME)
     (photographs / "broken.jpg").unlink()
     assert (folder / TRAINED_NAME).stat().st_mtime_ns == trained_at

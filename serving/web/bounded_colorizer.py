@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from photo.apply_ab import apply_ab
 from photo.coloring_options import ColoringOptions
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
+from photo.formats import PhotoFormat
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions
 from serving.freed_memory import give_memory_back
@@ -107,13 +108,13 @@ class BoundedColorizer:
                 raise Problem(Kind.SERVER_AWAY)
             await asyncio.sleep(max(self._known_until - loop.time(), 0.0))
 
-    async def check(self, file: NamelessFile) -> tuple[str, int, int]:
+    async def check(self, file: NamelessFile) -> tuple[PhotoFormat, int, int]:
         """Return format, width and height of a photograph by its header; raises Problem where it is none."""
         return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels))
 
     async def colorize(
-        self, file: NamelessFile, *, variants: int, strength: float, keep_tint: bool = False, format: str | None
-    ) -> tuple[list[bytes], str]:
+        self, file: NamelessFile, options: ColoringOptions, *, variants: int
+    ) -> tuple[list[bytes], PhotoFormat]:
         """Colour a photograph at its full size.
 
         Returns:
@@ -123,7 +124,6 @@ class BoundedColorizer:
             Problem: when it cannot be coloured.
         """
         found, width, height = await self.check(file)
-        options = ColoringOptions(strength=strength, keep_tint=keep_tint, format=format)
         async with self._turn(width * height):
             data = await file.read()
             if variants == 1:
@@ -135,10 +135,10 @@ class BoundedColorizer:
                     if refused.code in _LACKS_SIGNATURE:
                         raise Problem(Kind.ONE_COLORING) from refused
                     raise
-        return colored, format or found
+        return colored, options.format or found
 
     async def find_ab(
-        self, file: NamelessFile, variants: int, begin: Callable[[str, int, int], None]
+        self, file: NamelessFile, variants: int, begin: Callable[[PhotoFormat, int, int], None]
     ) -> NDArray[np.float32]:
         """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
 
@@ -166,22 +166,16 @@ class BoundedColorizer:
         self,
         file: NamelessFile,
         variant: int,
+        options: ColoringOptions,
         *,
         pixels: int,
-        strength: float,
-        format: str | None,
-        longest_side: int | None,
+        longest_side: int | None = None,
     ) -> bytes:
         """Join a photograph of so many pixels with one of its ab arrays; IndexError where it has none such."""
 
         def join() -> bytes:
-            return apply_ab(
-                file.read_blocking(),
-                file.read_ab_blocking(variant),
-                ColoringOptions(strength=strength, format=format),
-                longest_side=longest_side,
-                max_pixels=self._limits.pixels,
-            )
+            data, ab = file.read_blocking(), file.read_ab_blocking(variant)
+            return apply_ab(data, ab, options, longest_side=longest_side, max_pixels=self._limits.pixels)
 
         async with self._room_for(pixels):
             try:
@@ -239,19 +233,24 @@ def _lower_priority() -> None:
             os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _PIXELS_NICENESS)
 
 
-def connect(server: str, limits: Limits, *, starting_seconds: float = 0.0, **settings: Any) -> BoundedColorizer:
+def connect(
+    server: str,
+    limits: Limits,
+    connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
+    *,
+    starting_seconds: float = 0.0,
+) -> BoundedColorizer:
     """Return what colours by a model server.
 
     Args:
-        server: HOST:PORT and whatever else `AsyncColorizer` takes.
+        server: HOST:PORT, as `AsyncColorizer` takes it.
         limits: of the gateway.
+        connection: to the server; its `max_pixels` are those of the limits.
         starting_seconds: as `BoundedColorizer`.
-        settings: fields of `ConnectionOptions`.
 
     Raises:
         ValueError, TintypeError: as `AsyncColorizer`.
     """
-    connection = ConnectionOptions(max_pixels=limits.pixels, timeout=limits.photo_seconds, **settings)
-    asking = AsyncColorizer(server, connection)
+    connection = replace(connection, max_pixels=limits.pixels)
     watcher = AsyncColorizer(server, replace(connection, timeout=_ASKING_SECONDS))
-    return BoundedColorizer(asking, watcher, limits, starting_seconds=starting_seconds)
+    return BoundedColorizer(AsyncColorizer(server, connection), watcher, limits, starting_seconds=starting_seconds)

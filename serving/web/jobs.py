@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
+from photo.formats import PhotoFormat
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.metrics import Metrics
 from serving.web.problems import Kind, Problem
@@ -38,7 +39,7 @@ class JobPhoto:
         self.file = upload.file
         self.state = PhotoState.WAITING if upload.problem is None else PhotoState.FAILED
         self.problem = upload.problem
-        self.format: str | None = None
+        self.format: PhotoFormat | None = None
         self.width: int | None = None
         self.height: int | None = None
         self.variants = 0
@@ -225,7 +226,7 @@ class Job:
         )
 
     async def _color(self, photo: JobPhoto) -> None:
-        def begin(format: str, width: int, height: int) -> None:
+        def begin(format: PhotoFormat, width: int, height: int) -> None:
             photo.state, photo.format, photo.width, photo.height = PhotoState.COLORING, format, width, height
             self._note_change()
 

@@ -12,19 +12,14 @@ import anyio.to_thread
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from photo.formats import PhotoFormat
 from serving.web.nameless_file import NamelessFile, Quota
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # in collections.abc from Python 3.12 on
 
-MEDIA_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "TIFF": "image/tiff",
-    "BMP": "image/bmp",
-}
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
+MEDIA_TYPES = {format: f"image/{format.lower()}" for format in PhotoFormat}
+_SUFFIXES = {format: format.suffix for format in PhotoFormat} | {PhotoFormat.TIFF: ".tif"}
 
 # Larger results wait on disk for a client that reads slowly.
 _MEMORY_BYTES = 4 << 20
@@ -38,7 +33,7 @@ class Result(NamedTuple):
     data: bytes
 
 
-def result_name(name: str, format: str, variant: int | None = None) -> str:
+def result_name(name: str, format: PhotoFormat, variant: int | None = None) -> str:
     """Return the name of a result: `grandmother-coloured.jpg`, of one of several `grandmother-coloured-2.jpg`."""
     number = "" if variant is None else f"-{variant + 1}"
     return f"{PurePosixPath(name).stem or 'photo'}-coloured{number}{_SUFFIXES[format]}"
@@ -55,7 +50,7 @@ class PictureResponse(Response):
 
     Args:
         data: the encoded picture.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
+        format: of it.
         quota: of the files.
         name: to save it under; None shows it.
         when_sent: called when all of it was sent.
@@ -64,7 +59,7 @@ class PictureResponse(Response):
     def __init__(
         self,
         data: bytes,
-        format: str,
+        format: PhotoFormat,
         quota: Quota,
         *,
         name: str | None = None,

@@ -4,6 +4,15 @@ import math
 import os
 from dataclasses import dataclass, field, fields
 
+
+def _limit(help: str, **more: object) -> dict[str, object]:
+    return {"help": help, "panel": "Limits", **more}
+
+
+def _privacy(help: str, **more: object) -> dict[str, object]:
+    return {"help": help, "panel": "Privacy and access", **more}
+
+
 MOST_VARIANTS = 8  # colourings of one photograph
 
 
@@ -24,24 +33,36 @@ class Limits:
         upload_seconds: for the whole of an upload.
         stall_seconds: in which at least something of it must come, a request's head must be complete, and a client
             must read something of what was sent to it.
-        photo_seconds: for the answer of the model server about one photograph.
         threads: that work on pixels; what they hold is bounded by twice `pixels` in any case.
         photos_at_once: photographs that are read or asked about at a time.
     """
 
-    photo_bytes: int = 40 * 2**20
-    pixels: int = 50_000_000
-    photos: int = 50
-    held_bytes: int = 4 * 2**30
+    photo_bytes: int = field(
+        default=40 * 2**20,
+        metadata=_limit("Largest file, in MB of 2^20 bytes.", flag="--max-megabytes", unit=2**20, min=0.001),
+    )
+    pixels: int = field(
+        default=50_000_000,
+        metadata=_limit("Largest photo.", flag="--max-megapixels", unit=1_000_000, min=0.001, max=200),
+    )
+    photos: int = field(default=50, metadata=_limit("Photos in one job.", flag="--max-photos", min=1))
+    held_bytes: int = field(
+        default=4 * 2**30,
+        metadata=_limit("Files kept on disk, together.", flag="--max-held-megabytes", unit=2**20, type=int, min=1),
+    )
     jobs: int = 1000
-    requests: int = 64
-    requests_per_client: int = 16
+    requests: int = field(default=64, metadata=_limit("Requests at a time.", flag="--max-requests", min=1))
+    requests_per_client: int = field(
+        default=16, metadata=_limit("Requests of one address at a time.", flag="--max-requests-per-client", min=1)
+    )
     event_streams: int = 512
     event_streams_per_client: int = 16
-    upload_seconds: float = 600.0
-    stall_seconds: float = 20.0
-    photo_seconds: float = 30.0
-    threads: int = field(default_factory=lambda: 2 + (os.cpu_count() or 1))
+    upload_seconds: float = field(default=600, metadata=_limit("For the whole of an upload.", min=1))
+    stall_seconds: float = field(default=20, metadata=_limit("In which something of it must come.", min=1))
+    threads: int = field(
+        default_factory=lambda: 2 + (os.cpu_count() or 1),
+        metadata=_limit("That work on pixels; two more than processors if not given.", min=1, unset=True),
+    )
     photos_at_once: int = 4
 
     def __post_init__(self) -> None:
@@ -66,10 +87,35 @@ class WebSettings:
     """
 
     limits: Limits = Limits()
-    keep_seconds: float = 1800.0
-    keep_after_download_seconds: float = 300.0
-    access_token: str | None = None
-    trusted_proxies: tuple[str, ...] = ()
+    keep_seconds: float = field(
+        default=1800,
+        metadata=_privacy("Photos are deleted so long after the last request.", flag="--keep-minutes", unit=60, min=0),
+    )
+    keep_after_download_seconds: float = field(
+        default=300,
+        metadata=_privacy(
+            "Once all results were downloaded; 0: at once.", flag="--keep-minutes-after-download", unit=60, min=0
+        ),
+    )
+    access_token: str | None = field(
+        default=None,
+        metadata=_privacy(
+            "What callers must show; best given by the environment. Without one everybody may come in.",
+            envvar="TINTYPE_ACCESS_TOKEN",
+            convert=lambda token: token.strip() if token else None,
+        ),
+    )
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=_privacy(
+            "A proxy, or network of them, whose X-Forwarded-For is believed; may be repeated.",
+            flag="--trusted-proxy",
+            metavar="ADDRESS",
+            type=list[str],
+            convert=tuple,
+            unset=True,
+        ),
+    )
     expiry_check_seconds: float = 1.0
     heartbeat_seconds: float = 15.0
 

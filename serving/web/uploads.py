@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from photo.decoding import photo_size
 from photo.errors import PhotoError
+from photo.formats import PhotoFormat
 from serving.web.nameless_file import NamelessFile, Quota
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
@@ -95,7 +96,7 @@ async def received_photos(
             upload.file.close()
 
 
-def check_photo(data: bytes, max_pixels: int) -> tuple[str, int, int]:
+def check_photo(data: bytes, max_pixels: int) -> tuple[PhotoFormat, int, int]:
     """Return format, width and height of a file that is a photograph and nothing else.
 
     Raises:

@@ -12,10 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
 from photo.apply_ab import apply_ab
-from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
-from serving.client import Colorizer
+from serving.client import ColoringOptions, Colorizer, ConnectionOptions
 from serving.web.settings import Limits, WebSettings
 from tests.external_tools import CHROMIUM
 from tests.serving.web.conftest import serving
@@ -224,7 +223,7 @@ def test_axe_finds_nothing_serious(open_page, album, tmp_path, scheme):
 
 def test_a_server_that_is_away_is_said_and_tried_again(open_page, model_server, album):
     model_server.failures.extend([(grpc.StatusCode.UNAVAILABLE, "down")] * 10_000)
-    page = open_page(settings=WebSettings(Limits(photo_seconds=0.5)))
+    page = open_page(connection=ConnectionOptions(timeout=0.5))
     expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
     page.locator("#picker").set_input_files(album)
     page.locator("#colour").click()
@@ -326,7 +325,7 @@ def test_a_file_over_the_limit_is_told_before_it_is_sent(open_page, album):
 
 
 def test_what_failed_on_the_server_is_tried_again_there(open_page, model_server, album):
-    page = open_page(settings=WebSettings(Limits(photo_seconds=0.5)))
+    page = open_page(connection=ConnectionOptions(timeout=0.5))
     page.locator("#picker").set_input_files(album[:1])
     expect(page.locator("#before")).to_be_visible()
     model_server.released.clear()

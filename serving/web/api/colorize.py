@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from photo.coloring_options import ColoringOptions
 from serving.web import results, uploads
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_UPLOAD, PICTURES, ZIP, photo_body
@@ -45,19 +46,14 @@ async def colorize(
 
     What is in the file decides its format, whatever it is called.
     """
+    options = ColoringOptions(strength=strength, keep_tint=keep_tint, format=format.photo_format())
     await gateway.colorizer.model(wait_for_start=True)
     received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, small_in_memory=True)
     async with received as [upload]:
         if upload.problem is not None:
             raise upload.problem
         try:
-            colored, found = await gateway.colorizer.colorize(
-                upload.file,
-                variants=variants,
-                strength=strength,
-                keep_tint=keep_tint,
-                format=format.client_format(),
-            )
+            colored, found = await gateway.colorizer.colorize(upload.file, options, variants=variants)
         except Problem:
             gateway.metrics.photos.labels("failed").inc()
             raise

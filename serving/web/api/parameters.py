@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
+from photo.formats import PhotoFormat
 from serving.web.settings import MOST_VARIANTS
 
 MOST_STRENGTH = 4.0  # as in `tintype colorize`
@@ -19,9 +20,9 @@ class OutputFormat(StrEnum):
     WEBP = "webp"
     TIFF = "tiff"
 
-    def client_format(self) -> str | None:
-        """Return it as the client calls it."""
-        return None if self is OutputFormat.SAME else self.value.upper()
+    def photo_format(self) -> PhotoFormat | None:
+        """Return the format; None for the photograph's own."""
+        return None if self is OutputFormat.SAME else PhotoFormat(self.value.upper())
 
 
 Strength = Annotated[

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import StreamingResponse
 
+from photo.coloring_options import ColoringOptions
+from photo.formats import PhotoFormat
 from serving.web import results
 from serving.web.api.documents import ChoiceDocument, JobPhotoDocument
 from serving.web.api.gateway import GatewayOfApp
@@ -81,16 +83,10 @@ async def image(
     photo = job.done_photo(number)
     variant = photo.variant if variant is None else variant
     _check_variant(variant, photo.variants)
+    options = ColoringOptions(photo.strength if strength is None else strength, format=format.photo_format())
     with job.in_use():
-        data = await gateway.colorizer.apply_ab(
-            photo.file,
-            variant,
-            pixels=photo.pixels,
-            strength=photo.strength if strength is None else strength,
-            format=format.client_format(),
-            longest_side=side,
-        )
-    found = format.client_format() or photo.format or "JPEG"
+        data = await gateway.colorizer.apply_ab(photo.file, variant, options, pixels=photo.pixels, longest_side=side)
+    found = options.format or photo.format or PhotoFormat.JPEG
     return results.PictureResponse(
         data,
         found,
@@ -114,27 +110,21 @@ async def photos_zip(job_id: JobId, gateway: GatewayOfApp, format: Format = Outp
     job = gateway.jobs.get(job_id)
     if not any(photo.state is PhotoState.DONE for photo in job.photos.values()):
         raise Problem(Kind.NOT_READY)
-    return results.zip_response(_results(job, gateway.colorizer, format.client_format()))
+    return results.zip_response(_results(job, gateway.colorizer, format.photo_format()))
 
 
-async def _results(job: Job, colorizer: BoundedColorizer, format: str | None) -> AsyncIterator[results.Result]:
+async def _results(job: Job, colorizer: BoundedColorizer, format: PhotoFormat | None) -> AsyncIterator[results.Result]:
     sent, left_out = [], []
     with job.in_use():
         for number, photo in list(job.photos.items()):
             try:
                 job.done_photo(number)
-                data = await colorizer.apply_ab(
-                    photo.file,
-                    photo.variant,
-                    pixels=photo.pixels,
-                    strength=photo.strength,
-                    format=format,
-                    longest_side=None,
-                )
+                options = ColoringOptions(photo.strength, format=format)
+                data = await colorizer.apply_ab(photo.file, photo.variant, options, pixels=photo.pixels)
             except Problem as problem:
                 left_out.append(f"{photo.name}: {problem.detail}\n")
                 continue
-            yield results.Result(results.result_name(photo.name, format or photo.format or "JPEG"), data)
+            yield results.Result(results.result_name(photo.name, format or photo.format or PhotoFormat.JPEG), data)
             sent.append(number)
         if left_out:
             yield results.Result("left-out.txt", "".join(left_out).encode("utf-8", "replace"))

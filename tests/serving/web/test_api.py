@@ -11,10 +11,9 @@ from PIL import Image
 from benchmarks.free_port import free_port
 from photo.apply_ab import apply_ab
 from photo.color import rgb_to_lab
-from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
-from serving.client import Colorizer
+from serving.client import ColoringOptions, Colorizer
 from serving.web.settings import Limits
 
 

@@ -35,7 +35,7 @@ def main() -> int:
         for result in colorizer.colorize_files(pairs, coloring):
             # One that fails says why; the others go on.
             failed += result.error is not None
-            print(result.error or f"{result.photo} is coloured")
+            print(f"left out {result.photo}: {result.error}" if result.error else f"{result.photo} is coloured")
     return 1 if failed else 0
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photo.any_kind import EncodedPhoto, PhotoInput, PhotoOutput, open_photo
 from photo.coloring import finish, prepare
 from photo.coloring_options import ColoringOptions
 from photo.geometry import resize
+from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput, open_photo
 from photo.limits import MAX_PIXELS
 
 Pixel = TypeVar("Pixel", bound=np.generic)

@@ -13,8 +13,8 @@ from tfx.utils import io_utils
 from components.evaluator.config import EvaluateConfig
 from components.evaluator.evaluation import colored_row, measure_photos, square_photo, summarize
 from components.evaluator.examples import Photograph, photographs
-from components.evaluator.grid import draw_grid
 from components.evaluator.metrics import MetricSums
+from components.evaluator.picture_grid import draw_grid
 from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
 from photo.color import rgb_to_lightness
 from photo.decoding import decode_photo

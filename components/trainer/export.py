@@ -16,12 +16,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.trainer import color
+from components.trainer.colorings import color_photos
 from components.trainer.config import TrainerConfig
 from components.trainer.network_range import NetworkRange
 from components.trainer.networks.blocks import innermost_layers
 from components.trainer.networks.build import build_plain_generator
 from components.trainer.networks.spectral_normalization import SpectralNormalization
-from components.trainer.variation import color_photos
 from serving.model import signatures
 
 JPEG_QUALITY = 92

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.trainer import color, losses
 from components.trainer.augmentation import spoil_lightness
+from components.trainer.colorings import color_photos
 from components.trainer.config import TrainerConfig, Vgg16Config
 from components.trainer.generator_loss import JudgedBatch, generator_terms
 from components.trainer.initial_generator import load_initial_generator
@@ -16,7 +17,6 @@ from components.trainer.network_range import NetworkRange
 from components.trainer.networks.build import build_discriminator, build_generator
 from components.trainer.networks.vgg16 import load_pretrained
 from components.trainer.precision import choose_precision
-from components.trainer.variation import color_photos
 
 # What a step reads of the discriminator; its logits on generated photographs are among the generator's terms.
 _JUDGEMENTS = ("discriminator_loss", "real_called_real", "generated_called_real")

@@ -13,7 +13,7 @@ from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, Prep
 from serving.batch.model_handler import ColorHandler
 from serving.batch.outcomes import Outcome, failed
 from serving.batch.resuming import has_tint, skipped
-from serving.freed_memory import keep_freed_memory
+from serving.malloc_settings import keep_freed_memory
 
 # Every photograph frees, and the next one takes, arrays of its full size: up to 20 megapixels they are kept.
 _LARGEST_BLOCK = 256 * 2**20

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photo.any_kind import EncodedPhoto, PhotoInput, PhotoOutput
 from photo.coloring_options import ColoringOptions
 from photo.errors import ClientClosed, TintypeError
-from serving.client.flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
+from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
+from serving.client.coloring_flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
+from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
 from serving.client.results import ColoringResult
 from serving.client.server_address import DEFAULT_SERVER, ServerAddress
-from serving.client.steps import Flow, Pause, Send, Work
 from serving.model.description import ModelDescription
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from photo.errors import ServerRefused, ServerUnavailable
 from serving.client import wire
+from serving.client.flow_steps import Flow, Pause, Send
 from serving.client.options import ConnectionOptions
 from serving.client.server_address import ServerAddress
-from serving.client.steps import Flow, Pause, Send
 from serving.model import signatures
 from serving.model.description import ModelDescription
 

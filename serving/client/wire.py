@@ -15,7 +15,7 @@ from google.protobuf import any_pb2, descriptor_pool, message_factory, wrappers_
 from google.protobuf.descriptor import Descriptor
 from numpy.typing import ArrayLike, NDArray
 
-from serving.message_declarations import Declarations, file_of_messages
+from serving.proto_messages import Declarations, file_of_messages
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"

@@ -9,7 +9,7 @@ from google.protobuf import descriptor_pool, message_factory, text_format, wrapp
 from google.protobuf.message import Message
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from serving.message_declarations import Declarations, file_of_messages
+from serving.proto_messages import Declarations, file_of_messages
 from serving.server.errors import ServeError
 
 _FILE, _PACKAGE = "serving/server/config_files.proto", "serving.server"

@@ -258,7 +258,7 @@ class EmbeddedServer:
     ) -> None:
         from serving.server.grpc_services import add_services
         from serving.server.model_server import ModelServer
-        from serving.server.request_turns import RequestTurns
+        from serving.server.request_scheduling import RequestTurns
         from serving.server.warmup import load_served_model
 
         options = self.options

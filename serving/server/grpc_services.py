@@ -16,7 +16,7 @@ from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, Re
 from serving.server.errors import RequestError
 from serving.server.health import Health
 from serving.server.model_server import ModelServer
-from serving.server.request_turns import RequestTurns, time_left
+from serving.server.request_scheduling import RequestTurns, time_left
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ from serving.server.monitoring import ServerMetrics
 from serving.server.options import ServerOptions
 from serving.server.served_model import ServedModel
 from serving.server.version_manager import VersionManager, VersionUnavailableError
+from serving.server.version_of_request import model_spec_of, version_asked_for
 from serving.server.version_status import ServableState, VersionStatus, is_any_available
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class ModelServer:
         Raises:
             RequestError: INVALID_ARGUMENT for no or another field, NOT_FOUND for an unknown model or version.
         """
-        _checked_spec(request)
+        model_spec_of(request)
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
@@ -149,7 +150,8 @@ class ModelServer:
         Raises:
             RequestError: NOT_FOUND for a model or version never seen, INVALID_ARGUMENT for an unknown label.
         """
-        name, version = self._wanted(_checked_spec(request))
+        spec = model_spec_of(request)
+        name, version = spec.name, self._version_asked_for(spec)
         known = self.statuses(name)
         if version is not None:
             known = [status for status in known if status.version == version]
@@ -308,14 +310,17 @@ class ModelServer:
             f"{{name: {name} version: {status.version}}} due to error: {status.error_message}" for status in failed
         )
 
+    def _version_asked_for(self, spec: ModelSpec) -> int | None:
+        return version_asked_for(spec, self._labels.get(spec.name, {}))
+
     @contextmanager
     def _lend(self, request: Any) -> Iterator[tuple[str, int, ServedModel]]:
-        with self._lend_for(_checked_spec(request)) as lent:
+        with self._lend_for(model_spec_of(request)) as lent:
             yield lent
 
     @contextmanager
     def _lend_for(self, spec: ModelSpec) -> Iterator[tuple[str, int, ServedModel]]:
-        name, wanted = self._wanted(spec)
+        name, wanted = spec.name, self._version_asked_for(spec)
         manager = self._models.get(name)
         try:
             if manager is None:
@@ -325,25 +330,6 @@ class ModelServer:
         except VersionUnavailableError:
             which = f"Latest({name})" if wanted is None else f"Specific({name}, {wanted})"
             raise RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {which}") from None
-
-    def _wanted(self, spec: ModelSpec) -> tuple[str, int | None]:
-        if not spec.name:
-            raise invalid("ModelSpec has no name specified.")
-        choice = spec.WhichOneof("version_choice")
-        if choice == "version":
-            return spec.name, spec.version.value
-        if choice == "version_label":
-            version = self._labels.get(spec.name, {}).get(spec.version_label)
-            if version is None:
-                raise invalid(f"Unrecognized servable version label: {spec.version_label}")
-            return spec.name, version
-        return spec.name, None
-
-
-def _checked_spec(request: Any) -> ModelSpec:
-    if not request.HasField("model_spec"):
-        raise invalid("Missing ModelSpec")
-    return request.model_spec
 
 
 def _write_spec(spec: ModelSpec, name: str, version: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from photo.errors import TintypeError
-from serving.freed_memory import share_heaps
+from serving.malloc_settings import share_heaps
 from serving.model.quiet_tensorflow import set_parallelism, startup_noise_set_aside
 from serving.server.errors import ServeError
 from serving.server.options import ServerOptions

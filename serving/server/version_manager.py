@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from serving.freed_memory import give_memory_back
+from serving.malloc_settings import give_memory_back
 from serving.model.version_folders import SAVED_MODEL_FILE, versions_under
 from serving.server.version_policy import VersionPolicy, latest, next_action
 from serving.server.version_status import ServableState, VersionStatus

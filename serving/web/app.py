@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from serving.web.anonymous_file import Quota
 from serving.web.api import about, colorize, jobs, openapi, photos, session, status
 from serving.web.api.gateway import Gateway
 from serving.web.bounded_colorizer import BoundedColorizer
@@ -23,7 +24,6 @@ from serving.web.middleware.concurrency_limit import ConcurrencyLimit
 from serving.web.middleware.cross_site import RefuseOtherSites
 from serving.web.middleware.refused_uploads import DrainRefusedUploads
 from serving.web.middleware.security_headers import SecurityHeaders
-from serving.web.nameless_file import Quota
 from serving.web.problems import Kind, Problem
 from serving.web.settings import WebSettings
 

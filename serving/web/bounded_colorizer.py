@@ -19,10 +19,10 @@ from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from photo.formats import PhotoFormat
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions
-from serving.freed_memory import give_memory_back
+from serving.malloc_settings import give_memory_back
 from serving.model.description import ModelDescription
+from serving.web.anonymous_file import AnonymousFile
 from serving.web.memory_return import MemoryReturn
-from serving.web.nameless_file import NamelessFile
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 from serving.web.uploads import check_photo
@@ -108,12 +108,12 @@ class BoundedColorizer:
                 raise Problem(Kind.SERVER_AWAY)
             await asyncio.sleep(max(self._known_until - loop.time(), 0.0))
 
-    async def check(self, file: NamelessFile) -> tuple[PhotoFormat, int, int]:
+    async def check(self, file: AnonymousFile) -> tuple[PhotoFormat, int, int]:
         """Return format, width and height of a photograph by its header; raises Problem where it is none."""
         return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels))
 
     async def colorize(
-        self, file: NamelessFile, options: ColoringOptions, *, variants: int
+        self, file: AnonymousFile, options: ColoringOptions, *, variants: int
     ) -> tuple[list[bytes], PhotoFormat]:
         """Colour a photograph at its full size.
 
@@ -138,7 +138,7 @@ class BoundedColorizer:
         return colored, options.format or found
 
     async def find_ab(
-        self, file: NamelessFile, variants: int, begin: Callable[[PhotoFormat, int, int], None]
+        self, file: AnonymousFile, variants: int, begin: Callable[[PhotoFormat, int, int], None]
     ) -> NDArray[np.float32]:
         """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
 
@@ -164,7 +164,7 @@ class BoundedColorizer:
 
     async def apply_ab(
         self,
-        file: NamelessFile,
+        file: AnonymousFile,
         variant: int,
         options: ColoringOptions,
         *,

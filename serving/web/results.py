@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from photo.formats import PhotoFormat
-from serving.web.nameless_file import NamelessFile, Quota
+from serving.web.anonymous_file import AnonymousFile, Quota
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # in collections.abc from Python 3.12 on
@@ -81,7 +81,7 @@ class PictureResponse(Response):
             await send({"type": "http.response.body", "body": self._data})
             self._when_sent()
             return
-        file = NamelessFile(self._quota)
+        file = AnonymousFile(self._quota)
         try:
             await file.append(self._data)
             self._data = b""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import uvicorn
 
-from serving.freed_memory import keep_freed_memory
 from serving.http_timeouts import http_protocol_with_timeouts
+from serving.malloc_settings import keep_freed_memory
 from serving.web.app import create_app
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.connection_queue import ConnectionQueue

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from photo.decoding import photo_size
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
-from serving.web.nameless_file import NamelessFile, Quota
+from serving.web.anonymous_file import AnonymousFile, Quota
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 
@@ -47,7 +47,7 @@ class Upload:
     """
 
     name: str
-    file: NamelessFile
+    file: AnonymousFile
     problem: Problem | None = None
 
 
@@ -184,7 +184,7 @@ class _Body:
             raise Problem(Kind.WRONG_REQUEST, f"Expected a form with a file in its field {FIELD!r}, received none")
 
     def _begin(self, name: str) -> Upload:
-        self.uploads.append(Upload(safe_name(name), NamelessFile(self.quota)))
+        self.uploads.append(Upload(safe_name(name), AnonymousFile(self.quota)))
         return self.uploads[-1]
 
     async def _add(self, upload: Upload, data: bytes) -> None:

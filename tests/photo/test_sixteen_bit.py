@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photo.any_kind import open_photo
 from photo.apply_ab import apply_ab
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo, photo_from_image
 from photo.encoding import encode_photo
 from photo.formats import PhotoFormat
 from photo.icc_profile import read_profile
+from photo.input_kinds import open_photo
 from photo.sixteen_bit import to_eight_bits
 from tests.photo.test_icc_profile import gamma, profile_of, rgb_profile
 

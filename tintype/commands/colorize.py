@@ -175,8 +175,8 @@ def _color_one(
     colorizer: "Colorizer", beside: "ServerProcess | None", photo: Path, out: Path, coloring: ColoringOptions
 ) -> None:
     """Colour one photograph from or into a pipe; nothing but the result goes to standard output."""
-    from photo.any_kind import read_photo
     from photo.errors import ClientClosed
+    from photo.input_kinds import read_photo
     from photo.whole_file import write_whole
 
     if coloring.format is None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from skimage import data
 
-from components.evaluator.grid import HEADINGS, draw_grid
+from components.evaluator.picture_grid import HEADINGS, draw_grid
 from photo.color import lab_to_rgb, rgb_to_lab
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo

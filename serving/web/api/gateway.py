@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from serving.web.anonymous_file import Quota
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.jobs import Jobs
 from serving.web.metrics import Metrics
-from serving.web.nameless_file import Quota
 from serving.web.settings import WebSettings
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.trainer.colorings import color_photos
 from components.trainer.export import export_saved_model, without_spectral_normalization
 from components.trainer.gan import ColorGan
 from components.trainer.networks.blocks import innermost_layers
 from components.trainer.networks.build import build_generator
-from components.trainer.variation import color_photos
 from photo.errors import TintypeError
 from pipeline.config import load_config
 from serving.model.packing import pack

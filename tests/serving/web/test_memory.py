@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 
 from photo.encoding import encode_photo
-from serving.web import bounded_colorizer
-from serving.web import nameless_file as photo_file
+from serving.web import anonymous_file, bounded_colorizer
 from serving.web.memory_return import MemoryReturn
 
 
@@ -90,7 +89,7 @@ def test_a_small_photo_of_one_request_stays_in_memory_others_go_to_disk(gateway,
         files.append(tempfile.TemporaryFile(**options))  # noqa: SIM115 - the gateway closes it
         return files[-1]
 
-    monkeypatch.setattr(photo_file, "tempfile", type("Counted", (), {"TemporaryFile": staticmethod(counted)}))
+    monkeypatch.setattr(anonymous_file, "tempfile", type("Counted", (), {"TemporaryFile": staticmethod(counted)}))
     assert gateway.client.post("/api/colorize", content=jpeg).status_code == 200
     assert gateway.client.post("/api/colorize", files={"photo": ("a.jpg", jpeg)}).status_code == 200
     assert not files

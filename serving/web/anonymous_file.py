@@ -33,13 +33,13 @@ class Quota:
         self.held -= count
 
 
-class NamelessFile:
+class AnonymousFile:
     """A photograph, and later its ab arrays, in a file without a name in the folder for temporary files (TMPDIR).
 
     The operating system deletes it with its last descriptor, also when the process is killed. What is written and
     read crosses a thread of anyio's, but for small photographs that may stay in memory.
 
-        file = NamelessFile(quota)
+        file = AnonymousFile(quota)
         await file.append(chunk)
         await file.finish()
         data = await file.read()

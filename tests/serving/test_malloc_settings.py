@@ -8,7 +8,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="anoth
 
 _SCRIPT = """
 import threading
-from serving.freed_memory import give_memory_back, keep_freed_memory
+from serving.malloc_settings import give_memory_back, keep_freed_memory
 
 def resident():
     return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmRSS"))
@@ -60,7 +60,7 @@ def test_what_is_kept_can_be_given_back():
 def test_threads_share_heaps():
     script = """
 import ctypes, sys, threading
-from serving.freed_memory import share_heaps
+from serving.malloc_settings import share_heaps
 if len(sys.argv) > 1:
     share_heaps(int(sys.argv[1]))
 together = threading.Barrier(12)

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photo.any_kind import PhotoInput, PhotoOutput, open_photo, read_photo
 from photo.coloring import Prepared, finish, prepare
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
+from photo.input_kinds import PhotoInput, PhotoOutput, open_photo, read_photo
 from photo.whole_file import write_whole
+from serving.client.flow_steps import Flow, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
-from serving.client.steps import Flow, Work
 from serving.model.description import ModelDescription
 
 DEFAULT_CONCURRENCY = 4

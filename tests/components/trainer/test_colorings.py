@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.trainer.colorings import color_photos
 from components.trainer.networks.build import build_generator
-from components.trainer.variation import color_photos
 from pipeline.config import load_config
 
 GRAY = tf.random.stateless_uniform([4, 32, 32, 1], seed=[0, 0], minval=-1)
@@ -39,7 +39,7 @@ def test_a_colouring_depends_on_the_photo_and_the_seed_alone(generator, network)
 
 
 def test_the_mask_of_a_seed_drops_the_share_that_the_recipe_says_and_keeps_the_mean(generator, network):
-    from components.trainer.variation import dropout_masks
+    from components.trainer.colorings import dropout_masks
 
     masks = dropout_masks(generator, network.generator, tf.constant(64), tf.constant(96), tf.constant([7]))
     assert [mask.shape for mask in masks] == [(1, 4, 6, 128), (1, 8, 12, 128), (1, 16, 24, 96)]

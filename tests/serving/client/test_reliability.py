@@ -1,6 +1,7 @@
 """What the client does when servers fail, come and go, and when it is told to stop."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -252,9 +253,15 @@ def test_many_are_bounded_in_requests_and_in_reading_ahead(colorizer, wire_serve
 
 def test_leaving_the_loop_ends_what_runs(colorizer, wire_server, tmp_path):
     wire_server.released.clear()
-    outcomes = colorizer.colorize_many([tmp_path / "missing.jpg", *[GRAY] * 50], concurrency=2)
+    os.mkfifo(slow := tmp_path / "slow.jpg")
+
+    def give_up_the_first_when_the_second_is_asked_for() -> None:
+        wire_server.wait_until_held(1)
+        slow.open("wb").close()
+
+    threading.Thread(target=give_up_the_first_when_the_second_is_asked_for).start()
+    outcomes = colorizer.colorize_many([slow, *[GRAY] * 50], concurrency=2)
     assert next(outcomes).error
-    wire_server.wait_until_held(1)
     outcomes.close()
     assert wire_server.at_once > 0, "it has not waited for the answers, which are still held back"
 

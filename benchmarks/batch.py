@@ -114,7 +114,7 @@ def plain_loop(model: Path, photos: Path, out: Path) -> None:
         prepared = [prepare(photo.rgb, loaded.description.size) for photo in decoded]
         colors = loaded.predict_ab(np.stack([each.square for each in prepared]))
         for path, photo, each, ab in zip(batch, decoded, prepared, colors, strict=True):
-            encoded = encode_photo(finish(each, ab), "JPEG", exif=photo.exif, icc=photo.icc, dpi=photo.dpi)
+            encoded = encode_photo(finish(each, ab), "JPEG", metadata=photo.metadata)
             write_whole(out / path.name, encoded)
             finished.append(time.time())
     print(json.dumps(finished))

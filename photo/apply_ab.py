@@ -11,6 +11,7 @@ from photo.coloring_options import ColoringOptions
 from photo.geometry import resize
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput, open_photo
 from photo.limits import MAX_PIXELS
+from photo.provenance import Provenance
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -21,6 +22,7 @@ def apply_ab(
     ab: NDArray[Any],
     options: ColoringOptions = ...,
     *,
+    provenance: Provenance = ...,
     longest_side: int | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> bytes: ...
@@ -30,6 +32,7 @@ def apply_ab(
     ab: NDArray[Any],
     options: ColoringOptions = ...,
     *,
+    provenance: Provenance = ...,
     longest_side: int | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Image.Image: ...
@@ -39,6 +42,7 @@ def apply_ab(
     ab: NDArray[Any],
     options: ColoringOptions = ...,
     *,
+    provenance: Provenance = ...,
     longest_side: int | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> NDArray[Pixel]: ...
@@ -47,6 +51,7 @@ def apply_ab(
     ab: NDArray[Any],
     options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
     *,
+    provenance: Provenance = Provenance(),  # noqa: B008 - frozen
     longest_side: int | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> PhotoOutput:
@@ -61,6 +66,7 @@ def apply_ab(
         photo: the same photograph, as `Colorizer.colorize` takes it.
         ab: a*b* for its square, float32 [S, S, 2], CIE units.
         options: how, as for `Colorizer.colorize`.
+        provenance: of `ab`, as `Colorizer.find_ab_with_provenance` returns it; without, a file names no model.
         longest_side: reduce the photograph to it before it is coloured, in pixels; None keeps its size.
         max_pixels: larger photographs are refused.
 
@@ -75,4 +81,5 @@ def apply_ab(
     if longest_side is not None and longest_side < max(height, width):
         scale = longest_side / max(height, width)
         rgb = resize(rgb, max(1, round(scale * height)), max(1, round(scale * width)))
-    return in_kind(finish(prepare(rgb, ab.shape[0], keep_tint=options.keep_tint), ab, options.strength))
+    colored = finish(prepare(rgb, ab.shape[0], keep_tint=options.keep_tint), ab, options.strength)
+    return in_kind(colored, provenance)

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat, claimed_size, ends_early, reader_of
 from photo.limits import MAX_PIXELS
-from photo.metadata import foreign_profile, orientation, portable_exif, profile_of_result, resolution
+from photo.metadata import Metadata, foreign_profile, orientation, read_metadata
 from photo.sixteen_bit import read_sixteen_bits, sixteen_bit_gray, sixteen_bits_to_srgb, to_eight_bits
 
 _STRIP_PIXELS = 2**20  # converted at a time
@@ -28,18 +28,12 @@ class Photo:
             uint8 where 16 bits came with a colour profile of a kind that `photo.icc_profile` does not know, as
             littlecms converts 8 bits only.
         format: of the file.
-        dpi: horizontal and vertical pixels per inch, where the file says so.
-        exif: camera, date, place and author as an EXIF block, for `encode_photo`; says nothing of the orientation,
-            because `rgb` is upright.
-        icc: an ICC profile of sRGB for `encode_photo`, where the file carried a profile: the file's own when that is
-            sRGB, else (the pixels were converted) one of littlecms. None where it carried none.
+        metadata: what else the file says, for `encode_photo`.
     """
 
     rgb: Rgb
     format: PhotoFormat
-    dpi: tuple[float, float] | None = None
-    exif: bytes | None = None
-    icc: bytes | None = None
+    metadata: Metadata
 
 
 def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -127,9 +121,7 @@ def _photo(image: Image.Image, deep: NDArray[np.uint16] | None, format: PhotoFor
     return Photo(
         _upright(rgb, orientation(image)),
         format,
-        resolution(image),
-        portable_exif(image),
-        profile_of_result(image, profile),
+        read_metadata(image, profile),
     )
 
 

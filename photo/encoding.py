@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
+from photo.coloring_options import ColoringOptions
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat, check_format
+from photo.metadata import Metadata
+from photo.provenance import Provenance
 from photo.sixteen_bit import encode_sixteen_bit_png, to_eight_bits
 
 # Longest side a format's header can hold; libjpeg stops a little before its own.
@@ -22,9 +25,7 @@ def encode_photo(
     format: PhotoFormat | str,
     *,
     quality: int = 92,
-    exif: bytes | None = None,
-    icc: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
+    metadata: Metadata = Metadata(),  # noqa: B008 - frozen
 ) -> bytes:
     """Encode a photograph.
 
@@ -32,15 +33,14 @@ def encode_photo(
         rgb: uint8 or uint16 [H, W, 3]. PNG and TIFF keep 16 bits; the others get the nearest 8.
         format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
         quality: 1..100, of JPEG and WebP.
-        exif: an EXIF block, as in `Photo.exif`; BMP cannot hold one.
-        icc: an ICC profile to embed; without one the file is sRGB by convention.
-        dpi: horizontal and vertical pixels per inch.
+        metadata: what else the file is to say.
 
     Raises:
         ValueError: for an unknown format, or an array that is not uint8 or uint16 [H, W, 3].
         TintypeError: when the photograph is larger than the format can hold.
     """
     format = check_format(format)
+    exif, icc, dpi = metadata.exif, metadata.icc, metadata.dpi
     if rgb.dtype not in (np.uint8, np.uint16) or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise ValueError(f"expected uint8 or uint16 [H, W, 3], received {rgb.dtype} {rgb.shape}")
     height, width = rgb.shape[:2]
@@ -64,6 +64,28 @@ def encode_photo(
         encoded, format, **{name: value for name, value in options.items() if value is not None}
     )
     return encoded.getvalue()
+
+
+def encode_coloring(
+    rgb: NDArray[Any],
+    format: PhotoFormat,
+    metadata: Metadata,
+    options: ColoringOptions,
+    provenance: Provenance,
+) -> bytes:
+    """Encode a photograph that was given colour; the one way by which results become files.
+
+    Args:
+        rgb: uint8 or uint16 [H, W, 3], in colour.
+        format: of the file.
+        metadata: of the photograph.
+        options: how.
+        provenance: where the colours come from.
+
+    Raises:
+        TintypeError: as `encode_photo`.
+    """
+    return encode_photo(rgb, format, quality=options.quality, metadata=metadata)
 
 
 def _tiff(rgb: NDArray[Any], exif: bytes | None, icc: bytes | None, dpi: tuple[float, float] | None) -> bytes:

@@ -12,9 +12,9 @@ from PIL import Image
 
 from photo.coloring_options import ColoringOptions
 from photo.decoding import Photo, decode_photo, photo_from_image
-from photo.encoding import encode_photo
+from photo.encoding import encode_coloring
 from photo.errors import PhotoError
-from photo.formats import PhotoFormat
+from photo.provenance import Provenance
 from photo.sixteen_bit import to_eight_bits
 
 # Larger than any photograph that `MAX_PIXELS` lets in; it ends the reading of a pipe or device that never ends.
@@ -33,8 +33,10 @@ PhotoOutput = bytes | Image.Image | NDArray[Any]
 
 def open_photo(
     photo: PhotoInput, options: ColoringOptions, *, max_pixels: int
-) -> tuple[NDArray[Any], Callable[[NDArray[Any]], PhotoOutput]]:
+) -> tuple[NDArray[Any], Callable[[NDArray[Any], Provenance], PhotoOutput]]:
     """Return the pixels of a photograph, [H, W, 3], and the function that brings coloured ones into its kind.
+
+    That function takes the coloured pixels and where their colours come from.
 
     Args:
         photo: a path, bytes, a Pillow image or an array, as `Colorizer.colorize` takes them.
@@ -49,12 +51,12 @@ def open_photo(
         photo = read_photo(Path(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
         decoded = decode_photo(bytes(photo), max_pixels=max_pixels)
-        return decoded.rgb, partial(_file_bytes, decoded, options.format or decoded.format, options.quality)
+        return decoded.rgb, partial(_file_bytes, decoded, options)
     if isinstance(photo, Image.Image):
         decoded = photo_from_image(photo)
         return decoded.rgb, partial(_pillow_image, decoded)
     if isinstance(photo, np.ndarray):
-        return _checked_array(photo), lambda rgb: rgb
+        return _checked_array(photo), lambda rgb, _: rgb
     raise TypeError(f"expected a path, bytes, a Pillow image or an array, received {type(photo).__name__}")
 
 
@@ -78,13 +80,14 @@ def read_photo(source: Path | BinaryIO) -> bytes:
     return data
 
 
-def _file_bytes(decoded: Photo, format: PhotoFormat, quality: int, rgb: NDArray[Any]) -> bytes:
-    return encode_photo(rgb, format, quality=quality, exif=decoded.exif, icc=decoded.icc, dpi=decoded.dpi)
+def _file_bytes(decoded: Photo, options: ColoringOptions, rgb: NDArray[Any], provenance: Provenance) -> bytes:
+    return encode_coloring(rgb, options.format or decoded.format, decoded.metadata, options, provenance)
 
 
-def _pillow_image(decoded: Photo, rgb: NDArray[Any]) -> Image.Image:
+def _pillow_image(decoded: Photo, rgb: NDArray[Any], provenance: Provenance) -> Image.Image:
     image = Image.fromarray(rgb if rgb.dtype == np.uint8 else to_eight_bits(rgb))
-    kept = {"dpi": decoded.dpi, "exif": decoded.exif, "icc_profile": decoded.icc}
+    metadata = decoded.metadata
+    kept = {"dpi": metadata.dpi, "exif": metadata.exif, "icc_profile": metadata.icc}
     image.info |= {key: value for key, value in kept.items() if value is not None}
     return image
 

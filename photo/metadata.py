@@ -3,6 +3,7 @@
 import functools
 import io
 import struct
+from dataclasses import dataclass
 
 from PIL import Image, ImageCms, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
@@ -16,6 +17,32 @@ _KEPT_EXIF = frozenset(
         Tag.XPSubject, Tag.DocumentName, Tag.PageName, Tag.Rating,
     }
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says of its photograph besides the pixels, true of an upright sRGB picture.
+
+    Attributes:
+        exif: camera, date, place and author as an EXIF block; says nothing of the orientation.
+        icc: an ICC profile of sRGB, where the file carried a profile: the file's own when that is sRGB, else (the
+            pixels were converted) one of littlecms. None where it carried none: sRGB by convention.
+        dpi: horizontal and vertical pixels per inch.
+    """
+
+    exif: bytes | None = None
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+
+def read_metadata(image: Image.Image, foreign: ImageCms.ImageCmsProfile | None) -> Metadata:
+    """Return what is known of a loaded image.
+
+    Args:
+        image: as Pillow opened it.
+        foreign: its profile, by which its pixels were converted; None where they are sRGB.
+    """
+    return Metadata(portable_exif(image), profile_of_result(image, foreign), resolution(image))
 
 
 def orientation(image: Image.Image) -> int:

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from tintype.version import __version__
+from photo.version import __version__
 
 if TYPE_CHECKING:
     from photo.coloring_options import ColoringOptions

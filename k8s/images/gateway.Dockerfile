@@ -9,7 +9,7 @@ ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/tintype
 RUN pip install --no-cache-dir "uv==${UV_VERSION}" && python -m venv --without-pip "$VIRTUAL_ENV"
 WORKDIR /source
 COPY setup.py pyproject.toml README.md LICENSE ./
-COPY tintype/version.py tintype/
+COPY photo/version.py photo/
 COPY requirements/all.lock requirements/
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --constraint requirements/all.lock -r setup.py --extra web

@@ -23,7 +23,7 @@ RUN pip install --no-cache-dir "uv==${UV_VERSION}" && python -m venv --without-p
 WORKDIR /source
 # The packages come first: they take minutes, and change less often than the code.
 COPY setup.py pyproject.toml README.md LICENSE ./
-COPY tintype/version.py tintype/
+COPY photo/version.py photo/
 COPY requirements/all.lock requirements/
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --constraint requirements/all.lock -r setup.py \

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from photo.archives import FileEntry
 from photo.coloring import Prepared
 from photo.folders import printable
+from photo.metadata import Metadata
 from serving.batch.outcomes import Outcome, failed
 
 OUTCOMES = "outcomes"  # tag of the output of every step that takes what goes no further
@@ -66,9 +67,7 @@ class PreparedPhoto:
         input_bytes: size of its file.
         input_sha256: of its file, hexadecimal.
         prepared: its lightness, and the square for the network.
-        exif: as in `Photo`.
-        icc: as in `Photo`.
-        dpi: as in `Photo`.
+        metadata: of the photograph.
         seconds: that were spent on it so far.
     """
 
@@ -76,9 +75,7 @@ class PreparedPhoto:
     input_bytes: int
     input_sha256: str
     prepared: Prepared
-    exif: bytes | None
-    icc: bytes | None
-    dpi: tuple[float, float] | None
+    metadata: Metadata
     seconds: float
 
 

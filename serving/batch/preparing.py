@@ -54,6 +54,6 @@ class Prepare(beam.DoFn):
             yield TaggedOutput(OUTCOMES, skipped(record, task))
             return
         seconds = loaded.seconds + time.perf_counter() - started
-        exif, icc, dpi = photo.exif, photo.icc, photo.dpi
+        metadata = photo.metadata
         del loaded, photo  # the next steps run inside this yield
-        yield PreparedPhoto(task, input_bytes, sha256, prepared, exif, icc, dpi, seconds)
+        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, seconds)

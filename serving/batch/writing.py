@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from photo.coloring import Prepared, finish
-from photo.encoding import encode_photo
+from photo.encoding import encode_coloring
 from photo.errors import TintypeError
+from photo.provenance import provenance_now
 from serving.batch.elements import ColoredPhoto, too_large
 from serving.batch.errors import BatchStopped
 from serving.batch.outcomes import DONE, Outcome, failed
@@ -36,14 +37,9 @@ class Write(beam.DoFn):
         try:
             rgb = finish(photo.prepared, colored.ab, self._settings.strength)
             height, width = rgb.shape[:2]
-            encoded = encode_photo(
-                rgb,
-                self._settings.encoding_of(task.output),
-                quality=self._settings.quality,
-                exif=photo.exif,
-                icc=photo.icc,
-                dpi=photo.dpi,
-            )
+            provenance = provenance_now(colored.model_fingerprint)
+            format = self._settings.encoding_of(task.output)
+            encoded = encode_coloring(rgb, format, photo.metadata, self._settings, provenance)
             del rgb
             write_file(join(self._output, task.output), encoded)
         except BatchStopped:

@@ -15,6 +15,7 @@ from PIL import Image
 from photo.coloring_options import ColoringOptions
 from photo.errors import ClientClosed, TintypeError
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
+from photo.provenance import Provenance
 from serving.client.coloring_flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
 from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
@@ -102,6 +103,12 @@ class AsyncColorizer:
 
     async def find_ab(self, photo: PhotoInput, count: int | None = None, *, seed: int = 0) -> NDArray[np.float32]:
         """Find the colour of one photograph for `apply_ab`, as `Colorizer.find_ab` does."""
+        return (await self.find_ab_with_provenance(photo, count, seed=seed))[0]
+
+    async def find_ab_with_provenance(
+        self, photo: PhotoInput, count: int | None = None, *, seed: int = 0
+    ) -> tuple[NDArray[np.float32], Provenance]:
+        """Find colour and say which model found it, as `Colorizer.find_ab_with_provenance` does."""
         return await self._run(self._flows.finding_ab(photo, count, seed))
 
     async def colorize_file(

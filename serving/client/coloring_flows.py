@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from photo.coloring import Prepared, finish, prepare
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
-from photo.encoding import encode_photo
+from photo.encoding import encode_coloring
 from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 from photo.input_kinds import PhotoInput, PhotoOutput, open_photo, read_photo
+from photo.provenance import Provenance, provenance_now
 from photo.whole_file import write_whole
 from serving.client.flow_steps import Flow, Work
 from serving.client.model_requests import ModelRequests
@@ -54,18 +55,18 @@ class ColoringFlows:
     def coloring(self, photo: PhotoInput, options: ColoringOptions) -> Flow[PhotoOutput]:
         """Colour one photograph."""
         rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
-        prepared, found = yield from self._asking_for_ab(rgb, None, options.keep_tint)
-        colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options.strength)))
+        prepared, found, provenance = yield from self._asking_for_ab(rgb, None, options.keep_tint)
+        colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options.strength), provenance))
         return colored
 
     def varying(self, photo: PhotoInput, count: int, options: ColoringOptions, seed: int) -> Flow[list[PhotoOutput]]:
         """Colour one photograph in several ways."""
         seeds = _seeds(count, seed)
         rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
-        prepared, found = yield from self._asking_for_ab(rgb, seeds, options.keep_tint)
+        prepared, found, provenance = yield from self._asking_for_ab(rgb, seeds, options.keep_tint)
 
         def color(ab: NDArray[np.float32]) -> PhotoOutput:
-            colored: PhotoOutput = in_kind(finish(prepared, ab, options.strength))
+            colored: PhotoOutput = in_kind(finish(prepared, ab, options.strength), provenance)
             return colored
 
         variants = []
@@ -73,12 +74,14 @@ class ColoringFlows:
             variants.append((yield Work(partial(color, ab))))
         return variants
 
-    def finding_ab(self, photo: PhotoInput, count: int | None, seed: int) -> Flow[NDArray[np.float32]]:
+    def finding_ab(
+        self, photo: PhotoInput, count: int | None, seed: int
+    ) -> Flow[tuple[NDArray[np.float32], Provenance]]:
         """Ask for the colour of one photograph without laying it on: [N, S, S, 2]."""
         seeds = None if count is None else _seeds(count, seed)
         rgb, _ = yield Work(partial(open_photo, photo, ColoringOptions(), max_pixels=self._connection.max_pixels))
-        _, found = yield from self._asking_for_ab(rgb, seeds, keep_tint=False)
-        return found
+        _, found, provenance = yield from self._asking_for_ab(rgb, seeds, keep_tint=False)
+        return found, provenance
 
     def coloring_file(
         self, path: PhotoPath, output: OutputPaths, options: ColoringOptions, seed: int | None
@@ -90,12 +93,11 @@ class ColoringFlows:
         seeds = None if seed is None else _seeds(len(output_paths), seed)
         formats = [_format_of(output_path, path, options.format) for output_path in output_paths]
         photo = yield Work(lambda: decode_photo(read_photo(path), max_pixels=self._connection.max_pixels))
-        prepared, found = yield from self._asking_for_ab(photo.rgb, seeds, options.keep_tint)
+        prepared, found, provenance = yield from self._asking_for_ab(photo.rgb, seeds, options.keep_tint)
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> None:
             rgb = finish(prepared, ab, options.strength)
-            encoded = encode_photo(rgb, format, quality=options.quality, exif=photo.exif, icc=photo.icc, dpi=photo.dpi)
-            write_whole(output_path, encoded)
+            write_whole(output_path, encode_coloring(rgb, format, photo.metadata, options, provenance))
 
         for ab, output_path, format in zip(found, output_paths, formats, strict=True):
             yield Work(partial(write, ab, output_path, format))
@@ -118,11 +120,11 @@ class ColoringFlows:
 
     def _asking_for_ab(
         self, rgb: NDArray[Any], seeds: range | None, keep_tint: bool
-    ) -> Flow[tuple[Prepared, NDArray[np.float32]]]:
+    ) -> Flow[tuple[Prepared, NDArray[np.float32], Provenance]]:
         """Ask for the colour of a photograph [H, W, 3]: once, or once for each of the seeds.
 
         Returns:
-            The prepared photograph, and a*b* for its square, float32 [N, S, S, 2].
+            The prepared photograph, a*b* for its square, float32 [N, S, S, 2], and whose they are.
         """
         label = (yield Work(partial(self._label_for, rgb))) if self._connection.canary_share else self._label
         version = self._described.get(label)
@@ -141,7 +143,7 @@ class ColoringFlows:
         if newer.size != description.size:
             prepared = yield Work(partial(prepare, rgb, newer.size, keep_tint=keep_tint))
             ab, _ = yield from self._requests.predicting_ab(prepared.square[None], label, seeds)
-        return prepared, ab
+        return prepared, ab, provenance_now(newer.fingerprint)
 
     def _label_for(self, rgb: NDArray[Any]) -> str | None:
         """Choose a version by the photograph's content, so that the same photograph always meets the same one."""

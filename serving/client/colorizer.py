@@ -16,6 +16,7 @@ from PIL import Image
 from photo.coloring_options import ColoringOptions
 from photo.errors import ClientClosed, TintypeError
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
+from photo.provenance import Provenance
 from serving.client.coloring_flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
 from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
@@ -159,6 +160,12 @@ class Colorizer:
         Raises:
             TintypeError: as `variants`.
         """
+        return self.find_ab_with_provenance(photo, count, seed=seed)[0]
+
+    def find_ab_with_provenance(
+        self, photo: PhotoInput, count: int | None = None, *, seed: int = 0
+    ) -> tuple[NDArray[np.float32], Provenance]:
+        """Find colour as `find_ab`; return also which model found it, so that `apply_ab` can say so in its result."""
         return self._run(self._flows.finding_ab(photo, count, seed))
 
     def colorize_file(

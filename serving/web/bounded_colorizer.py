@@ -17,6 +17,7 @@ from photo.apply_ab import apply_ab
 from photo.coloring_options import ColoringOptions
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from photo.formats import PhotoFormat
+from photo.provenance import Provenance
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions
 from serving.malloc_settings import give_memory_back
@@ -139,7 +140,7 @@ class BoundedColorizer:
 
     async def find_ab(
         self, file: AnonymousFile, variants: int, begin: Callable[[PhotoFormat, int, int], None]
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], Provenance]:
         """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
 
         Args:
@@ -156,11 +157,11 @@ class BoundedColorizer:
             data = await file.read()
             if variants > 1:
                 try:
-                    return await self._client.find_ab(data, variants)
+                    return await self._client.find_ab_with_provenance(data, variants)
                 except ServerRefused as refused:
                     if refused.code not in _LACKS_SIGNATURE:
                         raise
-            return await self._client.find_ab(data)
+            return await self._client.find_ab_with_provenance(data)
 
     async def apply_ab(
         self,
@@ -168,6 +169,7 @@ class BoundedColorizer:
         variant: int,
         options: ColoringOptions,
         *,
+        provenance: Provenance,
         pixels: int,
         longest_side: int | None = None,
     ) -> bytes:
@@ -175,7 +177,14 @@ class BoundedColorizer:
 
         def join() -> bytes:
             data, ab = file.read_blocking(), file.read_ab_blocking(variant)
-            return apply_ab(data, ab, options, longest_side=longest_side, max_pixels=self._limits.pixels)
+            return apply_ab(
+                data,
+                ab,
+                options,
+                provenance=provenance,
+                longest_side=longest_side,
+                max_pixels=self._limits.pixels,
+            )
 
         async with self._room_for(pixels):
             try:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from photo.formats import PhotoFormat
+from photo.provenance import Provenance
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.metrics import Metrics
 from serving.web.problems import Kind, Problem
@@ -45,6 +46,7 @@ class JobPhoto:
         self.variants = 0
         self.variant = 0
         self.strength = 1.0
+        self.provenance = Provenance()
         self.is_downloaded = False
 
     @property
@@ -232,7 +234,7 @@ class Job:
 
         try:
             async with self._places:
-                ab = await self._colorizer.find_ab(photo.file, self._variants, begin)
+                ab, photo.provenance = await self._colorizer.find_ab(photo.file, self._variants, begin)
                 await photo.file.write_ab(ab)
             photo.state, photo.variants, photo.variant = PhotoState.DONE, len(ab), min(photo.variant, len(ab) - 1)
         except Problem as problem:

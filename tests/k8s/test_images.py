@@ -61,7 +61,7 @@ def test_what_is_copied_is_there_and_reaches_the_builder(name):
     ]
     assert {"setup.py", "requirements/all.lock", "tintype", "serving"} <= set(copied)
     # What setup.py reads must be there before the packages that it names are installed.
-    assert {"README.md", "LICENSE", "tintype/version.py"} <= set(copied[: copied.index("requirements/all.lock")])
+    assert {"README.md", "LICENSE", "photo/version.py"} <= set(copied[: copied.index("requirements/all.lock")])
     for source in copied:
         assert (ROOT / source).exists()
         assert any(fnmatch.fnmatch(source, f"{pattern}*") for pattern in let_in), f".dockerignore keeps {source} out"

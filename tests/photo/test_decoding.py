@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 from photo.decoding import decode_photo, photo_from_image
 from photo.encoding import encode_photo
 from photo.errors import PhotoError, TintypeError
+from photo.metadata import Metadata
 
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True}}
 ORIENTATION, MAKE = 0x0112, 0x010F
@@ -130,7 +131,7 @@ def test_orientation_is_applied_and_forgotten(astronaut, encode, format, orienta
     photo = decode_photo(data)
     np.testing.assert_array_equal(photo.rgb, np.asarray(upright))
     kept = Image.Exif()
-    kept.load(photo.exif)
+    kept.load(photo.metadata.exif)
     assert dict(kept) == {MAKE: "Kodak"}
 
 
@@ -148,7 +149,7 @@ def test_sixteen_bit_orientation_is_applied_once(astronaut):
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     for format in ("PNG", "TIFF"):
-        data = encode_photo(expected, format, exif=exif.tobytes())
+        data = encode_photo(expected, format, metadata=Metadata(exif=exif.tobytes()))
         np.testing.assert_array_equal(decode_photo(data).rgb, np.rot90(expected, -1))
 
 
@@ -253,12 +254,12 @@ def test_broken_or_unfitting_profile_is_ignored(encode, mode):
 def test_broken_exif_is_ignored(astronaut, encode):
     photo = decode_photo(encode(astronaut, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff broken"))
     assert photo.rgb.shape == astronaut.shape
-    assert photo.exif is None
+    assert photo.metadata.exif is None
 
 
 def test_resolution_is_read(astronaut, encode):
-    assert decode_photo(encode(astronaut, "JPEG", dpi=(300, 300))).dpi == (300, 300)
-    assert decode_photo(encode(astronaut, "JPEG")).dpi is None
+    assert decode_photo(encode(astronaut, "JPEG", dpi=(300, 300))).metadata.dpi == (300, 300)
+    assert decode_photo(encode(astronaut, "JPEG")).metadata.dpi is None
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
@@ -268,7 +269,9 @@ def test_what_is_encoded_is_decoded_again(astronaut, format, dtype):
     exif = Image.Exif()
     exif[MAKE] = "Kodak"
     exif.get_ifd(0x8769)[0x9003] = "1999:01:02 03:04:05"
-    photo = decode_photo(encode_photo(rgb, format, quality=95, exif=exif.tobytes(), dpi=(300.0, 300.0)))
+    photo = decode_photo(
+        encode_photo(rgb, format, quality=95, metadata=Metadata(exif=exif.tobytes(), dpi=(300.0, 300.0)))
+    )
     assert photo.format == format
     keeps_depth = dtype == np.uint16 and format in ("PNG", "TIFF")
     assert photo.rgb.dtype == (np.uint16 if keeps_depth else np.uint8)
@@ -276,10 +279,10 @@ def test_what_is_encoded_is_decoded_again(astronaut, format, dtype):
     difference = np.abs(photo.rgb.astype(int) - np.round(rgb / scale).astype(int))
     assert difference.max() == 0 if format in ("PNG", "TIFF", "BMP") else difference.mean() < 3
     if format != "WEBP":  # which has no field for it
-        assert photo.dpi == pytest.approx((300, 300), abs=0.1)
+        assert photo.metadata.dpi == pytest.approx((300, 300), abs=0.1)
     if format != "BMP":
         kept = Image.Exif()
-        kept.load(photo.exif)
+        kept.load(photo.metadata.exif)
         assert kept[MAKE] == "Kodak"
         assert kept.get_ifd(0x8769)[0x9003] == "1999:01:02 03:04:05"
 
@@ -288,7 +291,7 @@ def test_what_is_encoded_is_decoded_again(astronaut, format, dtype):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_profile_can_be_embedded(format, dtype):
     profile = profile_with_swapped_primaries()
-    data = encode_photo(np.zeros((4, 4, 3), dtype), format, icc=profile)
+    data = encode_photo(np.zeros((4, 4, 3), dtype), format, metadata=Metadata(icc=profile))
     image = Image.open(io.BytesIO(data))
     image.load()
     assert image.info["icc_profile"] == profile
@@ -307,7 +310,7 @@ def test_a_profile_comes_out_as_one_that_fits_the_pixels(encode, format):
 
     def kept(image, **options):
         photo = decode_photo(encode(image, format, **options))
-        return embedded_profile(encode_photo(photo.rgb, format, icc=photo.icc))
+        return embedded_profile(encode_photo(photo.rgb, format, metadata=photo.metadata))
 
     assert kept(red) is None
     assert kept(red, icc_profile=srgb) == srgb
@@ -316,7 +319,7 @@ def test_a_profile_comes_out_as_one_that_fits_the_pixels(encode, format):
     assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(converted)))
     photo = decode_photo(encode(red, format, icc_profile=profile_with_swapped_primaries()))
     # What the file says the colours are stays what it is, by its new profile.
-    again = decode_photo(encode_photo(photo.rgb, "PNG", icc=photo.icc))
+    again = decode_photo(encode_photo(photo.rgb, "PNG", metadata=photo.metadata))
     np.testing.assert_array_equal(again.rgb, photo.rgb)
 
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 from photo.decoding import decode_photo, photo_from_image
 from photo.encoding import encode_photo
 from photo.icc_profile import read_profile
+from photo.metadata import Metadata
 
 D50 = (0.9642, 1.0, 0.8249)
 ADOBE = {  # Adobe RGB (1998) under D50
@@ -175,13 +176,13 @@ def ramp() -> np.ndarray:
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 def test_a_sixteen_bit_photo_keeps_its_shades_through_a_profile(ramp, format):
     profile = rgb_profile(CURVES["gamma"])
-    photo = decode_photo(encode_photo(ramp, format, icc=profile))
+    photo = decode_photo(encode_photo(ramp, format, metadata=Metadata(icc=profile)))
     assert photo.rgb.dtype == np.uint16
     assert len(np.unique(photo.rgb[..., 0])) > 4000
-    eight = decode_photo(encode_photo((ramp >> 8).astype(np.uint8), format, icc=profile)).rgb
+    eight = decode_photo(encode_photo((ramp >> 8).astype(np.uint8), format, metadata=Metadata(icc=profile))).rgb
     assert np.abs(photo.rgb / 257 - eight).mean() < 1
-    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(photo.icc)))
-    np.testing.assert_array_equal(decode_photo(encode_photo(photo.rgb, format, icc=photo.icc)).rgb, photo.rgb)
+    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(photo.metadata.icc)))
+    np.testing.assert_array_equal(decode_photo(encode_photo(photo.rgb, format, metadata=photo.metadata)).rgb, photo.rgb)
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -207,7 +208,7 @@ def test_what_is_transparent_is_white_after_the_profile():
     image = Image.open(io.BytesIO(plain))
     image.load()
     profile = rgb_profile(gamma(1.8))
-    chunk = encode_photo(bgra[..., 2::-1], "PNG", icc=profile)
+    chunk = encode_photo(bgra[..., 2::-1], "PNG", metadata=Metadata(icc=profile))
     start = chunk.index(b"iCCP") - 4
     end = start + 12 + int.from_bytes(chunk[start : start + 4])
     photo = decode_photo(plain[:33] + chunk[start:end] + plain[33:])
@@ -241,7 +242,7 @@ def test_shades_through_tables_are_those_of_littlecms(kind):
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 def test_a_sixteen_bit_scan_keeps_its_shades_through_tables(ramp, format):
-    photo = decode_photo(encode_photo(ramp, format, icc=tables_profile("mft2", "Lab", points=17)))
+    photo = decode_photo(encode_photo(ramp, format, metadata=Metadata(icc=tables_profile("mft2", "Lab", points=17))))
     assert photo.rgb.dtype == np.uint16
     assert len(np.unique(photo.rgb[..., 1])) > 3500
 
@@ -249,11 +250,11 @@ def test_a_sixteen_bit_scan_keeps_its_shades_through_tables(ramp, format):
 def test_tables_of_an_unknown_kind_are_left_to_littlecms_with_eight_bits(ramp):
     profile = rgb_profile(gamma(1.8), A2B0=b"mft3" + bytes(60))
     assert read_profile(profile) is None
-    assert decode_photo(encode_photo(ramp, "TIFF", icc=profile)).rgb.dtype == np.uint8
+    assert decode_photo(encode_photo(ramp, "TIFF", metadata=Metadata(icc=profile))).rgb.dtype == np.uint8
 
 
 def test_a_gray_profile_in_a_colour_photo_is_ignored(ramp):
-    photo = decode_photo(encode_photo(ramp, "TIFF", icc=profile_of("GRAY", {"kTRC": gamma(1.8)})))
+    photo = decode_photo(encode_photo(ramp, "TIFF", metadata=Metadata(icc=profile_of("GRAY", {"kTRC": gamma(1.8)}))))
     np.testing.assert_array_equal(photo.rgb, ramp)
 
 

@@ -16,6 +16,8 @@ from photo.encoding import encode_photo
 from photo.formats import PhotoFormat
 from photo.icc_profile import read_profile
 from photo.input_kinds import open_photo
+from photo.metadata import Metadata
+from photo.provenance import Provenance
 from photo.sixteen_bit import to_eight_bits
 from tests.photo.test_icc_profile import gamma, profile_of, rgb_profile
 
@@ -56,8 +58,8 @@ def test_every_value_becomes_the_nearest():
 def test_colour_whose_profile_takes_eight_bits(format):
     profile = PROFILES["RGB"]
     assert read_profile(profile) is None
-    expected = decode_photo(encode_photo(nearest(RGB), format, icc=profile)).rgb
-    np.testing.assert_array_equal(decode_photo(encode_photo(RGB, format, icc=profile)).rgb, expected)
+    expected = decode_photo(encode_photo(nearest(RGB), format, metadata=Metadata(icc=profile))).rgb
+    np.testing.assert_array_equal(decode_photo(encode_photo(RGB, format, metadata=Metadata(icc=profile))).rgb, expected)
 
 
 @pytest.mark.parametrize("space", PROFILES)
@@ -84,10 +86,10 @@ def test_files_of_eight_bits(format):
 
 def test_pillow_images_and_arrays():
     _, as_image = open_photo(Image.fromarray(GRAY), ColoringOptions(), max_pixels=1 << 16)
-    np.testing.assert_array_equal(np.asarray(as_image(RGB)), nearest(RGB))
+    np.testing.assert_array_equal(np.asarray(as_image(RGB, Provenance())), nearest(RGB))
     pixels, as_array = open_photo(RGB, ColoringOptions(), max_pixels=1 << 16)
     assert pixels is RGB
-    assert as_array(RGB) is RGB
+    assert as_array(RGB, Provenance()) is RGB
 
 
 def test_a_photograph_joined_with_colour():

@@ -85,7 +85,9 @@ async def image(
     _check_variant(variant, photo.variants)
     options = ColoringOptions(photo.strength if strength is None else strength, format=format.photo_format())
     with job.in_use():
-        data = await gateway.colorizer.apply_ab(photo.file, variant, options, pixels=photo.pixels, longest_side=side)
+        data = await gateway.colorizer.apply_ab(
+            photo.file, variant, options, provenance=photo.provenance, pixels=photo.pixels, longest_side=side
+        )
     found = options.format or photo.format or PhotoFormat.JPEG
     return results.PictureResponse(
         data,
@@ -120,7 +122,9 @@ async def _results(job: Job, colorizer: BoundedColorizer, format: PhotoFormat | 
             try:
                 job.done_photo(number)
                 options = ColoringOptions(photo.strength, format=format)
-                data = await colorizer.apply_ab(photo.file, photo.variant, options, pixels=photo.pixels)
+                data = await colorizer.apply_ab(
+                    photo.file, photo.variant, options, provenance=photo.provenance, pixels=photo.pixels
+                )
             except Problem as problem:
                 left_out.append(f"{photo.name}: {problem.detail}\n")
                 continue

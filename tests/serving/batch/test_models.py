@@ -11,6 +11,7 @@ import pytest
 
 from photo.archives import FileEntry
 from photo.coloring import prepare
+from photo.metadata import Metadata
 from serving.batch.elements import PreparedPhoto, Task
 from serving.batch.model_in_worker import SavedModelHandler
 from serving.batch.model_on_server import server_handler
@@ -21,7 +22,7 @@ from tests.serving.wire_server import WireServer, running
 def element(number: int) -> PreparedPhoto:
     gray = np.full((20, 30, 3), 100 + number, np.uint8)
     task = Task(FileEntry(f"{number}.png", "file", b"", 0), "", "", "")
-    return PreparedPhoto(task, 0, "", prepare(gray, 32), None, None, None, 0.0)
+    return PreparedPhoto(task, 0, "", prepare(gray, 32), Metadata(), 0.0)
 
 
 class AttentiveServer(WireServer):

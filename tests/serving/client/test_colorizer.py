@@ -13,6 +13,7 @@ from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
 from photo.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
+from photo.metadata import Metadata
 from serving.client import Colorizer, ModelDescription
 from serving.client.options import ConnectionOptions
 from tests.serving.wire_server import WireHandler, WireServer
@@ -75,7 +76,7 @@ def test_an_array_gives_an_array_of_its_dtype(colorizer, gray, dtype):
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
 def test_bytes_and_paths_give_bytes_of_their_format(colorizer, gray, format, tmp_path):
-    data = encode_photo(gray, format, dpi=(300, 300))
+    data = encode_photo(gray, format, metadata=Metadata(dpi=(300, 300)))
     path = tmp_path / "photo"
     path.write_bytes(data)
     for photo in (data, bytearray(data), path, str(path)):
@@ -88,7 +89,7 @@ def test_bytes_and_paths_give_bytes_of_their_format(colorizer, gray, format, tmp
 def test_a_pillow_image_gives_a_pillow_image(colorizer, gray):
     exif = Image.Exif()
     exif[0x0112] = 6
-    opened = Image.open(io.BytesIO(encode_photo(gray, "PNG", exif=exif.tobytes())))
+    opened = Image.open(io.BytesIO(encode_photo(gray, "PNG", metadata=Metadata(exif=exif.tobytes()))))
     colored = colorizer.colorize(opened)
     assert isinstance(colored, Image.Image)
     assert colored.mode == "RGB"

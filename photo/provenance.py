@@ -1,0 +1,30 @@
+"""`Provenance`: which model found the colours of a photograph, and when."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from photo.version import __version__
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the colours of a photograph come from; its file says so.
+
+    Attributes:
+        model_fingerprint: what the model says it is; "" where nobody knows.
+        colored_at: when the colours were found, UTC, in whole seconds; None where nobody knows.
+    """
+
+    model_fingerprint: str = ""
+    colored_at: datetime | None = None
+
+    @property
+    def software(self) -> str:
+        """How files name who coloured them: "Tintype VERSION, model FINGERPRINT"."""
+        model = f", model {self.model_fingerprint}" if self.model_fingerprint else ""
+        return f"Tintype {__version__}{model}"
+
+
+def provenance_now(model_fingerprint: str) -> Provenance:
+    """Return the provenance of colours that a model has found this moment."""
+    return Provenance(model_fingerprint, datetime.now(UTC).replace(microsecond=0))

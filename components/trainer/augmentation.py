@@ -1,11 +1,13 @@
-"""How a stored photograph becomes a training square: crops, mirror images, other exposures, grain."""
+"""How a stored photograph becomes a training square: crops, mirror images, old age, other exposures, grain."""
 
 import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.trainer.config import AugmentationConfig
+from components.trainer import color
+from components.trainer.config import AgingConfig, AugmentationConfig
+from photo.aging import age
 
 
 def crop_and_flip(
@@ -28,6 +30,29 @@ def crop_and_flip(
         interpolation = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
         crop = np.asarray(cv2.resize(crop, (size, size), interpolation=interpolation), np.uint8)
     return crop[:, ::-1] if augmentation.flip and draws.random() < 0.5 else crop
+
+
+def with_aged_gray(square: NDArray[np.uint8], aging: AgingConfig, draws: np.random.Generator) -> NDArray[np.uint8]:
+    """A square with a fourth channel: the gray that the network sees of it, aged in `aging.share` of all squares.
+
+    Args:
+        square: sRGB, uint8 [size, size, 3].
+        aging: how often, and by what.
+        draws: decides.
+
+    Returns:
+        uint8 [size, size, 4]. Where a border or a torn corner hides the photograph, its colours are that gray.
+    """
+    gray, hidden = age(square, aging.chances() if draws.random() < aging.share else {}, draws)
+    seen = np.dstack([square, gray])
+    if hidden.any():
+        seen[hidden] = gray[hidden, None]
+    return seen
+
+
+def lightness_of_gray(gray: tf.Tensor) -> tf.Tensor:
+    """The value of neutral sRGB, float32 [..., 1] in 0..1 -> L*, float32 [..., 1] in 0..100."""
+    return color.rgb_to_lab(tf.repeat(gray, 3, axis=-1))[..., :1]
 
 
 def spoil_lightness(lightness: tf.Tensor, augmentation: AugmentationConfig, *, seed: int, step: tf.Tensor) -> tf.Tensor:

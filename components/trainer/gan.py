@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.trainer import color, losses
-from components.trainer.augmentation import spoil_lightness
+from components.trainer.augmentation import lightness_of_gray, spoil_lightness
 from components.trainer.colorings import color_photos
 from components.trainer.config import TrainerConfig, Vgg16Config
 from components.trainer.generator_loss import JudgedBatch, generator_terms
@@ -120,14 +120,15 @@ class ColorGan:
             share *= (1.0 + tf.cos(math.pi * tf.minimum(1.0, taken / self.last_step))) / 2.0
         return share
 
-    def _replica_step(self, rgb: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
-        """One step on this replica's share of the batch, uint8 [n, S, S, 3].
+    def _replica_step(self, photos: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
+        """One step on this replica's share of the batch, uint8 [n, S, S, 3], or 4 with the aged gray.
 
         The generator runs once: both losses are read from the same output, and the discriminator sees real and
         generated photographs apart, each with its own batch statistics.
         """
         judge = self.discriminator if adversarial else None
-        gray, true = self.range.split(tf.cast(rgb, tf.float32) / 255.0, spoil=self._spoil_lightness)
+        rgb, aged = tf.split(tf.cast(photos, tf.float32) / 255.0, [3, photos.shape[-1] - 3], axis=-1)
+        gray, true = self.range.split(rgb, spoil=lambda lightness: self._spoil_lightness(lightness, aged))
         with tf.GradientTape(persistent=True) as tape:
             predicted = tf.cast(self.generator(gray, training=True), tf.float32)
             logits, judgements = self._judge(judge, gray, true, predicted) if judge is not None else (None, {})
@@ -173,7 +174,9 @@ class ColorGan:
         """This replica's share of the mean over the photos of all replicas."""
         return tf.reduce_sum(per_photo) / tf.cast(self.config.train.batch_size, tf.float32)
 
-    def _spoil_lightness(self, lightness: tf.Tensor) -> tf.Tensor:
+    def _spoil_lightness(self, lightness: tf.Tensor, aged: tf.Tensor) -> tf.Tensor:
+        """What the network sees: of `aged`, gray [n, S, S, 1], or of the photo's own lightness where there is none."""
+        lightness = lightness_of_gray(aged) if aged.shape[-1] else lightness
         return spoil_lightness(lightness, self.config.train.augmentation, seed=self.config.seed, step=self.step)
 
     def _average_weights(self) -> None:

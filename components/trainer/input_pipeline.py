@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.trainer.augmentation import crop_and_flip
+from components.trainer.augmentation import crop_and_flip, with_aged_gray
 from components.trainer.config import AugmentationConfig
 
 # Tell apart what the seed is used for.
-_ORDER, _AUGMENTATION = 0, 1
+_ORDER, _AUGMENTATION, _AGING = 0, 1, 2
 
 
 def training_batches(
@@ -30,11 +30,13 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches uint8 [n, size, size, 3]: shuffled anew in every epoch, cropped and mirrored by the seed.
 
+    With `augmentation.aging` they have a fourth channel: the value of the gray that the network sees.
+
     Args:
         photos: uint8 [photos, side, side, 3], the side at least `size`.
         size: side of the crops, in pixels.
         batch_size: photographs of one step, over all replicas.
-        augmentation: how crops are drawn, and which are mirrored.
+        augmentation: how crops are drawn, which are mirrored, and how their gray ages.
         seed: decides everything.
         first_step: the step, counted from 0, that the first batch is for.
         shares: the rows (first, end) of each step's batch that the consumers of this dataset get, one element for
@@ -50,7 +52,7 @@ def training_batches(
 
     def batch(index: tf.Tensor) -> tf.Tensor:
         squares = tf.numpy_function(load, [index], tf.uint8)
-        squares.set_shape([None, size, size, 3])
+        squares.set_shape([None, size, size, 4 if augmentation.aging else 3])
         return squares
 
     indices = tf.data.Dataset.counter(first_step * len(shares))
@@ -63,7 +65,10 @@ def _square(
     """The square of one row of the endless shuffled sequence."""
     epoch, place = divmod(row, len(photos))
     photo = photos[_order(len(photos), seed, epoch)[place]]
-    return crop_and_flip(photo, size, augmentation, np.random.default_rng((seed, _AUGMENTATION, row)))
+    square = crop_and_flip(photo, size, augmentation, np.random.default_rng((seed, _AUGMENTATION, row)))
+    if augmentation.aging is None:
+        return square
+    return with_aged_gray(square, augmentation.aging, np.random.default_rng((seed, _AGING, row)))
 
 
 @functools.lru_cache(maxsize=4)  # a batch, and those fetched ahead, may lie across two epochs

@@ -1,5 +1,6 @@
 """What a recipe is made of: one file for each section, named like it, and together what the Trainer is told."""
 
+from components.trainer.config.aging import AgingConfig
 from components.trainer.config.augmentation import AugmentationConfig
 from components.trainer.config.convolutions import ConvolutionConfig
 from components.trainer.config.discriminators import ClassifierDiscriminatorConfig, PatchDiscriminatorConfig
@@ -17,6 +18,7 @@ from components.trainer.config.train import TrainConfig
 
 __all__ = [
     "Activation",
+    "AgingConfig",
     "AugmentationConfig",
     "ClassifierDiscriminatorConfig",
     "ConvolutionConfig",

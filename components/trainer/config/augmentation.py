@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from components.trainer.config.aging import AgingConfig
 from components.trainer.config.section import Section
 
 
@@ -21,3 +22,4 @@ class AugmentationConfig(Section):
     grain: float = Field(
         default=0.0, ge=0, le=50, description="lightness gets noise of a deviation of up to this, in CIE units"
     )
+    aging: AgingConfig | None = Field(default=None, description="null shows photographs as they are")

@@ -1,8 +1,11 @@
 import numpy as np
 import tensorflow as tf
 
-from components.trainer.augmentation import spoil_lightness
+from components.trainer.augmentation import lightness_of_gray, spoil_lightness
+from components.trainer.config import AgingConfig
 from components.trainer.network_range import NetworkRange
+from photo.aging import EFFECTS
+from photo.color import rgb_to_lightness
 from pipeline.config import load_config
 from tintype.demo.scenes import render_scenes
 
@@ -25,3 +28,13 @@ def test_other_exposures_and_grain_change_the_lightness_alone_and_differ_from_ph
     assert np.abs(shift).max() > 0.02
     assert len({round(float(value), 3) for value in shift}) == 4
     assert not np.array_equal(spoiled, spoiled_at(1)[0])
+
+
+def test_every_effect_has_a_share_of_its_own():
+    assert tuple(AgingConfig().chances()) == EFFECTS
+
+
+def test_the_lightness_of_gray_is_that_of_the_neutral_pixel():
+    gray = np.arange(256, dtype=np.uint8)[:, None]
+    expected = rgb_to_lightness(np.repeat(gray, 3, axis=-1))
+    np.testing.assert_allclose(lightness_of_gray(gray.astype(np.float32) / 255)[:, 0], expected, atol=0.01)

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.gan import ColorGan
+from photo.color import gray_of_mix
 from pipeline.config import load_config
 from tests.components.trainer.small_networks import SMALL_NETWORKS
 from tintype.demo.scenes import render_scenes
@@ -91,6 +92,22 @@ def test_the_absolute_error_counts_beside_the_reconstruction_in_cie_units():
     assert reading["absolute_error"] == pytest.approx(127.5 * reading["reconstruction_loss"], rel=1e-4)
     expected = 2 * reading["reconstruction_loss"] + 0.25 * reading["absolute_error"]
     assert reading["generator_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_network_sees_the_gray_of_a_fourth_channel_and_learns_the_true_colors():
+    def read(aged=None):
+        gan, batches = make(*SMALL_NETWORKS, "network.generator.dropout=0", "train.loss.adversarial_weight=0")
+        if aged is not None:
+            photos = np.concatenate([next(batches), aged], axis=-1)
+            batches = iter(tf.data.Dataset.from_tensors(photos).repeat())
+        return {name: float(value) for name, value in gan.train_steps(batches, tf.constant(1)).items()}
+
+    scenes = np.stack([scene for _, scene in render_scenes(4, 0, 32)])
+    own_gray = np.round(gray_of_mix(scenes) * 255).astype(np.uint8)[..., None]
+    plain, own, flat = read(), read(own_gray), read(np.full_like(own_gray, 128))
+    assert own["reconstruction_loss"] == pytest.approx(plain["reconstruction_loss"], rel=1e-3)
+    assert own["generator_gradient_norm"] == pytest.approx(plain["generator_gradient_norm"], rel=0.02)
+    assert flat["generator_gradient_norm"] != pytest.approx(plain["generator_gradient_norm"], rel=0.05)
 
 
 @pytest.fixture(scope="module")

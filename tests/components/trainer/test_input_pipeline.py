@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from components.trainer import decoded_photos
-from components.trainer.config import AugmentationConfig
+from components.trainer.config import AgingConfig, AugmentationConfig
 from components.trainer.decoded_photos import content_digest, decode_photos, example_files, first_squares
 from components.trainer.input_pipeline import training_batches
+from photo.aging import EFFECTS
+from photo.color import gray_of_mix
 from photo.errors import TintypeError
 from tests.scene_examples import write_scene_examples
 
@@ -72,6 +74,33 @@ def test_crops_of_several_sides_are_resized_to_the_one_that_the_network_sees():
     sides = (batch[:, 30, 20, 0].astype(float) - batch[:, 10, 20, 0]) / 20 / 5 * 40
     assert 19 < sides.min() < 24
     assert 46 < sides.max() < 51
+
+
+def aged_batches(files, seed=1, **settings):
+    photos = decode(files, 36)
+    augmentation = AugmentationConfig(aging=AgingConfig(**settings)) if settings else AugmentationConfig()
+    dataset = training_batches(photos, size=32, batch_size=20, augmentation=augmentation, seed=seed)
+    return np.concatenate(list(dataset.take(5).as_numpy_iterator()))
+
+
+def test_aging_adds_the_gray_that_the_network_sees_and_leaves_the_colors(files):
+    plain = aged_batches(files)
+    aged = aged_batches(files, share=0.3, plate=1.0, torn_corners=0, paper_border=0)
+    assert aged.shape == (100, 32, 32, 4)
+    assert aged.dtype == np.uint8
+    assert np.array_equal(aged[..., :3], plain)
+    difference = np.abs(aged[..., 3] / 255 - gray_of_mix(plain)).max(axis=(1, 2))
+    assert 0.15 < np.mean(difference > 0.003) < 0.45
+    assert np.array_equal(aged, aged_batches(files, share=0.3, plate=1.0, torn_corners=0, paper_border=0))
+
+
+def test_where_a_border_hides_the_photograph_its_color_is_the_border_s_gray(files):
+    off = dict.fromkeys(set(EFFECTS) - {"paper_border"}, 0.0)
+    plain, framed = aged_batches(files), aged_batches(files, share=1.0, paper_border=1.0, **off)
+    changed = (framed[..., :3] != plain).any(axis=-1)
+    assert 0.02 < changed.mean() < 0.4
+    assert not changed[:, 8:24, 8:24].any()
+    assert np.ptp(framed[changed].astype(int), axis=-1).max() == 0  # red, green, blue and the gray
 
 
 def test_squares_that_do_not_fit_in_memory_lie_on_disk_and_are_used_again(files, tmp_path):

@@ -1,9 +1,28 @@
 """`ColoringOptions`: how the colour of a photograph is laid on, and what kind of file it becomes."""
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from photo.formats import PhotoFormat, check_format
+
+LARGEST_SIDE = 512
+"""Of the square at which a model is asked, in pixels, unless the model names larger ones itself."""
+
+MOST_SIDES = 4
+
+
+def parse_sides(text: str) -> tuple[int, ...] | None:
+    """Read sides as the command line has them: "256", or "128,256"; "" is None.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}(,[0-9]{1,5})*", text, re.ASCII):
+        raise ValueError(f"render: expected a side in pixels, or several as 128,256, received {text!r:.80}")
+    return tuple(int(side) for side in text.split(","))
 
 
 @dataclass(frozen=True)
@@ -12,12 +31,15 @@ class ColoringOptions:
 
         ColoringOptions(strength=1.3)                      # more vivid
         ColoringOptions(keep_tint=True)                    # a sepia photograph stays one, under its colour
+        ColoringOptions(render=(128, 256))                 # the mean of what the model says at both sides
         ColoringOptions(format=PhotoFormat.PNG)
 
     Attributes:
         strength: factor on the chroma: 0 is gray, 1 the model's colour, more is more vivid.
         keep_tint: lay the tint of a toned or yellowed photograph (sepia, cyanotype) over the colour, light and shade
             their own; otherwise it is removed. A photograph in colour has none.
+        render: sides of the squares at which the model is asked, in pixels, each a multiple of its stride; the mean of
+            the answers is laid on. A larger one shows finer colour, and takes longer. None is the model's own side.
         format: of a result that is a file; None keeps the photograph's own, or takes it from the result's name.
         quality: 1..100, of JPEG and WebP.
 
@@ -33,6 +55,17 @@ class ColoringOptions:
         default=False,
         metadata={
             "help": "Lay the tint of a toned or yellowed photograph (sepia) over the colour; without, it is removed."
+        },
+    )
+    render: tuple[int, ...] | None = field(
+        default=None,
+        metadata={
+            "help": "Ask the model at another side, in pixels (128, 256), or at several and take the mean (128,256). "
+            "[default: the model's own]",
+            "type": str,
+            "convert": parse_sides,
+            "metavar": "SIDE",
+            "unset": True,
         },
     )
     format: PhotoFormat | None = field(
@@ -53,7 +86,15 @@ class ColoringOptions:
     def __post_init__(self) -> None:
         if not (self.strength >= 0 and math.isfinite(self.strength)):
             raise ValueError(f"expected a strength of at least 0, received {self.strength}")
+        if self.render is not None:
+            object.__setattr__(self, "render", _checked_sides(self.render))
         if self.format is not None:
             object.__setattr__(self, "format", check_format(self.format))  # of "PNG", too, as JSON and YAML have it
         if not 1 <= self.quality <= 100:
             raise ValueError(f"expected a quality of 1..100, received {self.quality}")
+
+
+def _checked_sides(sides: tuple[int, ...]) -> tuple[int, ...]:
+    if not 1 <= len(sides) <= MOST_SIDES or any(side < 1 for side in sides) or len(set(sides)) < len(sides):
+        raise ValueError(f"render: expected 1..{MOST_SIDES} different sides in pixels, received {sides}")
+    return tuple(sides)

@@ -40,5 +40,17 @@ class ServerRefused(TintypeError):  # noqa: N818
         self.code = code
 
 
+class SignatureMissing(ServerRefused):
+    """The model was not trained for what is asked of it: it has no such signature.
+
+    Attributes:
+        signature: its name.
+    """
+
+    def __init__(self, message: str, signature: str, code: str | None = None) -> None:
+        super().__init__(message, code)
+        self.signature = signature
+
+
 class ClientClosed(TintypeError):  # noqa: N818
     """The client was closed, or its loop over many photographs left, while the server was asked."""

@@ -7,12 +7,13 @@ from photo.version import __version__
 
 if TYPE_CHECKING:
     from photo.coloring_options import ColoringOptions
-    from photo.errors import ClientClosed, PhotoError, ServerRefused, ServerUnavailable, TintypeError
+    from photo.errors import ClientClosed, PhotoError, ServerRefused, ServerUnavailable, SignatureMissing, TintypeError
     from photo.formats import PhotoFormat
+    from photo.hints import Hint
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
     from serving.client.options import ConnectionOptions, Keepalive, Retry, Tls
-    from serving.client.results import ColoringResult
+    from serving.client.results import ColoringResult, LikelyColor
     from serving.model.description import ModelDescription
 
 __all__ = [
@@ -22,19 +23,22 @@ __all__ = [
     "ColoringResult",
     "Colorizer",
     "ConnectionOptions",
+    "Hint",
     "Keepalive",
+    "LikelyColor",
     "ModelDescription",
     "PhotoError",
     "PhotoFormat",
     "Retry",
     "ServerRefused",
     "ServerUnavailable",
+    "SignatureMissing",
     "TintypeError",
     "Tls",
     "__version__",
 ]
 
-_ERRORS = {"ClientClosed", "PhotoError", "ServerRefused", "ServerUnavailable", "TintypeError"}
+_ERRORS = {"ClientClosed", "PhotoError", "ServerRefused", "ServerUnavailable", "SignatureMissing", "TintypeError"}
 
 
 def __getattr__(name: str) -> object:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from photo.coloring_options import ColoringOptions
     from photo.formats import PhotoFormat
+    from photo.hints import Hint
     from serving.client.async_colorizer import AsyncColorizer
     from serving.client.colorizer import Colorizer
     from serving.client.options import ConnectionOptions, Keepalive, Retry, Tls
-    from serving.client.results import ColoringResult
+    from serving.client.results import ColoringResult, LikelyColor
     from serving.model.description import ModelDescription
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "ColoringResult",
     "Colorizer",
     "ConnectionOptions",
+    "Hint",
     "Keepalive",
+    "LikelyColor",
     "ModelDescription",
     "PhotoFormat",
     "Retry",
@@ -31,7 +34,9 @@ _MODULE_OF_NAME = {
     "ColoringOptions": "photo.coloring_options",
     "ColoringResult": "serving.client.results",
     "ConnectionOptions": "serving.client.options",
+    "Hint": "photo.hints",
     "Keepalive": "serving.client.options",
+    "LikelyColor": "serving.client.results",
     "ModelDescription": "serving.model.description",
     "PhotoFormat": "photo.formats",
     "Retry": "serving.client.options",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
@@ -14,13 +14,14 @@ from PIL import Image
 
 from photo.coloring_options import ColoringOptions
 from photo.errors import ClientClosed, TintypeError
+from photo.hints import Hint
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
 from photo.provenance import Provenance
 from serving.client.coloring_flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
 from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
-from serving.client.results import ColoringResult
+from serving.client.results import ColoringResult, LikelyColor
 from serving.client.server_address import DEFAULT_SERVER, ServerAddress
 from serving.model.description import ModelDescription
 
@@ -63,20 +64,30 @@ class AsyncColorizer:
             await connection.close()
 
     @overload
-    async def colorize(self, photo: EncodedPhoto, options: ColoringOptions = ...) -> bytes: ...
+    async def colorize(
+        self, photo: EncodedPhoto, options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> bytes: ...
     @overload
-    async def colorize(self, photo: Image.Image, options: ColoringOptions = ...) -> Image.Image: ...
+    async def colorize(
+        self, photo: Image.Image, options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> Image.Image: ...
     @overload
-    async def colorize(self, photo: NDArray[Pixel], options: ColoringOptions = ...) -> NDArray[Pixel]: ...
+    async def colorize(
+        self, photo: NDArray[Pixel], options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> NDArray[Pixel]: ...
     @overload
-    async def colorize(self, photo: PhotoInput, options: ColoringOptions = ...) -> PhotoOutput: ...
+    async def colorize(
+        self, photo: PhotoInput, options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> PhotoOutput: ...
     async def colorize(
         self,
         photo: PhotoInput,
         options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+        *,
+        hints: Sequence[Hint] = (),
     ) -> PhotoOutput:
         """Colour one photograph, as `Colorizer.colorize` does."""
-        return await self._run(self._flows.coloring(photo, options))
+        return await self._run(self._flows.coloring(photo, options, hints))
 
     @overload
     async def variants(
@@ -101,24 +112,50 @@ class AsyncColorizer:
         """Colour one photograph in several plausible ways, as `Colorizer.variants` does."""
         return await self._run(self._flows.varying(photo, count, options, seed))
 
-    async def find_ab(self, photo: PhotoInput, count: int | None = None, *, seed: int = 0) -> NDArray[np.float32]:
+    async def find_ab(
+        self,
+        photo: PhotoInput,
+        count: int | None = None,
+        *,
+        seed: int = 0,
+        hints: Sequence[Hint] = (),
+        render: tuple[int, ...] | None = None,
+    ) -> NDArray[np.float32]:
         """Find the colour of one photograph for `apply_ab`, as `Colorizer.find_ab` does."""
-        return (await self.find_ab_with_provenance(photo, count, seed=seed))[0]
+        return (await self.find_ab_with_provenance(photo, count, seed=seed, hints=hints, render=render))[0]
 
     async def find_ab_with_provenance(
-        self, photo: PhotoInput, count: int | None = None, *, seed: int = 0
+        self,
+        photo: PhotoInput,
+        count: int | None = None,
+        *,
+        seed: int = 0,
+        hints: Sequence[Hint] = (),
+        render: tuple[int, ...] | None = None,
     ) -> tuple[NDArray[np.float32], Provenance]:
         """Find colour and say which model found it, as `Colorizer.find_ab_with_provenance` does."""
-        return await self._run(self._flows.finding_ab(photo, count, seed))
+        return await self._run(self._flows.finding_ab(photo, count, ColoringOptions(render=render), seed, hints))
+
+    async def likely_colors(
+        self, photo: PhotoInput, x: float, y: float, *, hints: Sequence[Hint] = ()
+    ) -> list[LikelyColor]:
+        """Ask which colours a place of a photograph may have, as `Colorizer.likely_colors` does."""
+        return await self._run(self._flows.finding_likely_colors(photo, x, y, hints))
+
+    async def uncertainty(self, photo: PhotoInput, *, hints: Sequence[Hint] = ()) -> NDArray[np.float32]:
+        """Ask where the model is not sure of the colour, as `Colorizer.uncertainty` does."""
+        return await self._run(self._flows.finding_uncertainty(photo, hints))
 
     async def colorize_file(
         self,
         path: PhotoPath,
         output_path: PhotoPath,
         options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+        *,
+        hints: Sequence[Hint] = (),
     ) -> Path:
         """Colour a file into another, as `Colorizer.colorize_file` does."""
-        return (await self._run(self._flows.coloring_file(path, output_path, options, None)))[0]
+        return (await self._run(self._flows.coloring_file(path, output_path, options, None, hints)))[0]
 
     def colorize_many(
         self,
@@ -131,7 +168,7 @@ class AsyncColorizer:
 
         The photographs may also come from an asynchronous iterator.
         """
-        flows = ((photo, self._flows.coloring(photo, options)) async for photo in _each(photos))
+        flows = ((photo, self._flows.coloring(photo, options, ())) async for photo in _each(photos))
         return self._run_many(flows, check_concurrency(concurrency))
 
     def colorize_files(
@@ -141,9 +178,14 @@ class AsyncColorizer:
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         seed: int | None = None,
+        hints: Mapping[GivenPath, Sequence[Hint]] | None = None,
     ) -> AsyncGenerator[ColoringResult[GivenPath, list[Path]], None]:
         """Colour many files into others, as `Colorizer.colorize_files` does."""
-        flows = ((path, self._flows.coloring_file(path, output, options, seed)) async for path, output in _each(files))
+        given = hints or {}
+        flows = (
+            (path, self._flows.coloring_file(path, output, options, seed, given.get(path, ())))
+            async for path, output in _each(files)
+        )
         return self._run_many(flows, check_concurrency(concurrency))
 
     async def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -10,18 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photo.coloring import Prepared, finish, prepare
+from photo.coloring import Prepared, at_full_size, at_side, cell_of, finish, hint_map, mean_ab, prepare, shown_color
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_coloring
 from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
+from photo.hints import Hint, check_hints
 from photo.input_kinds import PhotoInput, PhotoOutput, open_photo, read_photo
 from photo.provenance import Provenance, provenance_now
 from photo.whole_file import write_whole
 from serving.client.flow_steps import Flow, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
+from serving.client.results import LikelyColor
+from serving.model import signatures
 from serving.model.description import ModelDescription
 
 DEFAULT_CONCURRENCY = 4
@@ -38,6 +42,32 @@ OutputPaths = PhotoPath | Sequence[PhotoPath]
 """Where the colouring of a file goes; with a seed, where each of its variants goes."""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the model about one photograph.
+
+    Attributes:
+        seeds: of the variants that are wanted; None asks for the one usual colouring.
+        hints: colours that the colouring is to have.
+        render: sides at which the model is asked; None is its own.
+        keep_tint: as in `ColoringOptions`.
+
+    Raises:
+        TintypeError: hints with seeds, or several sides with seeds.
+    """
+
+    seeds: range | None = None
+    hints: tuple[Hint, ...] = ()
+    render: tuple[int, ...] | None = None
+    keep_tint: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None and self.hints:
+            raise TintypeError("hints give one colouring; leave the variants or the hints out")
+        if self.seeds is not None and self.render is not None and len(self.render) > 1:
+            raise TintypeError("render: the mean of variants at several sides is none of them; give one side")
+
+
 class ColoringFlows:
     """Prepares photographs, asks for their colour and lays it on.
 
@@ -52,18 +82,19 @@ class ColoringFlows:
         self._described: dict[str | None, int] = {}  # by label, the version that answered last
         self._descriptions: dict[int, ModelDescription] = {}  # by version; with several servers, they may alternate
 
-    def coloring(self, photo: PhotoInput, options: ColoringOptions) -> Flow[PhotoOutput]:
+    def coloring(self, photo: PhotoInput, options: ColoringOptions, hints: Sequence[Hint]) -> Flow[PhotoOutput]:
         """Colour one photograph."""
+        question = _question(options, hints=hints)
         rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
-        prepared, found, provenance = yield from self._asking_for_ab(rgb, None, options.keep_tint)
+        prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
         colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options.strength), provenance))
         return colored
 
     def varying(self, photo: PhotoInput, count: int, options: ColoringOptions, seed: int) -> Flow[list[PhotoOutput]]:
         """Colour one photograph in several ways."""
-        seeds = _seeds(count, seed)
+        question = _question(options, seeds=_seeds(count, seed))
         rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
-        prepared, found, provenance = yield from self._asking_for_ab(rgb, seeds, options.keep_tint)
+        prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
 
         def color(ab: NDArray[np.float32]) -> PhotoOutput:
             colored: PhotoOutput = in_kind(finish(prepared, ab, options.strength), provenance)
@@ -75,25 +106,47 @@ class ColoringFlows:
         return variants
 
     def finding_ab(
-        self, photo: PhotoInput, count: int | None, seed: int
+        self, photo: PhotoInput, count: int | None, options: ColoringOptions, seed: int, hints: Sequence[Hint]
     ) -> Flow[tuple[NDArray[np.float32], Provenance]]:
-        """Ask for the colour of one photograph without laying it on: [N, S, S, 2]."""
-        seeds = None if count is None else _seeds(count, seed)
-        rgb, _ = yield Work(partial(open_photo, photo, ColoringOptions(), max_pixels=self._connection.max_pixels))
-        _, found, provenance = yield from self._asking_for_ab(rgb, seeds, keep_tint=False)
+        """Ask for the colour of one photograph without laying it on: [N, S, S, 2]; of the options `render` counts."""
+        question = _question(options, seeds=None if count is None else _seeds(count, seed), hints=hints)
+        rgb, _ = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
+        _, found, provenance = yield from self._asking_for_ab(rgb, question)
         return found, provenance
 
+    def finding_likely_colors(
+        self, photo: PhotoInput, x: float, y: float, hints: Sequence[Hint]
+    ) -> Flow[list[LikelyColor]]:
+        """Ask which colours a place of a photograph may have."""
+        place = Hint(x, y, "#000000")  # which checks it
+        wanted = (signatures.LIKELY_COLORS, signatures.LIKELY_SHARES)
+        prepared, (colors, shares) = yield from self._asking_about_colors(photo, hints, wanted)
+        cell = cell_of(prepared, place.x, place.y)
+        small = colors.shape[1]
+        row, column = (index * small // prepared.square.shape[0] for index in cell)
+        shown = shown_color(prepared, cell, colors[0, row, column])
+        return [
+            LikelyColor("#{:02x}{:02x}{:02x}".format(*rgb), float(share))
+            for rgb, share in zip(shown.tolist(), shares[0, row, column], strict=True)
+        ]
+
+    def finding_uncertainty(self, photo: PhotoInput, hints: Sequence[Hint]) -> Flow[NDArray[np.float32]]:
+        """Ask how sure the model is of the colour: [H, W]."""
+        prepared, (found,) = yield from self._asking_about_colors(photo, hints, (signatures.UNCERTAINTY,))
+        spread: NDArray[np.float32] = yield Work(lambda: at_full_size(prepared, found[0, ..., 0]))
+        return spread
+
     def coloring_file(
-        self, path: PhotoPath, output: OutputPaths, options: ColoringOptions, seed: int | None
+        self, path: PhotoPath, output: OutputPaths, options: ColoringOptions, seed: int | None, hints: Sequence[Hint]
     ) -> Flow[list[Path]]:
         """Write one colouring into a file, or with a seed as many different ones as there are files."""
         path, output_paths = Path(path), _output_paths(output)
         if seed is None and len(output_paths) != 1:
             raise ValueError(f"expected one output path, or a seed for several, received {len(output_paths)}")
-        seeds = None if seed is None else _seeds(len(output_paths), seed)
+        question = _question(options, seeds=None if seed is None else _seeds(len(output_paths), seed), hints=hints)
         formats = [_format_of(output_path, path, options.format) for output_path in output_paths]
         photo = yield Work(lambda: decode_photo(read_photo(path), max_pixels=self._connection.max_pixels))
-        prepared, found, provenance = yield from self._asking_for_ab(photo.rgb, seeds, options.keep_tint)
+        prepared, found, provenance = yield from self._asking_for_ab(photo.rgb, question)
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> None:
             rgb = finish(prepared, ab, options.strength)
@@ -119,37 +172,81 @@ class ColoringFlows:
         return description, version
 
     def _asking_for_ab(
-        self, rgb: NDArray[Any], seeds: range | None, keep_tint: bool
+        self, rgb: NDArray[Any], question: Question
     ) -> Flow[tuple[Prepared, NDArray[np.float32], Provenance]]:
         """Ask for the colour of a photograph [H, W, 3]: once, or once for each of the seeds.
 
         Returns:
             The prepared photograph, a*b* for its square, float32 [N, S, S, 2], and whose they are.
         """
-        label = (yield Work(partial(self._label_for, rgb))) if self._connection.canary_share else self._label
+        label = yield from self._label_of(rgb)
+        description = yield from self._known(label)
+        prepared, ab, answering = yield from self._asking_at_sides(rgb, question, label, description)
+        newer = yield from self._described_by(answering, label, description)
+        if question.render is None and newer.size != description.size:
+            prepared, ab, _ = yield from self._asking_at_sides(rgb, question, label, newer)
+        return prepared, ab, provenance_now(newer.fingerprint)
+
+    def _asking_at_sides(
+        self, rgb: NDArray[Any], question: Question, label: str | None, description: ModelDescription
+    ) -> Flow[tuple[Prepared, NDArray[np.float32], int]]:
+        """Ask at every side that the question names, or at the model's own; the photograph is at the largest."""
+        sides = sorted(description.check_sides(question.render or (description.size,)), reverse=True)
+        first = yield Work(partial(prepare, rgb, sides[0], keep_tint=question.keep_tint, hints=question.hints))
+        at_sides, found, version = [], [], 0
+        for side in sides:
+            prepared: Prepared = yield Work(partial(at_side, first, side))
+            hints = hint_map(prepared)[None] if question.hints else None
+            ab, version = yield from self._requests.predicting_ab(
+                prepared.square[None], label, seeds=question.seeds, hints=hints
+            )
+            at_sides.append(prepared)
+            found.append(ab)
+        return first, mean_ab(at_sides, found), version
+
+    def _asking_about_colors(
+        self, photo: PhotoInput, hints: Sequence[Hint], wanted: tuple[str, ...]
+    ) -> Flow[tuple[Prepared, list[NDArray[np.float32]]]]:
+        """Return the prepared photograph, and what the model says of its colours, given the hints, at its own side."""
+        checked = check_hints(hints)
+        rgb, _ = yield Work(partial(open_photo, photo, ColoringOptions(), max_pixels=self._connection.max_pixels))
+        label = yield from self._label_of(rgb)
+        description = yield from self._known(label)
+        prepared: Prepared = yield Work(partial(prepare, rgb, description.size, hints=checked))
+        found, answering = yield from self._requests.asking_about_colors(
+            prepared.square[None], hint_map(prepared)[None], label, wanted
+        )
+        yield from self._described_by(answering, label, description)
+        return prepared, found
+
+    def _label_of(self, rgb: NDArray[Any]) -> Flow[str | None]:
+        return (yield Work(partial(self._label_for, rgb))) if self._connection.canary_share else self._label
+
+    def _known(self, label: str | None) -> Flow[ModelDescription]:
+        """Return how the version that answered last described itself."""
         version = self._described.get(label)
-        if version is None:
-            description, _ = yield from self._describing(label)
-        else:
-            description = self._descriptions[version]
-        prepared = yield Work(partial(prepare, rgb, description.size, keep_tint=keep_tint))
-        ab, answering = yield from self._requests.predicting_ab(prepared.square[None], label, seeds)
+        if version is not None:
+            return self._descriptions[version]
+        return (yield from self._describing(label))[0]
+
+    def _described_by(self, answering: int, label: str | None, fallback: ModelDescription) -> Flow[ModelDescription]:
+        """Return how the version that has just answered describes itself; `fallback` where it will not tell."""
         for _ in range(_DESCRIBING_ATTEMPTS):
             if answering in self._descriptions:
                 self._described[label] = answering
                 break
             yield from self._describing(label)  # a new version took over
-        newer = self._descriptions.get(answering, description)
-        if newer.size != description.size:
-            prepared = yield Work(partial(prepare, rgb, newer.size, keep_tint=keep_tint))
-            ab, _ = yield from self._requests.predicting_ab(prepared.square[None], label, seeds)
-        return prepared, ab, provenance_now(newer.fingerprint)
+        return self._descriptions.get(answering, fallback)
 
     def _label_for(self, rgb: NDArray[Any]) -> str | None:
         """Choose a version by the photograph's content, so that the same photograph always meets the same one."""
         digest = hashlib.sha256(np.ascontiguousarray(rgb).data).digest()
         is_canary = int.from_bytes(digest[:8]) < self._connection.canary_share * 2**64
         return self._connection.canary_label if is_canary else self._label
+
+
+def _question(options: ColoringOptions, *, seeds: range | None = None, hints: Sequence[Hint] = ()) -> Question:
+    return Question(seeds, check_hints(hints), options.render, options.keep_tint)
 
 
 def check_concurrency(concurrency: int) -> int:

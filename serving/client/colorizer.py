@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +15,14 @@ from PIL import Image
 
 from photo.coloring_options import ColoringOptions
 from photo.errors import ClientClosed, TintypeError
+from photo.hints import Hint
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
 from photo.provenance import Provenance
 from serving.client.coloring_flows import DEFAULT_CONCURRENCY, ColoringFlows, OutputPaths, PhotoPath, check_concurrency
 from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
-from serving.client.results import ColoringResult
+from serving.client.results import ColoringResult, LikelyColor
 from serving.client.server_address import DEFAULT_SERVER, ServerAddress
 from serving.model.description import ModelDescription
 
@@ -78,24 +79,37 @@ class Colorizer:
             connection.close()
 
     @overload
-    def colorize(self, photo: EncodedPhoto, options: ColoringOptions = ...) -> bytes: ...
+    def colorize(
+        self, photo: EncodedPhoto, options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> bytes: ...
     @overload
-    def colorize(self, photo: Image.Image, options: ColoringOptions = ...) -> Image.Image: ...
+    def colorize(
+        self, photo: Image.Image, options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> Image.Image: ...
     @overload
-    def colorize(self, photo: NDArray[Pixel], options: ColoringOptions = ...) -> NDArray[Pixel]: ...
+    def colorize(
+        self, photo: NDArray[Pixel], options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> NDArray[Pixel]: ...
     @overload
-    def colorize(self, photo: PhotoInput, options: ColoringOptions = ...) -> PhotoOutput: ...
+    def colorize(
+        self, photo: PhotoInput, options: ColoringOptions = ..., *, hints: Sequence[Hint] = ...
+    ) -> PhotoOutput: ...
     def colorize(
         self,
         photo: PhotoInput,
         options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+        *,
+        hints: Sequence[Hint] = (),
     ) -> PhotoOutput:
         """Colour one photograph at its full size; its lightness stays.
+
+            colorizer.colorize("grandmother.jpg", hints=[Hint(0.42, 0.31, "#4a6b3c")])
 
         Args:
             photo: a path or the bytes of a JPEG, PNG, WebP, TIFF or BMP file; a Pillow image; or an array [H, W],
                 [H, W, 1] or [H, W, 3] of uint8, uint16 or floating point in 0..1.
             options: how; format and quality matter for a path or bytes only.
+            hints: colours that it is to have at places of it; the model spreads them over what belongs together.
 
         Returns:
             The same kind: for a path or bytes the bytes of a file, with the photograph's EXIF data and resolution, and
@@ -104,11 +118,12 @@ class Colorizer:
         Raises:
             PhotoError: when the photograph cannot be used.
             ServerUnavailable: when no server answers within the timeout.
-            ServerRefused: when the server answers with an error.
+            ServerRefused: when the server answers with an error; SignatureMissing, one of them, when hints are given
+                and the model takes none.
             ClientClosed: when another thread closes the client meanwhile.
             TypeError: for another kind of photograph.
         """
-        return self._run(self._flows.coloring(photo, options))
+        return self._run(self._flows.coloring(photo, options, hints))
 
     @overload
     def variants(
@@ -142,37 +157,93 @@ class Colorizer:
             `count` colourings, each of the photograph's kind, as `colorize` returns it.
 
         Raises:
-            TintypeError: as `colorize`; ServerRefused also when the model gives one colouring only.
+            TintypeError: as `colorize`; SignatureMissing when the model gives one colouring only.
         """
         return self._run(self._flows.varying(photo, count, options, seed))
 
-    def find_ab(self, photo: PhotoInput, count: int | None = None, *, seed: int = 0) -> NDArray[np.float32]:
+    def find_ab(
+        self,
+        photo: PhotoInput,
+        count: int | None = None,
+        *,
+        seed: int = 0,
+        hints: Sequence[Hint] = (),
+        render: tuple[int, ...] | None = None,
+    ) -> NDArray[np.float32]:
         """Find the colour of one photograph, small, for `apply_ab`: that one tries strengths without asking again.
 
         Args:
             photo: as for `colorize`.
             count: how many variants, 1..64; None asks for the one usual colouring.
             seed: as for `variants`.
+            hints: as for `colorize`; not together with a count.
+            render: as in `ColoringOptions`.
 
         Returns:
-            a*b* for the photograph's square in CIE units, float32 [N, S, S, 2]; N is 1 without a count.
+            a*b* for the photograph's square in CIE units, float32 [N, S, S, 2]; N is 1 without a count. S is the
+            model's side, or the largest of `render`.
 
         Raises:
             TintypeError: as `variants`.
         """
-        return self.find_ab_with_provenance(photo, count, seed=seed)[0]
+        return self.find_ab_with_provenance(photo, count, seed=seed, hints=hints, render=render)[0]
 
     def find_ab_with_provenance(
-        self, photo: PhotoInput, count: int | None = None, *, seed: int = 0
+        self,
+        photo: PhotoInput,
+        count: int | None = None,
+        *,
+        seed: int = 0,
+        hints: Sequence[Hint] = (),
+        render: tuple[int, ...] | None = None,
     ) -> tuple[NDArray[np.float32], Provenance]:
         """Find colour as `find_ab`; return also which model found it, so that `apply_ab` can say so in its result."""
-        return self._run(self._flows.finding_ab(photo, count, seed))
+        return self._run(self._flows.finding_ab(photo, count, ColoringOptions(render=render), seed, hints))
+
+    def likely_colors(self, photo: PhotoInput, x: float, y: float, *, hints: Sequence[Hint] = ()) -> list[LikelyColor]:
+        """Ask which colours a place of a photograph may have, for a hint to be chosen from them.
+
+            for color, share in colorizer.likely_colors("grandmother.jpg", 0.42, 0.31):
+                print(f"{color} {share:.0%}")
+
+        Args:
+            photo: as for `colorize`.
+            x: of the place, as in `Hint`.
+            y: of the place, as in `Hint`.
+            hints: that are set already.
+
+        Returns:
+            Eight colours with their shares, the likeliest first.
+
+        Raises:
+            TintypeError: as `colorize`; SignatureMissing when the model takes no hints.
+            ValueError: for a place outside the photograph.
+        """
+        return self._run(self._flows.finding_likely_colors(photo, x, y, hints))
+
+    def uncertainty(self, photo: PhotoInput, *, hints: Sequence[Hint] = ()) -> NDArray[np.float32]:
+        """Ask where the model is not sure of the colour.
+
+        Args:
+            photo: as for `colorize`.
+            hints: that are set already.
+
+        Returns:
+            The spread of the model's distribution of a*b* (square root of its total variance), CIE units, float32
+            [H, W] at the photograph's size.
+
+        Raises:
+            TintypeError: as `likely_colors`.
+        """
+        return self._run(self._flows.finding_uncertainty(photo, hints))
 
     def colorize_file(
         self,
         path: PhotoPath,
         output_path: PhotoPath,
         options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+        *,
+        hints: Sequence[Hint] = (),
     ) -> Path:
         """Colour a file into another, which appears whole or not at all; EXIF data and resolution are kept.
 
@@ -180,6 +251,7 @@ class Colorizer:
             path: the photograph.
             output_path: where to write; missing folders are made. An existing file is replaced.
             options: how; without a format it is that of the suffix of `output_path`.
+            hints: as for `colorize`.
 
         Returns:
             `output_path`.
@@ -187,7 +259,7 @@ class Colorizer:
         Raises:
             TintypeError: as `colorize`; also when `output_path` is `path` itself or cannot be written.
         """
-        return self._run(self._flows.coloring_file(path, output_path, options, None))[0]
+        return self._run(self._flows.coloring_file(path, output_path, options, None, hints))[0]
 
     def colorize_many(
         self,
@@ -215,7 +287,7 @@ class Colorizer:
 
         Leaving the loop, or closing the iterator, ends the requests that still run.
         """
-        flows = ((photo, self._flows.coloring(photo, options)) for photo in photos)
+        flows = ((photo, self._flows.coloring(photo, options, ())) for photo in photos)
         return self._run_many(flows, check_concurrency(concurrency))
 
     def colorize_files(
@@ -225,6 +297,7 @@ class Colorizer:
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         seed: int | None = None,
+        hints: Mapping[GivenPath, Sequence[Hint]] | None = None,
     ) -> Generator[ColoringResult[GivenPath, list[Path]], None, None]:
         """Colour many files into others: `colorize_file` at once, and otherwise as `colorize_many`.
 
@@ -234,11 +307,16 @@ class Colorizer:
             options: as for `colorize_file`.
             concurrency: how many are worked on at a time.
             seed: as for `variants`; None asks for the one usual colouring.
+            hints: of photographs that have some, by the path given; not together with a seed.
 
         Yields:
             One result per file: the paths written, or why there are none.
         """
-        flows = ((path, self._flows.coloring_file(path, output, options, seed)) for path, output in files)
+        given = hints or {}
+        flows = (
+            (path, self._flows.coloring_file(path, output, options, seed, given.get(path, ())))
+            for path, output in files
+        )
         return self._run_many(flows, check_concurrency(concurrency))
 
     def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Asks one model on a server, and tries again where that helps; checks what comes back."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from photo.errors import ServerRefused, ServerUnavailable
+from photo.errors import ServerRefused, ServerUnavailable, SignatureMissing
 from serving.client import wire
 from serving.client.flow_steps import Flow, Pause, Send
 from serving.client.options import ConnectionOptions
@@ -21,6 +21,16 @@ from serving.model.description import ModelDescription
 _CUT_OFF = "CANCELLED"
 
 _LARGEST_SIZE = 1 << 14
+
+LIKELY_COLORS = 8
+"""How many the signature `guided` gives for a place."""
+
+# What is said of a model that has no such signature.
+_WORDS_OF_MISSING = {
+    signatures.VARIANTS: f"gives one colouring only: it has no signature {signatures.VARIANTS!r}. "
+    "Recipes with dropout while colouring, such as pix2pix_lab_256, give several",
+    signatures.GUIDED: f"takes no hints: it has no signature {signatures.GUIDED!r}",
+}
 
 _DEADLINE_EXCEEDED, _UNAVAILABLE = grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE
 
@@ -61,51 +71,80 @@ class ModelRequests:
         return description, version
 
     def predicting_ab(
-        self, lightness: NDArray[Any], label: str | None, seeds: range | None = None
+        self,
+        lightness: NDArray[Any],
+        label: str | None,
+        *,
+        seeds: range | None = None,
+        hints: NDArray[np.float32] | None = None,
     ) -> Flow[tuple[NDArray[np.float32], int]]:
-        """Return the colour of [N, S, S, 1] and the version it is of; with seeds N is 1 and becomes their number."""
-        if lightness.ndim != 4 or lightness.shape[-1] != 1:
-            raise ValueError(f"expected lightness of shape [N, S, S, 1], received {lightness.shape}")
-        inputs: dict[str, NDArray[Any]] = {signatures.LIGHTNESS: np.asarray(lightness, np.float32)}
-        if seeds is None:
-            outputs, version = yield from self._predicting(signatures.COLORIZE, inputs, label)
-        else:
+        """Return the colour of [N, S, S, 1] and the version it is of.
+
+        Args:
+            lightness: L*.
+            label: of the version to ask.
+            seeds: N is 1 and becomes their number.
+            hints: float32 [N, S, S, 3], as `photo.coloring.hint_map` draws them; not together with seeds.
+        """
+        inputs = _inputs_of(lightness)
+        if seeds is not None:
             inputs[signatures.LIGHTNESS] = np.repeat(inputs[signatures.LIGHTNESS], len(seeds), axis=0)
             inputs[signatures.SEED] = np.array(seeds, np.int32)
-            outputs, version = yield from self._varying(inputs, label)
+            signature = signatures.VARIANTS
+        elif hints is not None:
+            inputs[signatures.HINTS] = hints
+            signature = signatures.GUIDED
+        else:
+            signature = signatures.COLORIZE
+        wanted = (signatures.AB,) if hints is not None else ()
+        outputs, version = yield from self._predicting(signature, inputs, label, wanted)
         expected = (*inputs[signatures.LIGHTNESS].shape[:3], 2)
-        ab = outputs.get(signatures.AB)
-        if ab is None or ab.shape != expected or ab.dtype.kind != "f":
-            received = f"outputs {sorted(outputs)}" if ab is None else f"{ab.dtype} of shape {ab.shape}"
-            raise ServerRefused(f"{self._who} answered with {received}; expected ab, float32 of shape {expected}")
-        if not np.isfinite(ab).all():
-            raise ServerRefused(f"{self._who} answered with colours that are not numbers")
-        return ab.astype(np.float32, copy=False), version
+        return self._checked(outputs, signatures.AB, expected), version
 
-    def _varying(
-        self, inputs: Mapping[str, NDArray[Any]], label: str | None
-    ) -> Flow[tuple[dict[str, NDArray[Any]], int]]:
-        try:
-            return (yield from self._predicting(signatures.VARIANTS, inputs, label))
-        except ServerRefused as refused:
-            if not _lacks_signature(refused, signatures.VARIANTS):
-                raise
-            raise ServerRefused(
-                f"{self._who} gives one colouring only: it has no signature {signatures.VARIANTS!r}. "
-                "Recipes with dropout while colouring, such as pix2pix_lab_256, give several",
-                refused.code,
-            ) from refused
+    def asking_about_colors(
+        self, lightness: NDArray[Any], hints: NDArray[np.float32], label: str | None, wanted: tuple[str, ...]
+    ) -> Flow[tuple[list[NDArray[np.float32]], int]]:
+        """Return outputs of `guided` other than `ab`, for [N, S, S, 1] and hints [N, S, S, 3], and their version."""
+        inputs = {**_inputs_of(lightness), signatures.HINTS: hints}
+        outputs, version = yield from self._predicting(signatures.GUIDED, inputs, label, wanted)
+        count, side = lightness.shape[:2]
+        small = (count, side // 4, side // 4, LIKELY_COLORS)
+        expected = {
+            signatures.LIKELY_COLORS: (*small, 2),
+            signatures.LIKELY_SHARES: small,
+            signatures.UNCERTAINTY: (count, side, side, 1),
+        }
+        return [self._checked(outputs, name, expected[name]) for name in wanted], version
+
+    def _checked(
+        self, outputs: Mapping[str, NDArray[Any]], name: str, expected: tuple[int, ...]
+    ) -> NDArray[np.float32]:
+        """Return an output that has the shape expected, and only finite numbers."""
+        found = outputs.get(name)
+        if found is None or found.shape != expected or found.dtype.kind != "f":
+            received = f"outputs {sorted(outputs)}" if found is None else f"{found.dtype} of shape {found.shape}"
+            raise ServerRefused(f"{self._who} answered with {received}; expected {name}, float32 of shape {expected}")
+        if not np.isfinite(found).all():
+            raise ServerRefused(f"{self._who} answered with colours that are not numbers")
+        return found.astype(np.float32, copy=False)
 
     def _predicting(
-        self, signature: str, inputs: Mapping[str, NDArray[Any]], label: str | None
+        self, signature: str, inputs: Mapping[str, NDArray[Any]], label: str | None, wanted: Iterable[str] = ()
     ) -> Flow[tuple[dict[str, NDArray[Any]], int]]:
-        """Return the outputs of a signature, and the version that gave them."""
+        """Return the outputs of a signature, all or those wanted, and the version that gave them."""
         request = wire.PredictRequest()
         fill_model_spec(request.model_spec, self._options, label)
         request.model_spec.signature_name = signature
+        request.output_filter.extend(wanted)
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(wire.tensor_from_array(array))
-        response = yield from self._calling(wire.PREDICT, request, wire.PredictResponse.FromString, label)
+        try:
+            response = yield from self._calling(wire.PREDICT, request, wire.PredictResponse.FromString, label)
+        except ServerRefused as refused:
+            if signature in _WORDS_OF_MISSING and _lacks_signature(refused, signature):
+                words = f"{self._who} {_WORDS_OF_MISSING[signature]}"
+                raise SignatureMissing(words, signature, refused.code) from refused
+            raise
         try:
             outputs = {name: wire.array_from_tensor(tensor) for name, tensor in response.outputs.items()}
         except ValueError as error:
@@ -165,6 +204,12 @@ class ModelRequests:
             return False, failure.code() in (_UNAVAILABLE, _DEADLINE_EXCEEDED)
         states = {version.state for version in response.model_version_status}
         return wire.MODEL_AVAILABLE in states, not states.isdisjoint(wire.MODEL_ARRIVING)
+
+
+def _inputs_of(lightness: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    if lightness.ndim != 4 or lightness.shape[-1] != 1:
+        raise ValueError(f"expected lightness of shape [N, S, S, 1], received {lightness.shape}")
+    return {signatures.LIGHTNESS: np.asarray(lightness, np.float32)}
 
 
 def _lacks_signature(refused: ServerRefused, signature: str) -> bool:

@@ -1,7 +1,7 @@
-"""`ColoringResult`: what became of one of many photographs."""
+"""What the client returns: `ColoringResult`, what became of one of many photographs, and `LikelyColor`."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from photo.errors import TintypeError
 
@@ -22,3 +22,15 @@ class ColoringResult(Generic[Given, Colored]):
     photo: Given
     colored: Colored | None = None
     error: TintypeError | None = None
+
+
+class LikelyColor(NamedTuple):
+    """A colour that a place of a photograph may have.
+
+    Attributes:
+        color: sRGB as "#rrggbb", at the photograph's own lightness; a `Hint` takes it as it is.
+        share: of the model's distribution of colours there, 0..1.
+    """
+
+    color: str
+    share: float

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from photo.coloring_options import LARGEST_SIDE
+from photo.errors import TintypeError
+
 
 @dataclass(frozen=True)
 class ModelDescription:
@@ -14,26 +17,44 @@ class ModelDescription:
         size: side in pixels it was trained at; the client sends squares of it.
         stride: divisor of the sides it accepts.
         fingerprint: identifies the trained model.
+        sides: that it says it takes well, in pixels; none where it does not say.
+        hints: whether it says that it takes hints; a model that does not say so may take them.
     """
 
     recipe: str
     size: int
     stride: int
     fingerprint: str
+    sides: tuple[int, ...] = ()
+    hints: bool = False
+
+    def check_sides(self, sides: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the sides at which the model is to be asked; raises TintypeError where it takes no such side."""
+        for side in sides:
+            if side % self.stride or (side > LARGEST_SIDE and side not in self.sides):
+                best = f" (best: {', '.join(map(str, self.sides))})" if self.sides else ""
+                raise TintypeError(
+                    f"render: the model takes multiples of {self.stride} up to {LARGEST_SIDE}{best}, received {side}"
+                )
+        return sides
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> "ModelDescription":
         """Read the first row of what `describe` answered.
 
         Args:
-            outputs: an array [N] for each attribute, of bytes or of integers.
+            outputs: an array [N] for each attribute, of bytes or of integers; the last two may be absent. `sides` are
+                bytes, with commas between.
 
         Raises:
             AttributeError, IndexError, KeyError, TypeError, ValueError: it is no such answer.
         """
+        sides = outputs["sides"][0].decode() if "sides" in outputs else ""
         return cls(
             recipe=outputs["recipe"][0].decode(),
             size=int(outputs["size"][0]),
             stride=int(outputs["stride"][0]),
             fingerprint=outputs["fingerprint"][0].decode(),
+            sides=tuple(int(side) for side in sides.split(",")) if sides else (),
+            hints=bool(outputs["hints"][0]) if "hints" in outputs else False,
         )

@@ -22,6 +22,9 @@ from serving.model import signatures
 class WireServer:
     """Answers every lightness with the colour `ab` times L / 100, and describes itself with `size`.
 
+    Guided, the hinted pixels have the hint's colour. A cell of the likely colours at row r and column c has (2 r, 2 c)
+    for its first colour and a share of 1/2, and less of each further one; the uncertainty is L.
+
     `failures` are given out first, one per request: a gRPC status code with words; `first_looks` likewise, one per
     question for the model's status, before `status`. Colours are held back until `released` is set.
     """
@@ -36,6 +39,9 @@ class WireServer:
     squares: list[tuple[int, ...]] = field(default_factory=list)
     spoil: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     has_variants: bool = False
+    has_guided: bool = False
+    stride: int = 1
+    hints: list[NDArray[Any]] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
     at_once: int = 0
@@ -70,7 +76,7 @@ class WireServer:
             answer: dict[str, Any] = {
                 "recipe": [b"tiny"],
                 "size": np.array([self.size], np.int32),
-                "stride": np.array([1], np.int32),
+                "stride": np.array([self.stride], np.int32),
                 "fingerprint": [b"tiny"],
             }
         else:
@@ -83,11 +89,32 @@ class WireServer:
                     context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "variants" not found.')
                 seed = wire.array_from_tensor(request.inputs[signatures.SEED])
                 answer[signatures.AB] *= np.cos(seed).astype(np.float32)[:, None, None, None]
+            if request.model_spec.signature_name == signatures.GUIDED:
+                if not self.has_guided:
+                    context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "guided" not found.')
+                answer = self.guided(answer[signatures.AB], lightness, request)
             if self.spoil:
                 answer[signatures.AB] = self.spoil(answer[signatures.AB])
-        for name, array in answer.items():
+        for name in request.output_filter or answer:
+            array = answer[name]
             response.outputs[name].CopyFrom(wire.tensor_from_array(array))
         return response
+
+    def guided(self, ab: NDArray[Any], lightness: NDArray[Any], request: Any) -> dict[str, Any]:
+        hints = wire.array_from_tensor(request.inputs[signatures.HINTS])
+        assert hints.shape == (*lightness.shape[:3], 3)
+        assert hints.dtype == np.float32
+        self.hints.append(hints)
+        small = lightness.shape[1] // 4
+        place = 2.0 * np.stack(np.meshgrid(*[np.arange(small)] * 2, indexing="ij"), -1)
+        likely = place[None, :, :, None] / 2.0 ** np.arange(8)[:, None]
+        shares = np.broadcast_to(0.5 ** np.arange(1, 9), (len(ab), small, small, 8))
+        return {
+            signatures.AB: np.where(hints[..., 2:] > 0, hints[..., :2], ab),
+            signatures.LIKELY_COLORS: np.repeat(likely, len(ab), axis=0).astype(np.float32),
+            signatures.LIKELY_SHARES: shares.astype(np.float32),
+            signatures.UNCERTAINTY: lightness,
+        }
 
     def hold(self) -> None:
         with self.lock:

@@ -1,5 +1,11 @@
 """The errors a user of Tintype may see; each message says what is wrong and with what."""
 
+import logging
+
+log = logging.getLogger(__name__)
+# A program that sets up no logging gets no traceback on its terminal, as Python would else print one.
+log.addHandler(logging.NullHandler())
+
 
 class TintypeError(Exception):
     """Base of every error that is not a bug of Tintype. The command line prints its message, no traceback."""
@@ -10,7 +16,7 @@ class PhotoError(TintypeError):
 
     Attributes:
         reason: one of `empty`, `not_an_image`, `truncated`, `unreadable`, `too_many_pixels`, `too_many_bytes`,
-            `too_small`, `gray`, `duplicate`; reports count by it.
+            `too_small`, `gray`, `duplicate`, `out_of_memory`, `unexpected`; reports count by it.
         detail: what exactly is wrong, in words.
     """
 
@@ -54,3 +60,19 @@ class SignatureMissing(ServerRefused):
 
 class ClientClosed(TintypeError):  # noqa: N818
     """The client was closed, or its loop over many photographs left, while the server was asked."""
+
+
+def fault_of_photo(error: Exception) -> TintypeError:
+    """Return what is to be said of a photograph whose reading, colouring or writing raised `error`; the others go on.
+
+    A TintypeError says it itself. Anything else that is not a lack of memory is a fault of the program or of a library:
+    it is logged with its traceback, as an error of the logger `photo.errors`, and its kind is in the words. What ends a
+    program (KeyboardInterrupt, SystemExit) is no Exception, and no photograph's fault.
+    """
+    if isinstance(error, TintypeError):
+        return error
+    if isinstance(error, MemoryError):
+        return PhotoError("out_of_memory", "there is not enough memory for it")
+    log.error("a photograph met an unexpected %s", type(error).__name__, exc_info=error)
+    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    return PhotoError("unexpected", f"an unexpected error, which is no fault of yours: {words}")

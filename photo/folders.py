@@ -9,6 +9,12 @@ from photo.errors import DataError
 
 _SYSTEM_FILES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 
+_ILLEGAL_ON_WINDOWS = frozenset('<>:"/\\|?*\x7f')
+_DEVICES_OF_WINDOWS = frozenset(
+    ["CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³")]
+)
+_LONGEST_STEM_BYTES = 200  # of the 255 that file systems take
+
 
 class ListedFile(NamedTuple):
     """A file as its file system lists it; `changed` is the time of its last change in that file system's own unit."""
@@ -75,6 +81,15 @@ def is_hidden(name: str) -> bool:
 def printable(name: str) -> str:
     """Return a name, which on disk need not be text, as text that any terminal and any JSON file takes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def portable_name(stem: str) -> str:
+    """Return the beginning of a file's name that Windows, macOS and Linux take; "photo" where nothing is left of it."""
+    text = stem.encode("utf-8", "replace").decode()
+    legal = "".join("_" if char in _ILLEGAL_ON_WINDOWS or ord(char) < 32 else char for char in text)
+    legal = legal.encode()[:_LONGEST_STEM_BYTES].decode("utf-8", "ignore").strip(" .")
+    device, dot, rest = legal.partition(".")
+    return f"{device}_{dot}{rest}" if device.strip().upper() in _DEVICES_OF_WINDOWS else legal or "photo"
 
 
 def _listed_file(path: str) -> ListedFile:

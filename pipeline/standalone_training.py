@@ -13,9 +13,9 @@ from components.trainer.decoded_photos import example_files
 from components.trainer.strategy import ChosenStrategy, choose_strategy, is_chief, meet
 from components.trainer.summary import TrainingSummary
 from components.trainer.training import train
-from photo.errors import TintypeError
 from photo.whole_file import whole_folder
 from pipeline.config import RunConfig
+from pipeline.output_folder import output_folder, without_wildcards
 
 if TYPE_CHECKING:
     from components.image_example_gen.summary import IngestionSummary
@@ -49,31 +49,33 @@ def train_standalone(config: RunConfig, *, data: str, out: Path, workers: int = 
     Raises:
         DataError: the photographs cannot be used.
         WorkerGoneError: another worker ended.
-        TintypeError: the training diverged at once, or `out` cannot be written.
+        TintypeError: the training diverged at once, `out` cannot be written, or another run is at work in it.
     """
     # Here, for Beam takes seconds to import: a process that only trains does without.
     from components.image_example_gen.ingestion import ingest
     from components.image_example_gen.summary import check_trainable, read_summary
 
-    examples, run, model = out / "examples", out / "run", out / "model"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
     trainer_config = config.trainer_config()
     strategy, why = choose_strategy(trainer_config.train.strategy)
-    if is_chief(strategy):
-        photographs = ingest(data, examples, config.data, workers=workers)
-        check_trainable(photographs, data)
-        meet(strategy)
-    else:
-        Console(stderr=True).print("waiting for the chief, which takes the photographs in")
-        meet(strategy)
-        photographs = read_summary(str(examples))
-    training = train_to_saved_model(
-        trainer_config, examples, run_folder=run, model_folder=model, chosen_strategy=(strategy, why)
-    )
-    return StandaloneTraining(photographs, training, examples, run, model)
+    # Of several workers the chief holds the folder that they share.
+    with output_folder(out) if is_chief(strategy) else nullcontext(without_wildcards(out)) as folder:
+        examples = folder / "examples"
+        if is_chief(strategy):
+            photographs = ingest(data, examples, config.data, workers=workers)
+            check_trainable(photographs, data)
+            meet(strategy)
+        else:
+            Console(stderr=True).print("waiting for the chief, which takes the photographs in")
+            meet(strategy)
+            photographs = read_summary(str(examples))
+        training = train_to_saved_model(
+            trainer_config,
+            examples,
+            run_folder=folder / "run",
+            model_folder=folder / "model",
+            chosen_strategy=(strategy, why),
+        )
+    return StandaloneTraining(photographs, training, out / "examples", out / "run", out / "model")
 
 
 def train_to_saved_model(

@@ -1,6 +1,5 @@
 """A comparison from the first photograph to the report: every entry trained and measured, one after another."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -17,16 +16,14 @@ from typing import Any
 
 from components.image_example_gen.source import read_source, source_of
 from components.image_example_gen.summary import check_trainable, read_summary
-from photo.errors import DataError, TintypeError
-from photo.locks import locked
+from photo.errors import DataError
 from pipeline.comparison.entries import Budget, ComparisonEntry
 from pipeline.comparison.report import write_report
 from pipeline.comparison.result_files import RESULT_NAME, read_record
 from pipeline.comparison.task_process import JOB_NAME, run_in_process
 from pipeline.comparison.training_job import TrainingJob
+from pipeline.output_folder import output_folder
 from serving.batch.file_systems import check_location, fingerprint
-
-LOCK_NAME = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +64,9 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
 
     Raises:
         DataError: the photographs cannot be used.
-        TintypeError: `out` cannot be written, or another comparison is at work there.
+        TintypeError: `out` cannot be written, or another run is at work there.
     """
-    with _exclusive(out), _sigterm_as_keyboard_interrupt():
+    with output_folder(out) as out, _sigterm_as_keyboard_interrupt():
         check_location(comparison.data)
         if comparison.test_data is not None:
             check_location(comparison.test_data)
@@ -180,18 +177,6 @@ def _folder_name(label: str) -> str:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-@contextmanager
-def _exclusive(out: Path) -> Iterator[None]:
-    """Hold the folder for this comparison alone."""
-    with contextlib.ExitStack() as stack:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(out / LOCK_NAME, busy=f"another comparison is at work in {out}"))
-        except OSError as error:
-            raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
-        yield
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The pipeline on this machine: TFX's LocalDagRunner, SQLite metadata, a line for every component."""
 
 import logging
-import os
 import shutil
 import sys
 import time
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from absl import logging as absl_logging
 
-from photo.errors import TintypeError
 from pipeline.config import RunConfig
+from pipeline.output_folder import output_folder
+from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 if TYPE_CHECKING:
     from pipeline.run_report import RunReport
@@ -37,23 +37,27 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
         the RunReport of the run.
 
     Raises:
-        TintypeError: a component refused its input; its message says why.
+        TintypeError: a component refused its input, its message says why; or another run is at work in `out`.
     """
-    _check_writable(Path(out))
+    with output_folder(Path(out)) as folder:
+        return _run(config, Path(out).resolve(), folder, data, verbose, workers)
+
+
+def _run(config: RunConfig, out: Path, folder: Path, data: str, verbose: bool, workers: int) -> "RunReport":
+    """Run the pipeline in `out`, which TFX knows as `folder`."""
+    import_tensorflow_quietly()
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     from pipeline.graph import create_pipeline, default_destination
     from pipeline.run_report import read_run_report
     from serving.batch.local_runner import local_options
 
-    out = Path(out).resolve()
-    destination = default_destination(config, str(out))
     pipeline = create_pipeline(
         config,
         data=data if "://" in data else str(Path(data).resolve()),
-        destination=destination,
-        pipeline_root=str(out / "pipeline"),
-        checkpoint_base=str(out / CHECKPOINTS),
+        destination=default_destination(config, str(out)),
+        pipeline_root=str(folder / "pipeline"),
+        checkpoint_base=str(folder / CHECKPOINTS),
         metadata_path=str(out / "metadata.sqlite"),
         beam_arguments=local_options(workers),
     )
@@ -62,16 +66,6 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
         LocalDagRunner().run(pipeline)
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # every artifact is published: nothing can be lost now
         return read_run_report(out / "metadata.sqlite", pipeline.pipeline_info.pipeline_name, since=started)
-
-
-def _check_writable(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise TintypeError(f"the output folder {out} cannot be written: {error.strerror}") from None
 
 
 class _ComponentProgress(logging.Handler):

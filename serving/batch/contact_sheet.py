@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
-from photo.errors import PhotoError
+from photo.errors import fault_of_photo
 from photo.geometry import resize
 from serving.batch.file_systems import open_file
 from serving.batch.outcomes import Outcome
@@ -50,11 +50,14 @@ def _figure(outcome: Outcome, output: str) -> str | None:
     try:
         with open_file(join(output, outcome.output)) as file:
             rgb = decode_photo(file.read()).rgb
-    except (OSError, PhotoError):
+        scale = min(1.0, _SIDE / max(rgb.shape[:2]))
+        height, width = (max(1, round(side * scale)) for side in rgb.shape[:2])
+        small = encode_photo(resize(rgb, height, width), "JPEG", quality=_QUALITY)
+    except OSError:  # it has gone meanwhile
         return None
-    scale = min(1.0, _SIDE / max(rgb.shape[:2]))
-    height, width = (max(1, round(side * scale)) for side in rgb.shape[:2])
-    small = encode_photo(resize(rgb, height, width), "JPEG", quality=_QUALITY)
+    except Exception as error:  # the job does not fail for its sample
+        fault_of_photo(error)
+        return None
     name = html.escape(outcome.output)
     return (
         f'<figure><img alt="" width="{width}" height="{height}" '

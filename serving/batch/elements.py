@@ -10,7 +10,6 @@ from photo.archives import FileEntry
 from photo.coloring import Prepared
 from photo.folders import printable
 from photo.metadata import Metadata
-from serving.batch.outcomes import Outcome, failed
 
 OUTCOMES = "outcomes"  # tag of the output of every step that takes what goes no further
 
@@ -100,8 +99,3 @@ def shown_path(entry: FileEntry) -> str:
     """Return how reports name a file: its path, and inside an archive `archive!name`."""
     location = printable(entry.location)
     return location if entry.kind == "file" else f"{location}!{entry.name}"
-
-
-def too_large(task: Task) -> Outcome:
-    """Return the outcome of a photograph that a worker has no room for."""
-    return failed(task.shown_path, "out_of_memory", "its pixels do not fit into this worker's memory")

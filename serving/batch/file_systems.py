@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,11 @@ _KEPT_FREE = 1 << 30  # bytes of the disk that an unpacked tar.gz leaves to othe
 def is_local(location: str) -> bool:
     """Return whether `location` is a path of this machine rather than a URL of a Beam file system."""
     return FileSystems.get_scheme(location) is None
+
+
+def literal(path: str) -> str:
+    """Return the pattern of Beam's that matches this path alone: in it "[", "*" and "?" are letters."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 def check_location(location: str) -> None:
@@ -45,7 +51,7 @@ def list_files(location: str) -> Iterator[ListedFile]:
     if is_local(location):
         yield from list_folder(location)
         return
-    pattern = location if archive_kind(location) else FileSystems.join(location, "**")
+    pattern = literal(location) if archive_kind(location) else FileSystems.join(literal(location), "**")
     try:
         found = FileSystems.match([pattern])[0].metadata_list
     except OSError as error:

@@ -10,6 +10,7 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from numpy.typing import NDArray
 
 from serving.batch.elements import PreparedPhoto
+from serving.batch.errors import BatchStopped
 
 # A batch is closed before its photographs hold more pixels than this; one photograph may hold more, and is alone then.
 MAX_BATCH_PIXELS = 64_000_000
@@ -52,7 +53,7 @@ class AbModel(Protocol):
 class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
     """What both handlers share: batches of photographs, squares in, a*b* or a refusal out.
 
-    Each prediction's `inference` is `PredictedAb`, or the TintypeError that refused the square.
+    Each prediction's `inference` is `PredictedAb`, or the exception that the square met.
     """
 
     def __init__(self, batch_size: int):
@@ -82,12 +83,32 @@ class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
     def run_inference(
         self, batch: Sequence[PreparedPhoto], model: AbModel, inference_args: dict[str, Any] | None = None
     ) -> Iterator[PredictionResult]:
-        """Colour the squares of a batch in one go."""
+        """Colour the squares of a batch in one go; when that fails, each alone.
+
+        Raises:
+            BatchStopped: every photograph would fail.
+        """
         del inference_args
         if not batch:  # Beam sends the batch so far, be it empty, when the first photograph is a large one
             return
         started = time.perf_counter()
-        answers = model.predict_ab(np.stack([element.prepared.square for element in batch]))
-        seconds = (time.perf_counter() - started) / len(batch)
-        for element, ab in zip(batch, answers, strict=True):
-            yield PredictionResult(element, PredictedAb(ab, seconds))
+        try:
+            answers = self._predict(np.stack([element.prepared.square for element in batch]), model)
+        except BatchStopped:
+            raise
+        except Exception as error:
+            failure = error
+        else:
+            seconds = (time.perf_counter() - started) / len(batch)
+            for element, ab in zip(batch, answers, strict=True):
+                yield PredictionResult(element, PredictedAb(ab, seconds))
+            return
+        if len(batch) == 1:
+            yield PredictionResult(batch[0], failure)
+            return
+        for element in batch:
+            yield from self.run_inference([element], model)
+
+    def _predict(self, squares: NDArray[np.float32], model: AbModel) -> NDArray[np.float32]:
+        """Return what the model answers; raises BatchStopped where it would answer no other photograph either."""
+        return model.predict_ab(squares)

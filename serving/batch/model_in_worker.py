@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from photo.errors import TintypeError
 from serving.batch.errors import BatchStopped
-from serving.batch.file_systems import is_local
+from serving.batch.file_systems import is_local, literal
 from serving.batch.job_options import DEFAULT_BATCH_SIZE
 from serving.batch.model_handler import ColorHandler, ModelIdentity
 from serving.model.quiet_tensorflow import startup_noise_set_aside
@@ -71,10 +71,10 @@ class WorkerModel:
         self.description = self._colorizer.description
 
     def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return finite a*b*, [N, S, S, 2], of L* [N, S, S, 1]."""
+        """Return finite a*b*, [N, S, S, 2], of L* [N, S, S, 1]; raises TintypeError where the model gives others."""
         ab = self._colorizer.predict_ab(squares)
         if not np.isfinite(ab).all():
-            raise BatchStopped("the model gives colours that are not numbers")
+            raise TintypeError("the model gives colours that are not numbers")
         return ab
 
 
@@ -96,16 +96,26 @@ def _newest_version(model: str) -> tuple[str, str]:
     model = model.rstrip("/") or "/"
     if is_local(model):
         model = os.path.abspath(model)
-    patterns = [f"{model}/{SAVED_MODEL_FILE}", f"{model}/*/{SAVED_MODEL_FILE}"]
     try:
-        own, below = (result.metadata_list for result in FileSystems.match(patterns))
+        own, below = _saved_models(model)
     except (OSError, ValueError) as error:
         raise TintypeError(f"cannot look for a model in {model}: {error}") from error
     if own:
         version = model.rpartition("/")[2]
         return model, version if version.isdigit() else ""
-    versions = numbered(file.path.split("/")[-2] for file in below)
+    versions = numbered(below)
     if not versions:
         raise TintypeError(f"no saved_model.pb in {model}, nor in a folder of a version below it")
     newest = max(versions)
     return f"{model}/{versions[newest]}", str(newest)
+
+
+def _saved_models(model: str) -> tuple[bool, list[str]]:
+    """Return whether a folder is a SavedModel, and the names of the folders in it that are."""
+    if is_local(model):  # not by a pattern: of a path of this machine "[" is a letter
+        below = os.listdir(model) if os.path.isdir(model) else []
+        is_model = os.path.exists(f"{model}/{SAVED_MODEL_FILE}")
+        return is_model, [name for name in below if os.path.exists(f"{model}/{name}/{SAVED_MODEL_FILE}")]
+    patterns = [f"{literal(model)}/{SAVED_MODEL_FILE}", f"{literal(model)}/*/{SAVED_MODEL_FILE}"]
+    own, found = (result.metadata_list for result in FileSystems.match(patterns))
+    return bool(own), [file.path.split("/")[-2] for file in found]

@@ -2,16 +2,12 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from apache_beam.ml.inference.base import PredictionResult
 from numpy.typing import NDArray
 
 from photo.errors import ServerRefused, ServerUnavailable
-from serving.batch.elements import PreparedPhoto
 from serving.batch.errors import BatchStopped
 from serving.batch.job_options import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, PATIENT_CONNECTION
 from serving.batch.model_handler import AbModel, ColorHandler, ModelIdentity
@@ -61,27 +57,15 @@ class ServerHandler(ColorHandler):
         """Return what the server said when the job was made: all workers ask the same version."""
         return self._identity
 
-    def run_inference(
-        self, batch: Sequence[PreparedPhoto], model: AbModel, inference_args: dict[str, Any] | None = None
-    ) -> Iterator[PredictionResult]:
-        """Colour the squares of a batch with one request; when it is refused, with one for each of them.
-
-        Raises:
-            BatchStopped: no server answers, or it would refuse every photograph.
-        """
-        del inference_args
+    def _predict(self, squares: NDArray[np.float32], model: AbModel) -> NDArray[np.float32]:
         try:
-            yield from super().run_inference(batch, model)
+            return model.predict_ab(squares)
         except ServerUnavailable as unavailable:
             raise BatchStopped(str(unavailable)) from unavailable
         except ServerRefused as refused:
             if refused.code in _REFUSES_ALL:
                 raise BatchStopped(str(refused)) from refused
-            if len(batch) == 1:
-                yield PredictionResult(batch[0], refused)
-                return
-            for element in batch:
-                yield from self.run_inference([element], model)
+            raise
 
 
 def server_handler(

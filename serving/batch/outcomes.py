@@ -3,6 +3,8 @@
 import json
 from typing import NamedTuple
 
+from photo.errors import PhotoError, fault_of_photo
+
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 
@@ -14,7 +16,7 @@ class Outcome(NamedTuple):
         status: "done", "skipped" (an earlier run did it) or "failed".
         output: its colouring, below the job's output; "" when it failed.
         reason: of a failed one, a word to count by: a reason of `PhotoError`, or `not_found`, `damaged_archive`,
-            `out_of_memory`, `refused`, `unwritable`.
+            `refused`, `unwritable`.
         detail: the reason in words.
         key: the output's name before photographs of one name were told apart, in lower case.
         settings: with which it was written, as `OutputSettings.digest` puts them.
@@ -67,3 +69,9 @@ class Outcome(NamedTuple):
 def failed(path: str, reason: str, detail: str) -> Outcome:
     """Return the outcome of a photograph that cannot be used."""
     return Outcome(path, FAILED, reason=reason, detail=detail)
+
+
+def failed_by(path: str, error: Exception, reason: str) -> Outcome:
+    """Return the outcome of a photograph whose work raised `error`; `reason` where the error bears none itself."""
+    fault = fault_of_photo(error)
+    return failed(path, fault.reason if isinstance(fault, PhotoError) else reason, str(fault))

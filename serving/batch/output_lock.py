@@ -1,4 +1,4 @@
-"""Keeps an output on this machine to one job at a time. A job first removes what a killed one left half-written."""
+"""Keeps an output on this machine to one job at a time, and free of what a job left half-written."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ from photo.locks import locked
 from serving.batch.file_systems import is_local
 from serving.batch.output_settings import OWN_FOLDER
 
-# What a killed run may leave behind: files of `write_whole`, and folders of Beam's sinks.
+# What a run that was killed, or failed, may leave behind: files of `write_whole`, and folders of Beam's sinks.
 _LEFT_BEHIND = re.compile(r"\.[0-9a-f]{16}\.part|beam-temp-.+")
 
 
 @contextmanager
 def only_job_into(output: str) -> Iterator[None]:
-    """Refuse a second job into the same folder of this machine while the block runs; remove what a killed one left.
+    """Refuse a second job into the same folder of this machine while the block runs; remove what was left half-written.
 
     Raises:
         TintypeError: another job writes there.
@@ -30,11 +30,14 @@ def only_job_into(output: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock", busy=f"another job writes into {output}; wait for it, or choose another folder"):
         _remove_leftovers(output)
-        yield
+        try:
+            yield
+        finally:
+            _remove_leftovers(output)  # Beam leaves the folders of a pipeline that failed
 
 
 def _remove_leftovers(output: str) -> None:
-    """Remove what a killed run has left half-written, under names that no photograph has."""
+    """Remove what a run has left half-written, under names that no photograph has."""
     for folder, subfolders, files in os.walk(output):
         for name in filter(_LEFT_BEHIND.fullmatch, files):
             with contextlib.suppress(OSError):

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import re
 import secrets
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
 from serving.batch.errors import BatchStopped
-from serving.batch.file_systems import is_local
+from serving.batch.file_systems import is_local, literal
 
 # Object stores show an object when it is whole; elsewhere a name appears when the file is opened.
 _WHOLE_BY_THEMSELVES = frozenset({"gs", "s3", "azfs"})
@@ -73,5 +72,5 @@ def size_of(location: str) -> int | None:
             return os.stat(location).st_size
         except OSError:
             return None
-    found = FileSystems.match([re.sub(r"([*?\[])", r"[\1]", location)])[0].metadata_list
+    found = FileSystems.match([literal(location)])[0].metadata_list
     return next((file.size_in_bytes for file in found if file.path == location), None)

@@ -10,7 +10,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from serving.batch.elements import OUTCOMES, ColoredPhoto, ElementOrOutcome, PreparedPhoto
 from serving.batch.model_handler import ColorHandler, PredictedAb
-from serving.batch.outcomes import failed
+from serving.batch.outcomes import failed_by
 
 
 class TakeAnswers(beam.DoFn):
@@ -22,9 +22,9 @@ class TakeAnswers(beam.DoFn):
     def process(self, prediction: PredictionResult) -> Iterator[ElementOrOutcome]:
         """Take one."""
         photo = cast(PreparedPhoto, prediction.example)
-        answer: object = prediction.inference
-        if not isinstance(answer, PredictedAb):
-            yield TaggedOutput(OUTCOMES, failed(photo.task.shown_path, "refused", str(answer)))
+        answer = cast(PredictedAb | Exception, prediction.inference)
+        if isinstance(answer, Exception):
+            yield TaggedOutput(OUTCOMES, failed_by(photo.task.shown_path, answer, "refused"))
             return
         identity = self._handler.identity()
         photo = replace(photo, seconds=photo.seconds + answer.seconds)

@@ -8,10 +8,10 @@ from apache_beam.pvalue import TaggedOutput
 
 from photo.coloring import prepare
 from photo.decoding import decode_photo
-from photo.errors import PhotoError
-from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto, too_large
+from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto
+from serving.batch.errors import BatchStopped
 from serving.batch.model_handler import ColorHandler
-from serving.batch.outcomes import Outcome, failed
+from serving.batch.outcomes import Outcome, failed_by
 from serving.batch.resuming import has_tint, skipped
 from serving.malloc_settings import keep_freed_memory
 
@@ -43,11 +43,10 @@ class Prepare(beam.DoFn):
         try:
             photo = decode_photo(loaded.data, max_pixels=self._max_pixels)
             prepared = prepare(photo.rgb, self._handler.identity().size, keep_tint=self._keep_tint)
-        except PhotoError as error:
-            yield TaggedOutput(OUTCOMES, failed(task.shown_path, error.reason, error.detail))
-            return
-        except MemoryError:
-            yield TaggedOutput(OUTCOMES, too_large(task))
+        except BatchStopped:
+            raise
+        except Exception as error:
+            yield TaggedOutput(OUTCOMES, failed_by(task.shown_path, error, "unreadable"))
             return
         record = Outcome.from_json(task.record) if task.record else None
         if record is not None and not has_tint(prepared):

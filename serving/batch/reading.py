@@ -8,10 +8,10 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from photo.archives import read_blocks
-from photo.errors import PhotoError
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, Task
+from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import file_reader
-from serving.batch.outcomes import failed
+from serving.batch.outcomes import failed_by
 from serving.batch.output_settings import OutputSettings
 from serving.batch.resuming import Resume, is_as_wanted, skipped
 
@@ -37,11 +37,13 @@ class Read(beam.DoFn):
         try:
             with self._reader.open(task.entry) as stream:
                 data = b"".join(read_blocks(stream))
-        except PhotoError as error:
-            yield TaggedOutput(OUTCOMES, failed(task.shown_path, error.reason, error.detail))
+            sha256 = hashlib.sha256(data).hexdigest()
+            record = self._resume.record_of(task, sha256, self._settings) if self._resume is not None else None
+        except BatchStopped:
+            raise
+        except Exception as error:
+            yield TaggedOutput(OUTCOMES, failed_by(task.shown_path, error, "unreadable"))
             return
-        sha256 = hashlib.sha256(data).hexdigest()
-        record = self._resume.record_of(task, sha256, self._settings) if self._resume is not None else None
         if record is None:
             task = task._replace(record="")
         elif is_as_wanted(record, self._settings):

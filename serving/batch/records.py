@@ -8,7 +8,8 @@ from typing import IO
 
 from apache_beam.io.filesystems import FileSystems
 
-from serving.batch.file_systems import is_local, open_file
+from serving.batch.errors import BatchStopped
+from serving.batch.file_systems import is_local, literal, open_file
 from serving.batch.outcomes import Outcome
 from serving.batch.output_settings import OWN_FOLDER
 from serving.batch.outputs import join, write_file
@@ -21,8 +22,8 @@ _RECORDS_IN_A_FILE = 500
 
 def read_records(output: str) -> Iterator[Outcome]:
     """Yield every record that runs into this output have left; of one photograph there may be several."""
-    for file in FileSystems.match([join(_folder(output), "*.jsonl")])[0].metadata_list:
-        with open_file(file.path) as lines:
+    for location in _files(_folder(output)):
+        with open_file(location) as lines:
             for line in lines:
                 record = Outcome.from_json(line.decode("utf-8", "replace"))
                 if record is not None:
@@ -56,14 +57,17 @@ class RecordWriter:
         self._number = 0
 
     def add(self, outcome: Outcome) -> None:
-        """Record a photograph whose colouring is written."""
+        """Record a photograph whose colouring is written.
+
+        Raises:
+            BatchStopped: records cannot be written, of no photograph.
+        """
         line = f"{outcome.to_json()}\n"
         if is_local(self._folder):
-            if self._file is None:
-                os.makedirs(self._folder, exist_ok=True)
-                path = join(self._folder, f"{self._name}.jsonl")
-                self._file = open(path, "w", encoding="utf-8", errors="surrogateescape", buffering=1)  # noqa: SIM115
-            self._file.write(line)
+            try:
+                self._write_line(line)
+            except OSError as error:
+                raise BatchStopped(f"cannot write records in {self._folder}: {error.strerror or error}") from error
             return
         self._waiting.append(line)
         is_due = time.monotonic() - self._written > _SECONDS_BETWEEN_FILES
@@ -77,6 +81,13 @@ class RecordWriter:
         if self._waiting:
             self._write()
 
+    def _write_line(self, line: str) -> None:
+        if self._file is None:
+            os.makedirs(self._folder, exist_ok=True)
+            path = join(self._folder, f"{self._name}.jsonl")
+            self._file = open(path, "w", encoding="utf-8", errors="surrogateescape", buffering=1)  # noqa: SIM115
+        self._file.write(line)
+
     def _write(self) -> None:
         data = "".join(self._waiting).encode("utf-8", "surrogateescape")
         write_file(join(self._folder, f"{self._name}-{self._number}.jsonl"), data)
@@ -85,3 +96,12 @@ class RecordWriter:
 
 def _folder(output: str) -> str:
     return join(output, f"{OWN_FOLDER}/records")
+
+
+def _files(folder: str) -> list[str]:
+    if not is_local(folder):
+        return [file.path for file in FileSystems.match([join(literal(folder), "*.jsonl")])[0].metadata_list]
+    try:  # not by a pattern: of a path of this machine "[" is a letter
+        return [join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".jsonl")]
+    except FileNotFoundError:
+        return []

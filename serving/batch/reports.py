@@ -1,11 +1,15 @@
 """What a batch job writes about itself: report, manifest, contact sheet, and the counts its summary is made of."""
 
 import hashlib
+import itertools
 import json
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import apache_beam as beam
 import pyarrow
+import pyarrow.parquet
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms import combiners
 
@@ -13,14 +17,16 @@ from photo.errors import TintypeError
 from serving.batch.contact_sheet import contact_sheet
 from serving.batch.file_systems import open_file
 from serving.batch.job import BatchJob
-from serving.batch.outcomes import FAILED, Outcome
+from serving.batch.outcomes import FAILED, Outcome, failed
 from serving.batch.output_settings import OWN_FOLDER
-from serving.batch.outputs import write_file
+from serving.batch.outputs import join, size_of, write_file
+from serving.batch.records import newest_records, read_records
 
 REPORT_NAME = "report.jsonl"
 MANIFEST_NAME = "manifest.parquet"
 SUMMARY_NAME = "summary.json"
 CONTACT_SHEET_NAME = "contact_sheet.html"
+_ROWS_IN_A_GROUP = 10_000
 _COUNTS_NAME = f"{OWN_FOLDER}/counts.json"
 
 MANIFEST_SCHEMA = pyarrow.schema(
@@ -52,6 +58,23 @@ def write_reports(outcomes: PCollection[Outcome], job: BatchJob) -> None:
         _write_contact_sheet(outcomes, job)
 
 
+def write_reports_of_stopped(job: BatchJob, reason: str) -> None:
+    """Write report and manifest of a job that could not go on: why, and what all runs into its output have recorded."""
+    stopped = failed(job.output, "stopped", reason)
+    write_file(job.report_location(REPORT_NAME), encode_report([stopped]))
+    shards = manifest_locations(job)
+    recorded = standing_records(job.output)
+    for index, location in enumerate(shards):
+        rows = [record for record in recorded if shard_of(record, len(shards)) == index]
+        write_file(location, encode_manifest(rows))
+
+
+def standing_records(output: str) -> list[Outcome]:
+    """Return of each output that is there as it was recorded the last record, in the order of their names."""
+    newest = newest_records(read_records(output))
+    return [record for name, record in sorted(newest.items()) if size_of(join(output, name)) == record.output_bytes]
+
+
 def read_counts(job: BatchJob) -> dict[str, int]:
     """Return how many photographs ended each way, by reason of failure or by status, once the pipeline has run.
 
@@ -66,34 +89,81 @@ def read_counts(job: BatchJob) -> dict[str, int]:
         raise TintypeError(f"the job ended without its counts in {location}: {error}") from error
 
 
-def _write_report(outcomes: PCollection[Outcome], job: BatchJob) -> None:
+class WriteShard(beam.DoFn):
+    """(shard, outcomes) -> nothing; the file appears whole, or not at all, under a name that is no pattern.
+
+    Not Beam's sinks: they take the output's path for a glob, and leave folders behind when a job is stopped.
+
+    Args:
+        locations: of the files, by shard.
+        encode: makes the bytes of a file of its outcomes.
+    """
+
+    def __init__(self, locations: Sequence[str], encode: Callable[[Iterable[Outcome]], bytes]):
+        self._locations = locations
+        self._encode = encode
+
+    def process(self, shard: tuple[int, dict[str, Iterable[Outcome]]]) -> None:
+        """Write one file."""
+        index, found = shard
+        write_file(self._locations[index], self._encode(found["outcomes"]))
+
+
+def _write_shards(
+    outcomes: PCollection[Outcome], locations: Sequence[str], encode: Callable[[Iterable[Outcome]], bytes], name: str
+) -> None:
+    """Write outcomes into files, by the hash of their paths; a file without any is written, too."""
+    count = len(locations)
+    keyed = outcomes | f"KeyBy{name}Shard" >> beam.Map(lambda outcome: (shard_of(outcome, count), outcome))
+    every_shard = outcomes.pipeline | f"{name}Shards" >> beam.Create([(index, None) for index in range(count)])
     (
-        outcomes
-        | "Failed" >> beam.Filter(lambda outcome: outcome.status == FAILED)
-        | "ReportLine" >> beam.Map(_report_line)
-        | "WriteReport" >> beam.io.WriteToText(job.report_location(REPORT_NAME), num_shards=1, shard_name_template="")
+        {"outcomes": keyed, "shards": every_shard}
+        | f"Gather{name}" >> beam.CoGroupByKey()
+        | f"Write{name}" >> beam.ParDo(WriteShard(locations, encode))
     )
 
 
-def _report_line(outcome: Outcome) -> str:
-    line = {"path": outcome.path, "reason": outcome.reason, "detail": outcome.detail}
-    return json.dumps(line, ensure_ascii=False)
+def shard_of(outcome: Outcome, count: int) -> int:
+    """Return the index of the shard that an outcome goes to: always the same one."""
+    return int.from_bytes(hashlib.sha256(outcome.path.encode("utf-8", "surrogateescape")).digest()[:8]) % count
+
+
+def _write_report(outcomes: PCollection[Outcome], job: BatchJob) -> None:
+    failures = outcomes | "Failed" >> beam.Filter(lambda outcome: outcome.status == FAILED)
+    _write_shards(failures, [job.report_location(REPORT_NAME)], encode_report, "Report")
+
+
+def encode_report(outcomes: Iterable[Outcome]) -> bytes:
+    """Return a line of JSON for each outcome."""
+    lines = (
+        json.dumps({"path": outcome.path, "reason": outcome.reason, "detail": outcome.detail}, ensure_ascii=False)
+        for outcome in outcomes
+    )
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 def _write_manifest(outcomes: PCollection[Outcome], job: BatchJob) -> None:
-    (
-        outcomes
-        | "Colored" >> beam.Filter(lambda outcome: outcome.status != FAILED)
-        | "ManifestRow" >> beam.Map(manifest_row)
-        | "WriteManifest"
-        >> beam.io.WriteToParquet(
-            job.report_location(MANIFEST_NAME.removesuffix(".parquet")),
-            MANIFEST_SCHEMA,
-            file_name_suffix=".parquet",
-            num_shards=job.options.manifest_shards,
-            shard_name_template="" if job.options.manifest_shards == 1 else None,
-        )
-    )
+    colored = outcomes | "Colored" >> beam.Filter(lambda outcome: outcome.status != FAILED)
+    _write_shards(colored, manifest_locations(job), encode_manifest, "Manifest")
+
+
+def manifest_locations(job: BatchJob) -> list[str]:
+    """Return where the shards of a job's manifest lie."""
+    count = job.options.manifest_shards
+    if count == 1:
+        return [job.report_location(MANIFEST_NAME)]
+    stem, suffix = posixpath.splitext(MANIFEST_NAME)
+    return [job.report_location(f"{stem}-{index:05d}-of-{count:05d}{suffix}") for index in range(count)]
+
+
+def encode_manifest(outcomes: Iterable[Outcome]) -> bytes:
+    """Return a Parquet file with a row for each outcome, compressed as it grows."""
+    sink = pyarrow.BufferOutputStream()
+    rows = map(manifest_row, outcomes)
+    with pyarrow.parquet.ParquetWriter(sink, MANIFEST_SCHEMA) as writer:
+        while group := list(itertools.islice(rows, _ROWS_IN_A_GROUP)):
+            writer.write_table(pyarrow.Table.from_pylist(group, MANIFEST_SCHEMA))
+    return cast(bytes, sink.getvalue().to_pybytes())
 
 
 def manifest_row(outcome: Outcome) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from serving.batch.output_lock import only_job_into
 from serving.batch.outputs import write_file
 from serving.batch.progress import CountFound, CountOutcomes, ProgressFolder
 from serving.batch.progress_display import progress_shown
-from serving.batch.reports import REPORT_NAME, SUMMARY_NAME, read_counts, write_reports
+from serving.batch.reports import REPORT_NAME, SUMMARY_NAME, read_counts, write_reports, write_reports_of_stopped
 from serving.batch.resuming import Resume
 from serving.batch.summary import BatchSummary
 from serving.batch.transforms import ColorizePhotos, ReadPhotos, WritePhotos
@@ -44,7 +44,10 @@ def run_batch(job: BatchJob, options: Sequence[str], *, show_progress: bool = Tr
             with progress_shown(progress.counts) if show_progress else contextlib.nullcontext():
                 pipeline.run().wait_until_finish()
         except Exception as error:  # whatever a runner makes of what a worker raised
-            raise _reason_of_stop(error) from error
+            reason = _reason_of_stop(error)
+            with contextlib.suppress(TintypeError):  # the place may be what stopped it
+                write_reports_of_stopped(job, str(reason))
+            raise reason from error
     seconds = time.monotonic() - started
     counts = read_counts(job)
     done, skipped = counts.pop(DONE, 0), counts.pop(SKIPPED, 0)

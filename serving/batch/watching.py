@@ -7,9 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow
-import pyarrow.parquet
-
 from photo.archives import FileEntry
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
@@ -17,9 +14,8 @@ from serving.batch.finding import find_photos
 from serving.batch.job import BatchJob
 from serving.batch.local_runner import local_options
 from serving.batch.output_settings import OWN_FOLDER
-from serving.batch.outputs import size_of
-from serving.batch.records import newest_records, read_records
-from serving.batch.reports import MANIFEST_NAME, MANIFEST_SCHEMA, REPORT_NAME, manifest_row
+from serving.batch.outputs import write_file
+from serving.batch.reports import MANIFEST_NAME, REPORT_NAME, encode_manifest, standing_records
 from serving.batch.running import run_batch
 from serving.batch.summary import BatchSummary
 
@@ -76,19 +72,7 @@ def watch(
                 arrivals = replace(job, inputs=inputs, options=options)
                 tell(run_batch(arrivals, local_options(1), show_progress=False))
                 _add_to_report(round_reports / REPORT_NAME, Path(job.output) / REPORT_NAME)
-    write_manifest_of_records(job.output)
-
-
-def write_manifest_of_records(output: str) -> None:
-    """Write the manifest from what all runs have recorded: of each output that is there, the last record."""
-    rows = [
-        manifest_row(record)
-        for name, record in sorted(newest_records(read_records(output)).items())
-        if size_of(os.path.join(output, name)) == record.output_bytes
-    ]
-    sink = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, MANIFEST_SCHEMA), sink)
-    write_whole(Path(output) / MANIFEST_NAME, sink.getvalue().to_pybytes())
+    write_file(job.report_location(MANIFEST_NAME), encode_manifest(standing_records(job.output)))
 
 
 def _look(folder: str, output: str) -> _Seen:

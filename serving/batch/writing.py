@@ -8,11 +8,10 @@ import apache_beam as beam
 
 from photo.coloring import Prepared, finish
 from photo.encoding import encode_coloring
-from photo.errors import TintypeError
 from photo.provenance import provenance_now
-from serving.batch.elements import ColoredPhoto, too_large
+from serving.batch.elements import ColoredPhoto
 from serving.batch.errors import BatchStopped
-from serving.batch.outcomes import DONE, Outcome, failed
+from serving.batch.outcomes import DONE, Outcome, failed_by
 from serving.batch.output_settings import OutputSettings
 from serving.batch.outputs import join, write_file
 from serving.batch.records import RecordWriter
@@ -44,11 +43,8 @@ class Write(beam.DoFn):
             write_file(join(self._output, task.output), encoded)
         except BatchStopped:
             raise
-        except TintypeError as error:
-            yield failed(task.shown_path, "unwritable", str(error))
-            return
-        except MemoryError:
-            yield too_large(task)
+        except Exception as error:
+            yield failed_by(task.shown_path, error, "unwritable")
             return
         outcome = Outcome(
             task.shown_path,

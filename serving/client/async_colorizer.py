@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photo.coloring_options import ColoringOptions
-from photo.errors import ClientClosed, TintypeError
+from photo.errors import ClientClosed, fault_of_photo
 from photo.hints import Hint
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
 from photo.provenance import Provenance
@@ -210,8 +210,8 @@ class AsyncColorizer:
             async with room:
                 try:
                     return ColoringResult(photo, await self._drive(flow, connection))
-                except TintypeError as error:
-                    return ColoringResult(photo, error=error)
+                except Exception as error:
+                    return ColoringResult(photo, error=fault_of_photo(error))
 
         waiting: deque[asyncio.Task[ColoringResult[Given, T]]] = deque()
         try:

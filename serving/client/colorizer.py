@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photo.coloring_options import ColoringOptions
-from photo.errors import ClientClosed, TintypeError
+from photo.errors import ClientClosed, fault_of_photo
 from photo.hints import Hint
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
 from photo.provenance import Provenance
@@ -283,7 +283,7 @@ class Colorizer:
             concurrency: how many are worked on at a time.
 
         Yields:
-            One result per photograph: its colouring, or why there is none. The others go on.
+            One result per photograph: its colouring, or why there is none, whatever it was. The others go on.
 
         Leaving the loop, or closing the iterator, ends the requests that still run.
         """
@@ -365,8 +365,8 @@ class Colorizer:
     ) -> ColoringResult[Given, T]:
         try:
             return ColoringResult(photo, self._drive(flow, connection, calls))
-        except TintypeError as error:
-            return ColoringResult(photo, error=error)
+        except Exception as error:
+            return ColoringResult(photo, error=fault_of_photo(error))
 
     def _drive(self, flow: Flow[T], connection: "_Connection", calls: "_Calls") -> T:
         try:

@@ -16,7 +16,8 @@ class ColoringResult(Generic[Given, Colored]):
     Attributes:
         photo: the photograph, as it was given.
         colored: its colouring (of `colorize_files`: the paths written); None if it failed.
-        error: why it failed; None if it did not.
+        error: why it failed; None if it did not. An exception that nobody foresaw is a PhotoError with the reason
+            `unexpected`, whose cause the logger `photo.errors` was told.
     """
 
     photo: Given

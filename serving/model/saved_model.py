@@ -1,8 +1,10 @@
 """Loads a SavedModel's signatures, ready to be called. Imports TensorFlow."""
 
 import keyword
+import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,10 +45,23 @@ class LoadedModel:
             for name, signature in graph.signature_def.items()
         }
         # The functions do not own their variables: the loaded object must live as long as they do.
-        self._loaded = _load(folder, saved_model)
+        with _without_wildcards(folder) as plain:
+            self._loaded = _load(plain, saved_model)
         self.signatures: dict[str, Signature] = {
             name: partial(_call, function) for name, function in self._loaded.signatures.items()
         }
+
+
+@contextmanager
+def _without_wildcards(folder: str) -> Iterator[str]:
+    """Yield a path of a folder in which TensorFlow, which looks for variables by a pattern, finds no wildcard."""
+    if not (set(folder) & set("*?[]{}\\") and os.path.isdir(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="served-model-") as place:
+        link = Path(place) / "model"
+        link.symlink_to(Path(folder).absolute())
+        yield str(link)
 
 
 def _read(folder: str) -> Any:

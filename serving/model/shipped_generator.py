@@ -76,7 +76,7 @@ def unpack(file: Path) -> Path:
     except OSError as error:
         raise TintypeError(f"cannot read the generator {file}: {error.strerror or error}") from error
     name = hashlib.sha256(content).hexdigest()[:16]
-    cache = _cache_folder()
+    cache = cache_folder()
     if cache is not None and is_whole(cache / name):
         return cache / name / MODEL_NAME
     try:
@@ -89,8 +89,8 @@ def unpack(file: Path) -> Path:
         raise TintypeError(f"cannot unpack the generator into {where}: {error.strerror or error}") from error
 
 
-def _cache_folder() -> Path | None:
-    """Return the folder that keeps unpacked generators; None where there is none that can be trusted."""
+def cache_folder() -> Path | None:
+    """Return this user's folder of unpacked generators and links; None where there is none that can be trusted."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     try:
         # A relative path is to be ignored: XDG Base Directory Specification 0.8. So says platformdirs, too; but where

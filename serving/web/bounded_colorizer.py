@@ -111,7 +111,12 @@ class BoundedColorizer:
 
     async def check(self, file: AnonymousFile) -> tuple[PhotoFormat, int, int]:
         """Return format, width and height of a photograph by its header; raises Problem where it is none."""
-        return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels))
+        try:
+            return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels))
+        except Problem:
+            raise
+        except Exception as error:
+            raise problem_from(error) from error
 
     async def colorize(
         self, file: AnonymousFile, options: ColoringOptions, *, variants: int
@@ -173,7 +178,11 @@ class BoundedColorizer:
         pixels: int,
         longest_side: int | None = None,
     ) -> bytes:
-        """Join a photograph of so many pixels with one of its ab arrays; IndexError where it has none such."""
+        """Join a photograph of so many pixels with one of its ab arrays.
+
+        Raises:
+            Problem: when that fails.
+        """
 
         def join() -> bytes:
             data, ab = file.read_blocking(), file.read_ab_blocking(variant)
@@ -189,7 +198,9 @@ class BoundedColorizer:
         async with self._room_for(pixels):
             try:
                 return await self._in_thread(join)
-            except TintypeError as error:
+            except Problem:
+                raise
+            except Exception as error:
                 raise problem_from(error) from error
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
@@ -222,10 +233,12 @@ class BoundedColorizer:
             try:
                 yield
                 self._note_model(self._model)
+            except Problem:
+                raise
             except ServerUnavailable as error:
                 self._note_model(None)
                 raise problem_from(error) from error
-            except TintypeError as error:
+            except Exception as error:
                 raise problem_from(error) from error
 
     def _note_model(self, model: ModelDescription | None) -> None:

@@ -1,7 +1,6 @@
 """Jobs: photographs that are coloured while their sender does something else, and deleted after a while."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from photo.formats import PhotoFormat
 from photo.provenance import Provenance
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.metrics import Metrics
-from serving.web.problems import Kind, Problem
+from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import WebSettings
 from serving.web.uploads import Upload
-
-log = logging.getLogger(__name__)
 
 # Photographs of one job that take part in the queue at a time: a large job leaves room for the others.
 _AT_ONCE_PER_JOB = 2
@@ -212,6 +209,14 @@ class Job:
             self._keep_seconds = min(self._keep_seconds, self._settings.keep_after_download_seconds)
             self.keep_on()
 
+    def note_problem(self, number: int, problem: Problem) -> None:
+        """Let a photograph that was coloured, but cannot be written, be a failed one."""
+        photo = self.photos.get(number)
+        if problem.kind is Kind.INTERNAL and photo is not None and photo.state is PhotoState.DONE:
+            photo.state, photo.problem = PhotoState.FAILED, problem
+            self._metrics.photos.labels(photo.state.value).inc()
+            self._note_change()
+
     def _note_change(self) -> None:
         """Wake who follows the job."""
         self._changed.set()
@@ -239,9 +244,8 @@ class Job:
             photo.state, photo.variants, photo.variant = PhotoState.DONE, len(ab), min(photo.variant, len(ab) - 1)
         except Problem as problem:
             photo.state, photo.problem = PhotoState.FAILED, problem
-        except Exception:
-            log.exception("colouring a photo failed")
-            photo.state, photo.problem = PhotoState.FAILED, Problem(Kind.INTERNAL)
+        except Exception as error:
+            photo.state, photo.problem = PhotoState.FAILED, problem_from(error)
         self._metrics.photos.labels(photo.state.value).inc()
         self.keep_on()
         self._note_change()

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from photo.errors import PhotoError, ServerRefused, ServerUnavailable, TintypeError
+from photo.errors import PhotoError, ServerRefused, ServerUnavailable, fault_of_photo
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -131,8 +131,9 @@ class Problem(Exception):  # noqa: N818
         return Response(content.encode("utf-8", "replace"), self.status, self.headers, MEDIA_TYPE)
 
 
-def problem_from(error: TintypeError) -> Problem:
-    """Return what the gateway says for an error of the client."""
+def problem_from(error: Exception) -> Problem:
+    """Return what the gateway says of a photograph whose work raised `error`; what nobody foresaw is logged."""
+    error = fault_of_photo(error)
     words = str(error)
     if isinstance(error, PhotoError):
         match error.reason:
@@ -142,6 +143,10 @@ def problem_from(error: TintypeError) -> Problem:
                 return Problem(Kind.TOO_MANY_PIXELS, words)
             case "too_many_bytes":
                 return Problem(Kind.PHOTO_TOO_LARGE, words)
+            case "out_of_memory":
+                return Problem(Kind.BUSY, "There is not enough memory for this photo just now.")
+            case "unexpected":
+                return Problem(Kind.INTERNAL)  # the words may name what is inside
         return Problem(Kind.BROKEN_PHOTO, words)
     if isinstance(error, ServerUnavailable):
         return Problem(Kind.SERVER_AWAY)  # the words name an address inside

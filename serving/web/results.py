@@ -12,6 +12,7 @@ import anyio.to_thread
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from photo.folders import portable_name
 from photo.formats import PhotoFormat
 from serving.web.anonymous_file import AnonymousFile, Quota
 
@@ -34,9 +35,12 @@ class Result(NamedTuple):
 
 
 def result_name(name: str, format: PhotoFormat, variant: int | None = None) -> str:
-    """Return the name of a result: `grandmother-coloured.jpg`, of one of several `grandmother-coloured-2.jpg`."""
+    """Return the name of a result: `grandmother-coloured.jpg`, of one of several `grandmother-coloured-2.jpg`.
+
+    It is one that every system takes for a file, whatever the photograph was called.
+    """
     number = "" if variant is None else f"-{variant + 1}"
-    return f"{PurePosixPath(name).stem or 'photo'}-coloured{number}{_SUFFIXES[format]}"
+    return f"{portable_name(PurePosixPath(name).stem)}-coloured{number}{_SUFFIXES[format]}"
 
 
 def attachment(name: str) -> str:

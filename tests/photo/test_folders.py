@@ -3,7 +3,7 @@ import os
 import pytest
 
 from photo.errors import DataError
-from photo.folders import fingerprint_of, list_folder, relative_name
+from photo.folders import fingerprint_of, list_folder, portable_name, relative_name
 
 
 @pytest.fixture
@@ -44,3 +44,20 @@ def test_the_fingerprint_follows_any_change_and_only_changes(folder):
     assert fingerprint() == first
     os.utime(folder / "b.jpg", ns=(1, 1))
     assert fingerprint() != first
+
+
+@pytest.mark.parametrize(
+    ("stem", "portable"),
+    [
+        ("grandmother", "grandmother"),
+        ('who?: "me" <1*2>|a\\b/c\x00', "who__ _me_ _1_2__a_b_c_"),
+        ("aux", "aux_"),
+        ("Com1.old", "Com1_.old"),
+        (" spaces and dots. .", "spaces and dots"),
+        ("...", "photo"),
+        ("\ud800", "_"),
+        ("ü" * 150, "ü" * 100),
+    ],
+)
+def test_a_portable_name_is_one_that_every_system_takes(stem, portable):
+    assert portable_name(stem) == portable

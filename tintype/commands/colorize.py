@@ -175,7 +175,7 @@ def _color_one(
     colorizer: "Colorizer", beside: "ServerProcess | None", photo: Path, out: Path, coloring: ColoringOptions
 ) -> None:
     """Colour one photograph from or into a pipe; nothing but the result goes to standard output."""
-    from photo.errors import ClientClosed
+    from photo.errors import ClientClosed, fault_of_photo
     from photo.input_kinds import read_photo
     from photo.whole_file import write_whole
 
@@ -186,6 +186,8 @@ def _color_one(
         colored = colorizer.colorize(data, coloring)
     except ClientClosed as error:
         raise _explained(error, beside) from error
+    except Exception as error:
+        raise fault_of_photo(error) from error
     if out != PIPE:
         write_whole(out, colored)
         return

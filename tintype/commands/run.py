@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from serving.model.quiet_tensorflow import import_tensorflow_quietly
 from tintype.commands.config_options import Config, Settings
 
 
@@ -35,7 +34,6 @@ def run(
 
     run_config = load_config(config, settings or [])
     print("loading TFX (about half a minute)", file=sys.stderr, flush=True)
-    import_tensorflow_quietly()
     report = run_local(
         run_config, data=data, out=out or Path("runs") / run_config.recipe, verbose=verbose, workers=workers
     )

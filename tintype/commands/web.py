@@ -125,6 +125,7 @@ def _serve_page(
 def _logger_to_stdout() -> logging.Logger:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger("photo").addHandler(handler)  # of a photograph that met an unexpected error
     logger = logging.getLogger("serving.web")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

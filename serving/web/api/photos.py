@@ -85,9 +85,13 @@ async def image(
     _check_variant(variant, photo.variants)
     options = ColoringOptions(photo.strength if strength is None else strength, format=format.photo_format())
     with job.in_use():
-        data = await gateway.colorizer.apply_ab(
-            photo.file, variant, options, provenance=photo.provenance, pixels=photo.pixels, longest_side=side
-        )
+        try:
+            data = await gateway.colorizer.apply_ab(
+                photo.file, variant, options, provenance=photo.provenance, pixels=photo.pixels, longest_side=side
+            )
+        except Problem as problem:
+            job.note_problem(number, problem)
+            raise
     found = options.format or photo.format or PhotoFormat.JPEG
     return results.PictureResponse(
         data,
@@ -126,6 +130,7 @@ async def _results(job: Job, colorizer: BoundedColorizer, format: PhotoFormat | 
                     photo.file, photo.variant, options, provenance=photo.provenance, pixels=photo.pixels
                 )
             except Problem as problem:
+                job.note_problem(number, problem)
                 left_out.append(f"{photo.name}: {problem.detail}\n")
                 continue
             yield results.Result(results.result_name(photo.name, format or photo.format or PhotoFormat.JPEG), data)

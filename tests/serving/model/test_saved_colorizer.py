@@ -29,3 +29,8 @@ def test_a_model_that_cannot_be_used_is_named(tmp_path):
 
     with pytest.raises(TintypeError, match="describes size 0 and stride 1"):
         SavedColorizer(str(write_tiny_model(tmp_path / "sizeless", size=0)))
+
+
+def test_wildcards_in_the_name_of_its_folder_are_letters(tmp_path):
+    model = write_tiny_model(tmp_path / "models [1971]*" / "model", size=16)
+    assert SavedColorizer(str(model)).description.size == 16

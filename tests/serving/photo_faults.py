@@ -31,7 +31,7 @@ def _is_bad_array(rgb: np.ndarray, *_: Any, **__: Any) -> bool:
     return rgb.shape[1] == _BAD_SIDE
 
 
-def _is_bad_lightness(_: Any, lightness: np.ndarray, *__: Any) -> bool:
+def _is_bad_lightness(_: Any, lightness: np.ndarray, *__: Any, **___: Any) -> bool:
     return bool(lightness.max() > 90)
 
 

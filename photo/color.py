@@ -41,7 +41,7 @@ def rgb_to_lab(rgb: NDArray[Any]) -> Float32:
         ValueError: when the last axis is not 3.
     """
     _check_rgb(rgb)
-    return _in_strips(lambda strip: _lab_of_linear(_linear(strip)), [rgb], 3, np.float32)
+    return in_strips(lambda strip: _lab_of_linear(_linear(strip)), [rgb], 3, np.float32)
 
 
 def rgb_to_lightness(rgb: NDArray[Any]) -> Float32:
@@ -55,9 +55,11 @@ def rgb_to_lightness(rgb: NDArray[Any]) -> Float32:
     """
     _check_rgb(rgb)
     luminance = RELATIVE_XYZ_OF_RGB[1:2]
-    return _in_strips(lambda strip: 116.0 * _cie_root(_mix(_linear(strip), luminance)) - 16.0, [rgb], 1, np.float32)[
-        ..., 0
-    ]
+
+    def convert(strip: NDArray[Any]) -> Float32:
+        return 116.0 * _cie_root(mix_channels(_linear(strip), luminance)) - 16.0
+
+    return in_strips(convert, [rgb], 1, np.float32)[..., 0]
 
 
 def gray_of_mix(rgb: NDArray[Any], weights: tuple[float, float, float] | None = None) -> Float32:
@@ -72,7 +74,7 @@ def gray_of_mix(rgb: NDArray[Any], weights: tuple[float, float, float] | None = 
     """
     _check_rgb(rgb)
     mix = RELATIVE_XYZ_OF_RGB[1:2] if weights is None else np.array([weights], np.float64)
-    return _in_strips(lambda strip: _gray_of_linear(_mix(_linear(strip), mix)), [rgb], 1, np.float32)[..., 0]
+    return in_strips(lambda strip: _gray_of_linear(mix_channels(_linear(strip), mix)), [rgb], 1, np.float32)[..., 0]
 
 
 def lab_to_rgb(lab: NDArray[Any], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
@@ -88,7 +90,7 @@ def lab_to_rgb(lab: NDArray[Any], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
     _check_rgb_dtype(dtype)
     if lab.shape[-1:] != (3,):
         raise ValueError(f"expected L*a*b* of shape [..., 3], received {lab.shape}")
-    return _in_strips(lambda strip: _encode(_linear_of_lab(strip), dtype), [lab], 3, dtype)
+    return in_strips(lambda strip: encode_srgb(_linear_of_lab(strip), dtype), [lab], 3, dtype)
 
 
 def convert_to_srgb(rgb: NDArray[np.uint16], to_linear: Callable[[NDArray[np.uint16]], Float32]) -> NDArray[np.uint16]:
@@ -101,13 +103,13 @@ def convert_to_srgb(rgb: NDArray[np.uint16], to_linear: Callable[[NDArray[np.uin
     Returns:
         uint16 of the shape of `rgb`.
     """
-    return _in_strips(lambda strip: _encode(to_linear(strip), np.uint16), [rgb], 3, np.uint16)
+    return in_strips(lambda strip: encode_srgb(to_linear(strip), np.uint16), [rgb], 3, np.uint16)
 
 
 def relative_xyz_of_lab(lab: NDArray[Any]) -> Float32:
     """Return CIE XYZ, each relative to that of the white point, of L*a*b* under that white: [N, 1, 3] both."""
     fy = 16 / 116
-    root = _mix(
+    root = mix_channels(
         np.ascontiguousarray(lab, np.float32),
         np.array([[1 / 116, 1 / 500, 0, fy], [1 / 116, 0, 0, fy], [1 / 116, 0, -1 / 200, fy]], np.float64),
     )
@@ -186,7 +188,7 @@ def _check_rgb(rgb: NDArray[Any]) -> None:
         raise ValueError(f"expected RGB of shape [..., 3], received {rgb.shape}")
 
 
-def _in_strips(
+def in_strips(
     convert: Callable[..., NDArray[Any]], images: list[NDArray[Any]], channels: int, dtype: DTypeLike
 ) -> NDArray[Any]:
     """Apply `convert` to a strip of pixels after the other; images [..., C] of one shape but for C."""
@@ -203,7 +205,7 @@ def _power(base: Float32, exponent: float) -> Float32:
     return np.asarray(cv2.pow(base, exponent), np.float32).reshape(base.shape)
 
 
-def _mix(image: NDArray[Any], matrix: NDArray[np.float64]) -> Float32:
+def mix_channels(image: NDArray[Any], matrix: NDArray[np.float64]) -> Float32:
     """Multiply every pixel of [N, 1, C] by a matrix [K, C], or [K, C + 1] with an offset: [N, 1, K]."""
     return np.asarray(cv2.transform(image, matrix), np.float32)
 
@@ -222,7 +224,7 @@ def _linear_of_encoded(encoded: Float32) -> Float32:
     return np.where(encoded <= 0.04045, encoded / np.float32(12.92), curve)
 
 
-def _encode(linear: Float32, dtype: DTypeLike) -> NDArray[Any]:
+def encode_srgb(linear: Float32, dtype: DTypeLike) -> NDArray[Any]:
     """Apply the transfer curve of sRGB and scale to `dtype`."""
     linear = np.clip(linear, 0.0, 1.0)
     encoded = np.where(
@@ -259,13 +261,13 @@ def _cie_cube(root: Float32) -> Float32:
 
 
 def _lab_of_linear(linear: Float32) -> Float32:
-    root = _cie_root(_mix(linear, RELATIVE_XYZ_OF_RGB))
-    return _mix(root, np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], np.float64))
+    root = _cie_root(mix_channels(linear, RELATIVE_XYZ_OF_RGB))
+    return mix_channels(root, np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], np.float64))
 
 
 def _linear_of_lab(lab: NDArray[Any]) -> Float32:
     """Return linear sRGB, not clipped: channels below 0 or above 1 mark a colour outside the gamut."""
-    return _mix(relative_xyz_of_lab(lab), RGB_OF_RELATIVE_XYZ)
+    return mix_channels(relative_xyz_of_lab(lab), RGB_OF_RELATIVE_XYZ)
 
 
 def _write_strip(lightness: Float32, a: Float32, b: Float32, *, rgb: NDArray[Any]) -> None:
@@ -275,7 +277,7 @@ def _write_strip(lightness: Float32, a: Float32, b: Float32, *, rgb: NDArray[Any
             plane += 0.5  # also lifts what rounding has put just below 0
             rgb[:, channel] = np.take(_ENCODED_OF_LINEAR, plane.astype(np.uint16), mode="clip")
         else:
-            rgb[:, channel] = _encode(plane, rgb.dtype)
+            rgb[:, channel] = encode_srgb(plane, rgb.dtype)
 
 
 def _displayable_linear(lightness: Float32, a: Float32, b: Float32) -> list[Float32]:
@@ -308,5 +310,5 @@ _LINEAR_OF_INTEGER = {
 }
 
 # The 8-bit code of linear sRGB in 65536 steps: the curve is steepest at black, where one step is 0.05 codes.
-_ENCODED_OF_LINEAR = _encode(np.linspace(0, 1, 1 << 16, dtype=np.float32), np.uint8)
-_GRAY_OF_LINEAR = _encode(np.linspace(0, 1, 1 << 16, dtype=np.float32), np.float32)
+_ENCODED_OF_LINEAR = encode_srgb(np.linspace(0, 1, 1 << 16, dtype=np.float32), np.uint8)
+_GRAY_OF_LINEAR = encode_srgb(np.linspace(0, 1, 1 << 16, dtype=np.float32), np.float32)

@@ -1,20 +1,24 @@
-"""Photographs from bytes: any JPEG, PNG, WebP, TIFF or BMP becomes upright sRGB, or a clear error."""
+"""Photographs from bytes: a file of any kind that photographs come in becomes upright sRGB, or a clear error."""
 
-import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
+from photo.color_conversion import profile_of_result, to_srgb
 from photo.errors import PhotoError
-from photo.formats import PhotoFormat, claimed_size, ends_early, reader_of
+from photo.formats import PhotoFormat, ends_early, recognise_format
 from photo.limits import MAX_PIXELS
-from photo.metadata import Metadata, foreign_profile, orientation, read_metadata
-from photo.sixteen_bit import read_sixteen_bits, sixteen_bit_gray, sixteen_bits_to_srgb, to_eight_bits
-
-_STRIP_PIXELS = 2**20  # converted at a time
+from photo.metadata import Metadata, portable_exif
+from photo.picture import Picture, check_page
+from photo.pillow_reading import picture_of_image, picture_size, read_picture
+from photo.sixteen_bit import to_eight_bits
+from photo.tiff import read_tiff, tiff_size
 
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -24,72 +28,90 @@ class Photo:
     """A decoded photograph.
 
     Attributes:
-        rgb: [H, W, 3] sRGB, upright, alpha flattened on white. uint16 where the file held 16 bits, else uint8; also
-            uint8 where 16 bits came with a colour profile of a kind that `photo.icc_profile` does not know, as
-            littlecms converts 8 bits only.
+        color: [H, W, 3] sRGB, upright; what is wholly transparent is white. uint16 where the file held more than 8
+            bits, else uint8; also uint8 where 16 bits came with a colour profile of a kind that `photo.icc_profile`
+            does not know, as littlecms converts 8 bits only.
         format: of the file.
         metadata: what else the file says, for `encode_photo`.
+        alpha: [H, W] of the same dtype, 0 where nothing is to be seen; None where everything is opaque.
+        page: of a TIFF of several pages, the one this is, from 0.
+        pages: that the file has, each of them to be had by `decode_photo(data, page=...)`.
+        pictures_left_out: that the file holds beside its pages, and that cannot be had: further frames of an
+            animation, further pictures of an MPO.
+        notes: what a person should know of how the file was read, sentences without a full stop: pictures and
+            channels that are left out, a broken colour profile, numbers that had to be guessed.
+        directory: where in a TIFF the page's directory begins, in bytes.
+        is_as_stored: whether every reader sees these pixels in the file: 8-bit RGB without alpha, neither converted nor
+            turned.
     """
 
-    rgb: Rgb
+    color: Rgb
     format: PhotoFormat
     metadata: Metadata
+    alpha: Rgb | None = None
+    page: int = 0
+    pages: int = 1
+    pictures_left_out: int = 0
+    notes: tuple[str, ...] = ()
+    directory: int | None = None
+    is_as_stored: bool = False
+
+    @cached_property
+    def rgb(self) -> Rgb:
+        """The photograph as it shows on white paper: `color`, with what is transparent laid on white."""
+        return self.color if self.alpha is None else on_white(self.color, self.alpha)
 
 
-def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Decode a photograph; of an animation or a file of several pages, the first image.
+@dataclass(frozen=True)
+class PhotoHeader:
+    """What the header of a file says, before its picture is decoded.
+
+    Attributes:
+        format: of the file.
+        width: in pixels, before the picture is turned upright.
+        height: in pixels.
+        pages: as in `Photo`.
+    """
+
+    format: PhotoFormat
+    width: int
+    height: int
+    pages: int = 1
+
+
+def decode_photo(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Decode a photograph; of an animation or a camera's MPO the first picture.
 
     Args:
-        data: the bytes of a JPEG, PNG, WebP, TIFF or BMP file.
+        data: the bytes of a file of one of the kinds of `PhotoFormat`.
+        page: of a TIFF of several pages, from 0.
         max_pixels: largest height times width; judged from the header, before anything is decoded.
 
     Raises:
-        PhotoError: with reason `empty`, `not_an_image`, `truncated`, `unreadable` or `too_many_pixels`.
+        PhotoError: with reason `empty`, `not_an_image`, `truncated`, `unreadable`, `too_many_pixels` or `no_such_page`.
     """
-    if not data:
-        raise PhotoError("empty", "the file is empty (0 bytes)")
-    name, reader = reader_of(data)
-    try:
-        _check_pixels(*claimed_size(data, name), max_pixels)
-        image = reader(io.BytesIO(data))
-        _check_pixels(*image.size, max_pixels)
-        image.load()  # before anything else: reading the EXIF data of a PNG loads it too, and swallows what is wrong
-        return _photo(image, read_sixteen_bits(image, data, name), name)
-    except PhotoError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PhotoError("too_many_pixels", f"the {name} file claims too much: {error}") from error
-    except Exception as error:  # decoders meet hostile bytes with any exception whatever
-        words = str(error) or type(error).__name__
-        if "truncated" in words.lower() or ends_early(data, name):
-            raise PhotoError("truncated", f"the {name} file breaks off after {len(data)} bytes") from error
-        raise PhotoError("unreadable", f"the {name} file cannot be decoded: {words}") from error
+    format = _format_of(data)
+    with _clear_errors(data, format):
+        if format is PhotoFormat.TIFF:
+            picture = read_tiff(data, page, max_pixels)
+        else:
+            check_page(page, 1)
+            picture = read_picture(data, format, max_pixels)
+        return _photo(picture, format, page)
 
 
-def photo_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[PhotoFormat, int, int]:
-    """Return format, width and height as the header says them, before the picture is turned upright.
-
-    Nothing is decoded, so this is cheap and safe for a file from anywhere.
+def read_header(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
+    """Return what the header of a file says; nothing is decoded, so this is cheap and safe for a file from anywhere.
 
     Raises:
         PhotoError: as `decode_photo`, for what the header shows.
     """
-    if not data:
-        raise PhotoError("empty", "the file is empty (0 bytes)")
-    name, reader = reader_of(data)
-    try:
-        _check_pixels(*claimed_size(data, name), max_pixels)
-        width, height = reader(io.BytesIO(data)).size
-        _check_pixels(width, height, max_pixels)
-    except PhotoError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PhotoError("too_many_pixels", f"the {name} file claims too much: {error}") from error
-    except Exception as error:  # readers meet hostile bytes with any exception whatever
-        reason = "truncated" if ends_early(data, name) else "unreadable"
-        words = "breaks off in its header" if reason == "truncated" else f"cannot be read: {error or type(error)}"
-        raise PhotoError(reason, f"the {name} file {words}") from error
-    return name, width, height
+    format = _format_of(data)
+    with _clear_errors(data, format):
+        if format is PhotoFormat.TIFF:
+            return PhotoHeader(format, *tiff_size(data, page, max_pixels))
+        check_page(page, 1)
+        return PhotoHeader(format, *picture_size(data, format, max_pixels))
 
 
 def photo_from_image(image: Image.Image) -> Photo:
@@ -104,7 +126,7 @@ def photo_from_image(image: Image.Image) -> Photo:
     try:
         image.load()
         name = PhotoFormat.__members__.get(image.format or "", PhotoFormat.PNG)
-        return _photo(image, sixteen_bit_gray(image) if image.mode.startswith("I;16") else None, name)
+        return _photo(picture_of_image(image), name, 0)
     except PhotoError:
         raise
     except Exception as error:  # a lazily opened file is decoded here
@@ -112,24 +134,64 @@ def photo_from_image(image: Image.Image) -> Photo:
         raise PhotoError(reason, f"the image cannot be used: {error}") from error
 
 
-def _photo(image: Image.Image, deep: NDArray[np.uint16] | None, format: PhotoFormat) -> Photo:
-    """Return the photograph of a loaded image, and of its 16-bit samples, where it has them."""
-    profile = foreign_profile(image)
-    rgb: Rgb | None = None if deep is None else sixteen_bits_to_srgb(deep, image, profile)
-    if rgb is None:
-        rgb = _eight_bits(image, deep, profile)
+def on_white(color: Rgb, alpha: Rgb) -> Rgb:
+    """Lay [H, W, 3] on white by its alpha channel [H, W] of the same dtype, uint8 or uint16."""
+    white = int(np.iinfo(color.dtype).max)
+    flat: Rgb = np.empty_like(color)
+    for row in range(len(color)):  # a row at a time: the products would hold twice the photograph
+        share = alpha[row, :, None].astype(np.uint32)
+        flat[row] = (color[row] * share + white * (white - share) + white // 2) // white
+    return flat
+
+
+def _format_of(data: bytes) -> PhotoFormat:
+    if not data:
+        raise PhotoError("empty", "the file is empty (0 bytes)")
+    return recognise_format(data)
+
+
+@contextmanager
+def _clear_errors(data: bytes, format: PhotoFormat) -> Iterator[None]:
+    """Turn whatever a decoder throws at hostile bytes into a PhotoError."""
+    try:
+        yield
+    except PhotoError as error:
+        if error.reason == "unreadable" and format is PhotoFormat.TIFF and ends_early(data, format):
+            raise PhotoError("truncated", f"the TIFF file breaks off after {len(data)} bytes") from error
+        raise
+    except MemoryError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError("too_many_pixels", f"the {format} file claims too much: {error}") from error
+    except Exception as error:
+        words = str(error) or type(error).__name__
+        if "truncated" in words.lower() or ends_early(data, format):
+            raise PhotoError("truncated", f"the {format} file breaks off after {len(data)} bytes") from error
+        raise PhotoError("unreadable", f"the {format} file cannot be decoded: {words}") from error
+
+
+def _photo(picture: Picture, format: PhotoFormat, page: int) -> Photo:
+    """Take a picture to upright sRGB."""
+    color, note = to_srgb(picture)
+    is_as_stored = color is picture.samples.color and color.dtype == np.uint8
+    color, alpha = _upright(color, picture.orientation), picture.samples.alpha
+    if alpha is not None:
+        if alpha.dtype != color.dtype:  # 16 bits that became 8
+            alpha = to_eight_bits(alpha)
+        alpha = _upright(alpha, picture.orientation)
+        color[alpha == 0] = np.iinfo(color.dtype).max
     return Photo(
-        _upright(rgb, orientation(image)),
+        color,
         format,
-        read_metadata(image, profile),
+        Metadata(portable_exif(picture.exif), profile_of_result(picture.icc), picture.dpi),
+        alpha,
+        page,
+        picture.pages,
+        picture.pictures_left_out,
+        picture.noting(note).notes,
+        picture.directory,
+        is_as_stored and picture.orientation == 1 and picture.samples.alpha is None,
     )
-
-
-def _check_pixels(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise PhotoError(
-            "too_many_pixels", f"{width} x {height} is {width * height:,} pixels; at most {max_pixels:,} are accepted"
-        )
 
 
 def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -141,57 +203,3 @@ def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
-
-
-def _eight_bits(
-    image: Image.Image, deep: NDArray[np.uint16] | None, profile: ImageCms.ImageCmsProfile | None
-) -> NDArray[np.uint8]:
-    """Return uint8 [H, W, 3] sRGB of any mode of Pillow, flattened on white; of 16-bit samples the nearest 8 bits."""
-    if image.mode in ("I", "F"):
-        raise PhotoError("unreadable", "samples of 32 bits or floating point are not a photograph's; expected 8 or 16")
-    alpha = None
-    if image.has_transparency_data and not image.mode.startswith("I;16"):
-        alpha = image.convert("RGBA").getchannel("A")
-    if deep is not None:  # of colour Pillow has kept the upper 8 bits, which is not the nearest value
-        if deep.ndim == 3 and deep.shape[2] == 4:
-            alpha = Image.fromarray(to_eight_bits(deep[..., 3]))
-        color = deep if deep.ndim == 2 else deep[..., 0] if image.mode == "LA" else deep[..., :3]
-        image = Image.fromarray(to_eight_bits(color))
-    if image.mode in ("1", "LA", "La"):
-        image = image.convert("L")
-    elif image.mode not in ("L", "RGB", "CMYK", "LAB"):
-        image = image.convert("RGB")
-    rgb = _through_profile(image, profile)
-    if alpha is not None:
-        rgb = Image.composite(rgb.convert("RGB"), Image.new("RGB", rgb.size, "white"), alpha)
-    return _array_of(rgb)
-
-
-def _array_of(image: Image.Image) -> NDArray[np.uint8]:
-    """Return uint8 [H, W, 3], strip by strip: all at once Pillow copies it twice, and other threads stand still."""
-    width, height = image.size
-    pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP_PIXELS // width)
-    strip = Image.new(image.mode, (width, rows))
-    for top in range(0, height, rows):
-        strip.paste(image, (0, -top))  # crop would judge the strip's size by Pillow's global limit
-        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))[: height - top]
-    return pixels
-
-
-def _through_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
-    if image.mode == "LAB":
-        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    if profile is not None:
-        spaces = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
-        try:
-            space = spaces[profile.profile.xcolor_space.strip()]
-            if space != image.mode and (image.mode, space) == ("L", "RGB"):
-                image = image.convert("RGB")  # a gray photograph with its camera's colour profile
-            if space == image.mode:
-                converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-                if converted is not None:
-                    return converted
-        except (KeyError, ImageCms.PyCMSError):
-            pass  # a profile of another kind than its picture, or one that breaks when used, is ignored
-    return image

@@ -2,27 +2,44 @@
 
 import struct
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from photo.errors import PhotoError
 
-if TYPE_CHECKING:
-    from PIL import ImageFile
-
 
 class PhotoFormat(StrEnum):
-    """A kind of file that photographs are read from and written to, under Pillow's name for it."""
+    """A kind of file that photographs are read from, under Pillow's name for it; the first five are written, too."""
 
     JPEG = "JPEG"
     PNG = "PNG"
     WEBP = "WEBP"
     TIFF = "TIFF"
     BMP = "BMP"
+    GIF = "GIF"
+    HEIF = "HEIF"
+    AVIF = "AVIF"
+    JPEG2000 = "JPEG2000"
+
+    @property
+    def written_as(self) -> "PhotoFormat":
+        """The kind that the colouring of such a file gets where no other is asked for: its own where it is written."""
+        return _WRITTEN_AS.get(self, self)
 
     @property
     def suffix(self) -> str:
-        """The suffix that a new file of this kind gets."""
-        return ".jpg" if self is PhotoFormat.JPEG else f".{self.lower()}"
+        """The suffix that a new file with the colouring of such a file gets."""
+        written = self.written_as
+        return ".jpg" if written is PhotoFormat.JPEG else f".{written.lower()}"
+
+
+# A palette holds too few colours, and what archives keep as JPEG 2000 may have 16 bits.
+_WRITTEN_AS = {
+    PhotoFormat.GIF: PhotoFormat.PNG,
+    PhotoFormat.HEIF: PhotoFormat.JPEG,
+    PhotoFormat.AVIF: PhotoFormat.JPEG,
+    PhotoFormat.JPEG2000: PhotoFormat.PNG,
+}
+
+WRITTEN_FORMATS = tuple(format for format in PhotoFormat if format.written_as is format)
 
 
 FORMAT_OF_SUFFIX = {
@@ -35,56 +52,68 @@ FORMAT_OF_SUFFIX = {
     ".bmp": PhotoFormat.BMP,
 }
 
+# Signatures at the start of a file. What follows `ftyp` of HEIF's family is told apart by its brands.
 _SIGNATURES = [
     (b"\xff\xd8\xff", PhotoFormat.JPEG),
     (b"\x89PNG\r\n\x1a\n", PhotoFormat.PNG),
-    (b"RIFF", PhotoFormat.WEBP),
     (b"II*\0", PhotoFormat.TIFF),
     (b"MM\0*", PhotoFormat.TIFF),
     (b"II+\0", PhotoFormat.TIFF),
     (b"MM\0+", PhotoFormat.TIFF),
     (b"BM", PhotoFormat.BMP),
+    (b"GIF87a", PhotoFormat.GIF),
+    (b"GIF89a", PhotoFormat.GIF),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", PhotoFormat.JPEG2000),
+    (b"\xff\x4f\xff\x51", PhotoFormat.JPEG2000),
 ]
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"heif"}
+
+# Kinds that people take for photographs and that are not read.
+_CAMERA_RAW = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
+_CAMERA_RAW_BRANDS = {b"crx "}
+_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+
+DEVELOP_FIRST = "a camera's RAW file: develop it first (as TIFF or JPEG), and colour that"
 
 
 def check_format(format: str) -> PhotoFormat:
-    """Return the format of this name; raises ValueError when there is none."""
-    if format not in PhotoFormat.__members__:
-        raise ValueError(f"expected a format of {sorted(map(str, PhotoFormat))}, received {format!r}")
+    """Return the written format of this name; raises ValueError when there is none."""
+    if format not in WRITTEN_FORMATS:
+        raise ValueError(f"expected a format of {sorted(map(str, WRITTEN_FORMATS))}, received {format!r}")
     return PhotoFormat(format)
 
 
 def recognise_format(data: bytes) -> PhotoFormat:
-    """Return the format whose signature the first bytes bear; raises PhotoError (`not_an_image`) when there is none."""
+    """Return the format whose signature the first bytes bear; the first 64 are enough.
+
+    Raises:
+        PhotoError: with reason `not_an_image` when there is none, or `unreadable` for a picture of a kind that is
+            known and not read.
+    """
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return PhotoFormat.WEBP
+    if data.startswith(_CAMERA_RAW) or (data[:4] in (b"II*\0", b"MM\0*") and data[8:10] == b"CR"):
+        raise PhotoError("unreadable", DEVELOP_FIRST)
     for magic, format in _SIGNATURES:
-        if data.startswith(magic) and (format is not PhotoFormat.WEBP or data[8:12] == b"WEBP"):
+        if data.startswith(magic):
             return format
+    if data[4:8] == b"ftyp":
+        brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(int.from_bytes(data[:4]), 64), 4))}
+        if brands & _CAMERA_RAW_BRANDS:
+            raise PhotoError("unreadable", DEVELOP_FIRST)
+        if brands & _AVIF_BRANDS:
+            return PhotoFormat.AVIF
+        if brands & _HEIF_BRANDS:
+            return PhotoFormat.HEIF
+    if data.startswith(_JPEG_XL):
+        raise PhotoError("unreadable", "a JPEG XL file, which is not read: save it as PNG or TIFF, and colour that")
     start = data[:12].decode("ascii", "backslashreplace")
-    raise PhotoError("not_an_image", f"not a JPEG, PNG, WebP, TIFF or BMP file: it begins with {start!r}")
-
-
-def reader_of(data: bytes) -> "tuple[PhotoFormat, type[ImageFile.ImageFile]]":
-    """Return the format whose signature the first bytes bear, and what reads it; raises PhotoError (`not_an_image`)."""
-    format = recognise_format(data)
-    # The plugins are called directly, not through Image.open: that one would judge the size by Pillow's global limit,
-    # and might ask a decoder that has no business with photographs. Imported here, to keep this module quick to import.
-    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
-
-    readers: dict[PhotoFormat, type[ImageFile.ImageFile]] = {
-        PhotoFormat.JPEG: JpegImagePlugin.JpegImageFile,
-        PhotoFormat.PNG: PngImagePlugin.PngImageFile,
-        PhotoFormat.WEBP: WebPImagePlugin.WebPImageFile,
-        PhotoFormat.TIFF: TiffImagePlugin.TiffImageFile,
-        PhotoFormat.BMP: BmpImagePlugin.BmpImageFile,
-    }
-    return format, readers[format]
-
-
-def claimed_size(data: bytes, name: str) -> tuple[int, int]:
-    """Return width and height of an extended WebP, whose reader allocates them at once; (0, 0) for the others."""
-    if name == "WEBP" and data[12:16] == b"VP8X" and len(data) >= 30:
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    return 0, 0
+    raise PhotoError(
+        "not_an_image",
+        f"not a photograph of a known kind (JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000): "
+        f"it begins with {start!r}",
+    )
 
 
 def ends_early(data: bytes, name: str) -> bool:
@@ -98,7 +127,13 @@ def ends_early(data: bytes, name: str) -> bool:
             return len(data) < 8 + int.from_bytes(data[4:8], "little")
         case "BMP":
             return len(data) < int.from_bytes(data[2:6], "little")
-    return _tiff_ends_early(data)
+        case "GIF":
+            return b";" not in data[-64:]
+        case "TIFF":
+            return _tiff_ends_early(data)
+        case "JPEG2000":
+            return b"\xff\xd9" not in data[-64:]
+    return _boxes_end_early(data)
 
 
 def _tiff_ends_early(data: bytes) -> bool:
@@ -125,3 +160,16 @@ def _tiff_ends_early(data: bytes) -> bool:
         for offsets, lengths in ((273, 279), (324, 325))
         for offset, length in zip(extents.get(offsets, ()), extents.get(lengths, ()), strict=False)
     )
+
+
+def _boxes_end_early(data: bytes) -> bool:
+    """Return whether a box of an ISO base media file (HEIF, AVIF) reaches beyond the end (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4])
+        if size == 0:
+            return False  # to the end of the file
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16])
+        at += max(size, 8)
+    return at != len(data)

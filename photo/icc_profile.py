@@ -5,6 +5,7 @@ littlecms, through Pillow, converts 8 bits a channel alone. A profile of yet ano
 """
 
 import dataclasses
+import functools
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 from photo.color import Float32, convert_to_srgb, relative_xyz_of_lab
 
 # sRGB's primaries in the profiles' own space, XYZ under D50 (IEC 61966-2-1, adapted by Bradford's matrix).
-_D50_OF_SRGB = np.array(
+D50_OF_SRGB = np.array(
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )
 # The white of the profiles' own space, and what the largest number of 16 bits means in its XYZ (ICC.1:2022, 6.3.4.2).
-_D50 = np.array([0.9642, 1.0, 0.8249])
+D50 = np.array([0.9642, 1.0, 0.8249])
 _LARGEST_XYZ = 1 + 32767 / 32768
 # The luminance of black that tables of version 4 mean (ICC.1:2022, 6.3.3).
 _PERCEPTUAL_BLACK = 0.0034731
@@ -62,7 +63,7 @@ class TablesProfile:
     The stages are those of lutAToBType in their order; in the older kinds `middle` and `matrix` are absent.
 
     Attributes:
-        space: "GRAY" or "RGB".
+        space: "GRAY", "RGB" or "CMYK".
         first: float32 [channels, 65536], curves of the values, to 0..1.
         grid: float32 [g, ..., g, 3], an axis for each channel, its last of the colours at the grid's points, 0..1.
         middle: float32 [3, 65536], curves of those, or None.
@@ -84,7 +85,7 @@ class TablesProfile:
     to_linear_srgb: NDArray[np.float64]
 
     def to_srgb(self, rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Convert uint16 [..., 3] (a gray photograph: three times the same) to sRGB, clipped to its gamut."""
+        """Convert uint16 [..., 3] (of gray three times the same; of CMYK [..., 4]) to sRGB, clipped to its gamut."""
         return convert_to_srgb(rgb, lambda strip: _transformed(self.xyz(strip), self.to_linear_srgb))
 
     def xyz(self, strip: NDArray[np.uint16]) -> Float32:
@@ -96,7 +97,7 @@ class TablesProfile:
         if self.matrix is not None:
             color = _transformed(color[:, None], self.matrix)[:, 0]
         color = _transformed(_through_curves(self.last, color)[:, None], self.decoded)
-        return relative_xyz_of_lab(color) * _D50.astype(np.float32) if self.is_lab else color
+        return relative_xyz_of_lab(color) * D50.astype(np.float32) if self.is_lab else color
 
 
 def read_profile(profile: bytes) -> CurvesProfile | TablesProfile | None:
@@ -104,11 +105,11 @@ def read_profile(profile: bytes) -> CurvesProfile | TablesProfile | None:
     try:
         tags = _tags(profile)
         space = profile[16:20].decode("ascii").strip()
-        if space not in ("GRAY", "RGB") or "D2B0" in tags:
+        if space not in ("GRAY", "RGB", "CMYK") or "D2B0" in tags:
             return None
         if "A2B0" in tags:
             return _tables_profile(profile, space, tags["A2B0"])
-        if profile[20:24] != b"XYZ ":
+        if profile[20:24] != b"XYZ " or space == "CMYK":
             return None
         if space == "GRAY":
             curves = np.stack([_curve(tags["kTRC"])[0]] * 3)
@@ -116,10 +117,21 @@ def read_profile(profile: bytes) -> CurvesProfile | TablesProfile | None:
         else:
             curves = np.stack([_curve(tags[name])[0] for name in ("rTRC", "gTRC", "bTRC")])
             primaries = np.stack([_xyz(tags[name]) for name in ("rXYZ", "gXYZ", "bXYZ")], axis=1)
-            matrix = np.linalg.solve(_D50_OF_SRGB, primaries)
-        return CurvesProfile(space, curves, _black_to_zero(matrix, float(_D50_OF_SRGB[1] @ matrix @ curves[:, 0])))
+            matrix = np.linalg.solve(D50_OF_SRGB, primaries)
+        return CurvesProfile(space, curves, _black_to_zero(matrix, float(D50_OF_SRGB[1] @ matrix @ curves[:, 0])))
     except (struct.error, KeyError, ValueError, IndexError):
         return None
+
+
+@functools.lru_cache(maxsize=8)  # an album has one or two
+def is_srgb(profile: bytes) -> bool:
+    """Return whether an ICC profile of RGB says nothing else than sRGB, whatever it calls itself."""
+    known = read_profile(profile)
+    if not isinstance(known, CurvesProfile):
+        return False
+    value = np.linspace(0.0, 1.0, _CODES)
+    srgb = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return np.allclose(known.matrix[:, :3], np.eye(3), atol=5e-3) and np.allclose(known.curves, srgb, atol=2e-3)
 
 
 def _tags(profile: bytes) -> dict[str, memoryview]:
@@ -142,7 +154,7 @@ def _black_to_zero(matrix: NDArray[np.float64], luminance: float) -> NDArray[np.
 
 
 def _tables_profile(profile: bytes, space: str, tag: memoryview) -> TablesProfile:
-    channels = {"GRAY": 1, "RGB": 3}[space]
+    channels = {"GRAY": 1, "RGB": 3, "CMYK": 4}[space]
     is_lab = {b"Lab ": True, b"XYZ ": False}[profile[20:24]]
     if (tag[8], tag[9]) != (channels, 3):
         raise ValueError("another number of channels than the profile's")
@@ -178,10 +190,11 @@ def _tables_profile(profile: bytes, space: str, tag: memoryview) -> TablesProfil
     step = 65535 / 65280 if kind == b"mft2" else 1.0
     lab = np.column_stack([np.diag([100 * step, 255 * step, 255 * step]), [0, -128, -128]])
     decoded = lab if is_lab else np.column_stack([np.eye(3) * _LARGEST_XYZ, np.zeros(3)])
-    matrix_of_srgb = np.linalg.inv(_D50_OF_SRGB)
+    matrix_of_srgb = np.linalg.inv(D50_OF_SRGB)
     read = TablesProfile(space, first, grid, middle, matrix, last, decoded, is_lab, matrix_of_srgb)
     version = profile[8]
-    black = _PERCEPTUAL_BLACK if version >= 4 else float(read.xyz(np.zeros((1, 1, 3), np.uint16))[0, 0, 1])
+    darkest = np.full((1, 1, 4), 65535 if space == "CMYK" else 0, np.uint16)
+    black = _PERCEPTUAL_BLACK if version >= 4 else float(read.xyz(darkest)[0, 0, 1])
     return dataclasses.replace(read, to_linear_srgb=_black_to_zero(matrix_of_srgb, black))
 
 

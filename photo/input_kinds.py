@@ -81,7 +81,7 @@ def read_photo(source: Path | BinaryIO) -> bytes:
 
 
 def _file_bytes(decoded: Photo, options: ColoringOptions, rgb: NDArray[Any], provenance: Provenance) -> bytes:
-    return encode_coloring(rgb, options.format or decoded.format, decoded.metadata, options, provenance)
+    return encode_coloring(rgb, options.format or decoded.format.written_as, decoded.metadata, options, provenance)
 
 
 def _pillow_image(decoded: Photo, rgb: NDArray[Any], provenance: Provenance) -> Image.Image:

@@ -1,11 +1,10 @@
-"""What a file says about its photograph: orientation, resolution, EXIF, and the colour profile of the result."""
+"""What a file says about its photograph: orientation, resolution, EXIF."""
 
-import functools
-import io
-import struct
 from dataclasses import dataclass
+from typing import Any
 
-from PIL import Image, ImageCms, TiffImagePlugin
+from PIL import Image
+from PIL.ExifTags import IFD
 from PIL.ExifTags import Base as Tag
 
 # What EXIF may say of the file it came from and would be wrong, or harmful, in the file it is written to. All of it
@@ -35,72 +34,55 @@ class Metadata:
     dpi: tuple[float, float] | None = None
 
 
-def read_metadata(image: Image.Image, foreign: ImageCms.ImageCmsProfile | None) -> Metadata:
-    """Return what is known of a loaded image.
-
-    Args:
-        image: as Pillow opened it.
-        foreign: its profile, by which its pixels were converted; None where they are sRGB.
-    """
-    return Metadata(portable_exif(image), profile_of_result(image, foreign), resolution(image))
-
-
-def orientation(image: Image.Image) -> int:
-    """Return how the pixels of a loaded image still have to be turned, as an EXIF orientation 1..8."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return 1  # Pillow and OpenCV turn a TIFF when they load it
+def orientation(exif: Image.Exif) -> int:
+    """Return how pixels have to be turned by their EXIF data, as an orientation 1..8."""
     try:
-        value = image.getexif().get(Tag.Orientation, 1)
+        value = exif.get(Tag.Orientation, 1)
     except Exception:  # a broken EXIF block is no reason to refuse the picture
         return 1
     return value if value in range(1, 9) else 1
 
 
-def resolution(image: Image.Image) -> tuple[float, float] | None:
-    """Return horizontal and vertical pixels per inch, where the file says so and can be believed."""
+def resolution(info: dict[str | tuple[int, int], Any]) -> tuple[float, float] | None:
+    """Return horizontal and vertical pixels per inch of an image's `info`, where it says so and can be believed."""
     try:
-        horizontal, vertical = (float(value) for value in image.info["dpi"])
+        horizontal, vertical = (float(value) for value in info["dpi"])
     except Exception:
         return None
+    return believable_resolution(horizontal, vertical)
+
+
+def believable_resolution(horizontal: float, vertical: float) -> tuple[float, float] | None:
+    """Return them as they are, in pixels per inch; None where no photograph has such a resolution."""
     return (horizontal, vertical) if 1 < horizontal < 1e5 and 1 < vertical < 1e5 else None
 
 
-def portable_exif(image: Image.Image) -> bytes | None:
-    """Return camera, date, place and author as an EXIF block that fits any file; None where there are none."""
+def is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Return whether EXIF data says Adobe RGB: by R03 and a colour space that is not sRGB (DCF 2.0), or by 2 for it."""
     try:
-        exif = image.getexif()
+        if Tag.ExifOffset not in exif:  # asking for it would make it
+            return False
+        space = exif.get_ifd(Tag.ExifOffset).get(Tag.ColorSpace)
+        index = exif.get_ifd(IFD.Interop).get(1, "")
+    except Exception:  # broken
+        return False
+    index = index.decode("ascii", "replace") if isinstance(index, bytes) else str(index)
+    return space == 2 or (space != 1 and index.rstrip("\0 ") == "R03")
+
+
+def portable_exif(exif: Image.Exif) -> bytes | None:
+    """Return camera, date, place and author as an EXIF block that fits any file; None where there are none.
+
+    What it says of the colours is made true of the converted ones, which are sRGB.
+    """
+    try:
         for tag in set(exif) - _KEPT_EXIF:
             del exif[tag]
+        if Tag.ExifOffset in exif:
+            details = exif.get_ifd(Tag.ExifOffset)
+            if Tag.ColorSpace in details:
+                details[Tag.ColorSpace] = 1
+            details.pop(IFD.Interop, None)
         return exif.tobytes() if len(exif) else None
     except Exception:  # broken EXIF: the photograph goes on without it
         return None
-
-
-def foreign_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """Return the ICC profile when it is readable and not sRGB itself."""
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        return None if "sRGB" in ImageCms.getProfileDescription(profile) else profile
-    except Exception:  # absent or broken: take the pixels as sRGB
-        return None
-
-
-def profile_of_result(image: Image.Image, foreign: ImageCms.ImageCmsProfile | None) -> bytes | None:
-    """Return the profile that tells of the converted pixels what the file's own told of its pixels."""
-    if foreign is not None:
-        return _made_srgb_profile()
-    embedded = image.info.get("icc_profile")
-    try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(embedded)) if embedded else None
-    except Exception:  # broken
-        return None
-    if own is None or own.profile.xcolor_space.strip() != "RGB":
-        return None
-    return embedded
-
-
-@functools.cache
-def _made_srgb_profile() -> bytes:
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # its date (ICC.1:2022, 7.2.8), else today's
-    return bytes(profile)

@@ -1,6 +1,5 @@
 """One photograph becomes one tf.train.Example, or is left out with a reason."""
 
-import io
 import logging
 from typing import Any
 
@@ -8,8 +7,6 @@ import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.ExifTags import Base as Tag
 
 from components.image_example_gen.config import DataConfig, Splits
 from photo.color import colorfulness, rgb_to_lightness
@@ -98,19 +95,12 @@ def _reduce(rgb: NDArray[Any], max_side: int) -> NDArray[Any]:
 
 
 def _is_plain(data: bytes, photo: Photo) -> bool:
-    """Return whether every reader sees in these bytes what `decode_photo` saw: 8-bit upright sRGB without alpha."""
-    if photo.format not in ("JPEG", "PNG") or photo.rgb.dtype != np.uint8:
+    """Return whether every reader sees in these bytes what `decode_photo` saw."""
+    if photo.format not in ("JPEG", "PNG") or not photo.is_as_stored:
         return False
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            plain = (
-                image.mode == "RGB"
-                and not image.has_transparency_data
-                and "icc_profile" not in image.info
-                and image.getexif().get(Tag.Orientation, 1) in (0, 1)
-            )
         # The Trainer reads with TensorFlow, whose decoders refuse some files that Pillow takes.
-        return plain and tf.io.decode_image(data, channels=3, expand_animations=False).shape == photo.rgb.shape
+        return bool(tf.io.decode_image(data, channels=3, expand_animations=False).shape == photo.rgb.shape)
     except Exception as error:  # any doubt means that the photograph is encoded anew
         logging.info("a %s is encoded anew: %s", photo.format, error)
         return False

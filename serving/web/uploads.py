@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from photo.decoding import photo_size
+from photo.decoding import read_header
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
 from serving.web.anonymous_file import AnonymousFile, Quota
@@ -97,18 +97,18 @@ async def received_photos(
 
 
 def check_photo(data: bytes, max_pixels: int) -> tuple[PhotoFormat, int, int]:
-    """Return format, width and height of a file that is a photograph and nothing else.
+    """Return the format its colouring gets, width and height of a file that is a photograph and nothing else.
 
     Raises:
         Problem: it is another kind of file, two kinds at once, too large, or broken.
     """
     try:
-        found = photo_size(data, max_pixels=max_pixels)
+        header = read_header(data, max_pixels=max_pixels)
     except PhotoError as error:
         raise problem_from(error) from error
     if what := _other_kind(data):
         raise Problem(Kind.NO_PHOTO, f"The file is a photo and {what} at once, which photos never are")
-    return found
+    return header.format.written_as, header.width, header.height
 
 
 def safe_name(name: str | None) -> str:

@@ -32,4 +32,4 @@ def test_a_format_may_come_as_the_word_of_a_file():
 def test_a_format_is_its_name_and_has_a_suffix_that_leads_back_to_it():
     assert f"{PhotoFormat.JPEG}" == PhotoFormat.JPEG == "JPEG"
     assert PhotoFormat.JPEG.suffix == ".jpg"
-    assert all(FORMAT_OF_SUFFIX[format.suffix] is format for format in PhotoFormat)
+    assert all(FORMAT_OF_SUFFIX[format.suffix] is format.written_as for format in PhotoFormat)

@@ -48,13 +48,9 @@ def test_nothing_is_empty():
     assert reason(b"") == "empty"
 
 
-@pytest.mark.parametrize("data", [b"hello, this is text", b"GIF89a" + bytes(40), b"\x00", b"RIFF\0\0\0\0WAVEfmt "])
+@pytest.mark.parametrize("data", [b"hello, this is text", b"\x00", b"RIFF\0\0\0\0WAVEfmt "])
 def test_what_is_no_photograph_is_not_an_image(data):
     assert reason(data) == "not_an_image"
-
-
-def test_a_gif_is_refused_although_pillow_could_read_it(astronaut, encode):
-    assert reason(encode(astronaut, "GIF")) == "not_an_image"
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
@@ -209,11 +205,6 @@ def test_palette_becomes_its_colours(encode):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 200, 100, 50])
     assert decode_photo(encode(image, "BMP")).rgb[0, 0].tolist() == [200, 100, 50]
-
-
-@pytest.mark.parametrize("mode", ["I", "F"])
-def test_samples_of_32_bits_are_unreadable(encode, mode):
-    assert reason(encode(Image.new(mode, (4, 4)), "TIFF")) == "unreadable"
 
 
 @pytest.mark.parametrize("format", ["WEBP", "TIFF", "PNG"])

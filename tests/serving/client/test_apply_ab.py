@@ -3,7 +3,7 @@ import pytest
 
 from photo.apply_ab import apply_ab
 from photo.coloring_options import ColoringOptions
-from photo.decoding import decode_photo, photo_size
+from photo.decoding import PhotoHeader, decode_photo, read_header
 from photo.encoding import encode_photo
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
@@ -37,10 +37,10 @@ def test_a_reduced_picture_keeps_its_shape(wire_server, astronaut):
 
 def test_the_header_tells_format_and_size_and_nothing_is_decoded(astronaut):
     photo = encode_photo(astronaut, "JPEG")
-    assert photo_size(photo[:1000]) == ("JPEG", 280, 200)
+    assert read_header(photo[:1000]) == PhotoHeader(PhotoFormat.JPEG, 280, 200)
     with pytest.raises(PhotoError, match="56,000 pixels; at most 55,999"):
-        photo_size(photo, max_pixels=55_999)
+        read_header(photo, max_pixels=55_999)
     with pytest.raises(PhotoError) as caught:
-        photo_size(photo[:30])
+        read_header(photo[:30])
     assert caught.value.reason == "truncated"
     assert decode_photo(photo).rgb.shape == (200, 280, 3)

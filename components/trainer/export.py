@@ -2,7 +2,7 @@
 
 Signatures:
     serving_default: L float32 [N, H, W, 1], L* 0..100 -> ab float32 [N, H, W, 2], a*b* in their own units.
-    colorize_bytes: encoded photographs, string [N] -> encoded colour JPEGs of the same sizes, string [N].
+    colorize_bytes: encoded photographs, string [N] -> image_bytes, upright colour JPEGs of the same sizes, string [N].
     variants, of a recipe with dropout: L as above, seed int32 [N] -> ab; another seed, another plausible colouring.
     describe: string [N], ignored -> per row recipe, size (side trained at), stride (the sides' divisor), fingerprint.
 """
@@ -22,6 +22,7 @@ from components.trainer.network_range import NetworkRange
 from components.trainer.networks.blocks import innermost_layers
 from components.trainer.networks.build import build_plain_generator
 from components.trainer.networks.spectral_normalization import SpectralNormalization
+from components.trainer.upright import turn_upright
 from serving.model import signatures
 
 JPEG_QUALITY = 92
@@ -95,11 +96,12 @@ class Servable(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.BYTES)])
     def colorize_bytes(self, bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The signature colorize_bytes. Orientation tags and colour profiles are the thin client's business."""
-        return {signatures.BYTES: tf.map_fn(self._colorize_one, bytes, fn_output_signature=tf.string)}
+        """The signature colorize_bytes. Results are upright; colour profiles are the thin client's business."""
+        return {signatures.IMAGE_BYTES: tf.map_fn(self._colorize_one, bytes, fn_output_signature=tf.string)}
 
     def _colorize_one(self, encoded: tf.Tensor) -> tf.Tensor:
         rgb = tf.io.decode_image(encoded, channels=3, dtype=tf.uint8, expand_animations=False)
+        rgb = turn_upright(rgb, encoded)
         rgb.set_shape([None, None, 3])
         lightness = color.rgb_to_lab(tf.cast(rgb, tf.float32) / 255.0)[..., :1]
         height, width = tf.unstack(tf.shape(rgb)[:2])

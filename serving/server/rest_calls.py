@@ -7,6 +7,7 @@ import logging
 import re
 import time
 import zlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
+from serving.model import signatures
 from serving.server import rest_answers, rest_requests
 from serving.server.errors import RequestError, invalid
 from serving.server.model_server import ModelServer
@@ -127,19 +129,22 @@ class RestHandler:
         _name(request.model_spec, target, parsed)
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         metadata = self._models.get_model_metadata(_metadata_request(target))
-        signatures = rest_answers.signature_defs(metadata).signature_def
-        if name not in signatures:
+        found = rest_answers.signature_defs(metadata).signature_def
+        if name not in found:
             raise RequestError(
                 grpc.StatusCode.INVALID_ARGUMENT, f'Serving signature name: "{name}" not found in signature def'
             )
-        signature = signatures[name].inputs
+        signature = found[name].inputs
         if not signature:
             shown = request.model_spec.signature_name or "DEFAULT"
             raise invalid(f"Failed to get input map for signature: {shown}")
         given = rest_requests.predict_inputs(parsed, signature)
         for key, tensor in given.inputs.items():
             request.inputs[key].CopyFrom(tensor)
-        return rest_answers.predict_json(self._models.predict(request).outputs, in_rows=given.in_rows)
+        outputs: Mapping[str, Any] = self._models.predict(request).outputs
+        if name == signatures.COLORIZE_BYTES and list(outputs) == [signatures.BYTES]:
+            outputs = {signatures.IMAGE_BYTES: outputs[signatures.BYTES]}  # of a model exported under the old name
+        return rest_answers.predict_json(outputs, in_rows=given.in_rows)
 
 
 def _int64(digits: str) -> int:

@@ -11,6 +11,7 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
+from serving.model import signatures
 from serving.model.saved_model import LoadedModel, Signature
 from serving.server.batching import BatchedSignature
 from serving.server.config_files import BatchingParameters
@@ -20,6 +21,7 @@ DEFAULT_SIGNATURE = "serving_default"
 
 # A TensorProto may hold one value and a shape that repeats it: a few bytes must not ask for all the memory.
 _MAX_REPEATED_BYTES = 256 * 2**20
+_TRACE_LINES = ("Detected at node", "  File ", "<stack traces unavailable>")
 _STATUS_OF_CODE: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -69,14 +71,32 @@ class ServedModel:
         inputs = _input_tensors(signature, request)
         try:
             outputs = self._run[name](inputs)
+        except tf.errors.InvalidArgumentError as error:
+            if name != signatures.COLORIZE_BYTES or len(inputs) != 1:
+                raise _request_error(error) from error
+            outputs = self._run_each(name, inputs)
         except tf.errors.OpError as error:
-            code = _STATUS_OF_CODE.get(error.error_code, grpc.StatusCode.UNKNOWN)
-            raise RequestError(code, _without_traces(error.message)) from error
+            raise _request_error(error) from error
         response = PredictResponse()
         response.model_spec.signature_name = name
         for output in wanted:
             _write_tensor(outputs[output], response.outputs[output])
         return response
+
+    def _run_each(self, name: str, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Run a signature on each row by itself, so that one that cannot be used is named by its index.
+
+        Where rows of several requests ran together, the request whose rows are all right is answered.
+        """
+        run = self._loaded.signatures[name]
+        [(key, rows)] = inputs.items()
+        found = []
+        for index in range(len(rows)):
+            try:
+                found.append(run({key: rows[index : index + 1]}))
+            except tf.errors.OpError as error:
+                raise _request_error(error, f"{key}[{index}]: ") from error
+        return {output: tf.concat([each[output] for each in found], axis=0) for output in found[0]}
 
     def _batched(self, name: str, run: Signature, batching: BatchingParameters) -> BatchedSignature:
         signature = self.signature_defs[name]
@@ -164,12 +184,17 @@ def _write_tensor(tensor: tf.Tensor, proto: TensorProto) -> None:
         proto.tensor_content = (memoryview(tensor) if tensor.dtype == tf.float32 else tensor.numpy()).tobytes()
 
 
+def _request_error(error: tf.errors.OpError, place: str = "") -> RequestError:
+    code = _STATUS_OF_CODE.get(error.error_code, grpc.StatusCode.UNKNOWN)
+    return RequestError(code, f"{place}{_without_traces(error.message)}")
+
+
 def _without_traces(message: str) -> str:
     """The words of the error itself: TensorFlow puts the places in Python before them and the nodes behind them."""
     lines = [line for line in message.splitlines() if line.strip()]
     if lines and lines[0].startswith("Graph execution error"):
-        lines = [line for line in lines[1:] if not line.startswith(("Detected at node", "  File "))]
-    return "\n".join(line for line in lines if not line.lstrip().startswith("[[{{node")) or message
+        lines = [line for line in lines[1:] if not line.startswith(_TRACE_LINES)]
+    return "\n".join(line for line in lines if not line.lstrip().startswith("[[{{")) or message
 
 
 def _dtype_name(datatype: int) -> str:

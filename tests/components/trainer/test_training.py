@@ -63,7 +63,7 @@ def test_colorize_bytes_gives_jpegs_of_the_photos_own_sizes(trained):
     _, model, _ = trained
     gray = tf.fill([30, 90, 3], tf.constant(120, tf.uint8))
     photos = tf.stack([tf.io.encode_jpeg(gray), tf.io.encode_png(tf.transpose(gray, [1, 0, 2]))])
-    colored = model.signatures["colorize_bytes"](bytes=photos)["bytes"].numpy()
+    colored = model.signatures["colorize_bytes"](bytes=photos)["image_bytes"].numpy()
     assert [tf.io.decode_jpeg(photo).shape for photo in colored] == [(30, 90, 3), (90, 30, 3)]
 
 

@@ -4,7 +4,10 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from photo.credentials import Credentials
 from photo.formats import PhotoFormat, check_format
+
+TIFF_COMPRESSIONS = ("none", "lzw", "deflate", "packbits")
 
 LARGEST_SIDE = 512
 """Of the square at which a model is asked, in pixels, unless the model names larger ones itself."""
@@ -42,6 +45,10 @@ class ColoringOptions:
             the answers is laid on. A larger one shows finer colour, and takes longer. None is the model's own side.
         format: of a result that is a file; None keeps the photograph's own, or takes it from the result's name.
         quality: 1..100, of JPEG and WebP.
+        tiff_compression: of a TIFF: "none", "lzw", "deflate" or "packbits"; None keeps that of the photograph's file.
+        mark_metadata: say in the file that a machine made the colours, by which version and model.
+        mark: say so in the picture, too, small in its lower right corner.
+        credentials: sign results with a C2PA manifest; None signs nothing.
 
     Raises:
         ValueError: for a value that can never work.
@@ -82,6 +89,24 @@ class ColoringOptions:
         },
     )
     quality: int = field(default=92, metadata={"help": "Quality of JPEG and WebP.", "min": 1, "max": 100})
+    tiff_compression: str | None = field(
+        default=None,
+        metadata={
+            "help": "How TIFFs are compressed; nothing is lost.",
+            "choices": {"same": None, "none": "none", "lzw": "lzw", "deflate": "deflate", "packbits": "packbits"},
+        },
+    )
+    mark_metadata: bool = field(
+        default=True,
+        metadata={
+            "help": "Say in the file's metadata (XMP, EXIF) that a machine made the colours.",
+            "flag": "--mark-metadata/--no-mark-metadata",
+        },
+    )
+    mark: bool = field(
+        default=False, metadata={"help": "Say in the picture, small in a corner, that a machine made the colours."}
+    )
+    credentials: Credentials | None = field(default=None, metadata={"help": "Sign.", "hidden": True})
 
     def __post_init__(self) -> None:
         if not (self.strength >= 0 and math.isfinite(self.strength)):
@@ -90,6 +115,8 @@ class ColoringOptions:
             object.__setattr__(self, "render", _checked_sides(self.render))
         if self.format is not None:
             object.__setattr__(self, "format", check_format(self.format))  # of "PNG", too, as JSON and YAML have it
+        if self.tiff_compression not in (None, *TIFF_COMPRESSIONS):
+            raise ValueError(f"expected a TIFF compression of {TIFF_COMPRESSIONS}, received {self.tiff_compression!r}")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"expected a quality of 1..100, received {self.quality}")
 

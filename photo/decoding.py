@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from photo.color_conversion import profile_of_result, to_srgb
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat, ends_early, recognise_format
 from photo.limits import MAX_PIXELS
-from photo.metadata import Metadata, portable_exif
+from photo.metadata import Metadata, metadata_of_image, read_metadata
 from photo.picture import Picture, check_page
 from photo.pillow_reading import picture_of_image, picture_size, read_picture
 from photo.sixteen_bit import to_eight_bits
@@ -97,7 +97,7 @@ def decode_photo(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) ->
         else:
             check_page(page, 1)
             picture = read_picture(data, format, max_pixels)
-        return _photo(picture, format, page)
+        return _photo(picture, format, page, read_metadata(data, format, picture.directory))
 
 
 def read_header(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
@@ -126,7 +126,7 @@ def photo_from_image(image: Image.Image) -> Photo:
     try:
         image.load()
         name = PhotoFormat.__members__.get(image.format or "", PhotoFormat.PNG)
-        return _photo(picture_of_image(image), name, 0)
+        return _photo(picture_of_image(image), name, 0, metadata_of_image(image))
     except PhotoError:
         raise
     except Exception as error:  # a lazily opened file is decoded here
@@ -170,8 +170,15 @@ def _clear_errors(data: bytes, format: PhotoFormat) -> Iterator[None]:
         raise PhotoError("unreadable", f"the {format} file cannot be decoded: {words}") from error
 
 
-def _photo(picture: Picture, format: PhotoFormat, page: int) -> Photo:
-    """Take a picture to upright sRGB."""
+def _photo(picture: Picture, format: PhotoFormat, page: int, metadata: Metadata) -> Photo:
+    """Take a picture to upright sRGB.
+
+    Args:
+        picture: as its file stores it.
+        format: of the file.
+        page: of a TIFF.
+        metadata: that are no matter of its pixels.
+    """
     color, note = to_srgb(picture)
     is_as_stored = color is picture.samples.color and color.dtype == np.uint8
     color, alpha = _upright(color, picture.orientation), picture.samples.alpha
@@ -183,7 +190,7 @@ def _photo(picture: Picture, format: PhotoFormat, page: int) -> Photo:
     return Photo(
         color,
         format,
-        Metadata(portable_exif(picture.exif), profile_of_result(picture.icc), picture.dpi),
+        replace(metadata, icc=profile_of_result(picture.icc), dpi=picture.dpi or metadata.dpi_of_exif()),
         alpha,
         page,
         picture.pages,

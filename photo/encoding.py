@@ -1,23 +1,44 @@
 """Writes photographs: pixels, and what was known of them, become the bytes of a file."""
 
 import io
-from typing import Any
+import struct
+import zlib
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
-from PIL.ExifTags import Base as Tag
+from PIL import Image
 
 from photo.coloring_options import ColoringOptions
+from photo.credentials import can_be_signed, sign
+from photo.decoding import on_white
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat, check_format
-from photo.metadata import Metadata
+from photo.metadata import Metadata, as_iptc_resource, result_metadata
+from photo.metadata_limits import fitting
 from photo.provenance import Provenance
-from photo.sixteen_bit import encode_sixteen_bit_png, to_eight_bits
+from photo.sixteen_bit import to_eight_bits
+from photo.tiff_writing import Page, encode_tiff
+from photo.visible_mark import with_visible_mark
 
 # Longest side a format's header can hold; libjpeg stops a little before its own.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
-_LONGEST_JPEG_EXIF = 65_533  # one segment
+_WITH_ALPHA = (PhotoFormat.PNG, PhotoFormat.TIFF, PhotoFormat.WEBP)
+_WITH_SIXTEEN_BITS = (PhotoFormat.PNG, PhotoFormat.TIFF)
+
+
+class EncodedColoring(NamedTuple):
+    """A result as a file.
+
+    Attributes:
+        data: its bytes.
+        notes: what of the photograph's file it does not hold, each in words.
+    """
+
+    data: bytes
+    notes: tuple[str, ...]
 
 
 def encode_photo(
@@ -26,6 +47,7 @@ def encode_photo(
     *,
     quality: int = 92,
     metadata: Metadata = Metadata(),  # noqa: B008 - frozen
+    alpha: NDArray[Any] | None = None,
 ) -> bytes:
     """Encode a photograph.
 
@@ -33,34 +55,36 @@ def encode_photo(
         rgb: uint8 or uint16 [H, W, 3]. PNG and TIFF keep 16 bits; the others get the nearest 8.
         format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
         quality: 1..100, of JPEG and WebP.
-        metadata: what else the file is to say.
+        metadata: what else the file is to say, as far as the format can.
+        alpha: of `rgb`'s type, [H, W], 0 where the photograph is transparent; what shows through in JPEG and BMP, which
+            have none, is white.
 
     Raises:
         ValueError: for an unknown format, or an array that is not uint8 or uint16 [H, W, 3].
         TintypeError: when the photograph is larger than the format can hold.
     """
     format = check_format(format)
-    exif, icc, dpi = metadata.exif, metadata.icc, metadata.dpi
-    if rgb.dtype not in (np.uint8, np.uint16) or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        raise ValueError(f"expected uint8 or uint16 [H, W, 3], received {rgb.dtype} {rgb.shape}")
-    height, width = rgb.shape[:2]
-    if max(height, width) > (longest := _LONGEST_SIDE.get(format, 2**31 - 1)):
-        raise TintypeError(f"{format} holds at most {longest} pixels a side, not {width} x {height}; take PNG or TIFF")
-    if rgb.dtype == np.uint16 and format == "PNG":
-        return encode_sixteen_bit_png(rgb, exif, icc, dpi)
-    if format == "TIFF":
-        return _tiff(rgb, exif, icc, dpi)
-    if rgb.dtype == np.uint16:
-        rgb = to_eight_bits(rgb)
-    options: dict[str, object] = {"dpi": dpi, "icc_profile": icc}
-    if exif is not None and not (format == "JPEG" and len(exif) > _LONGEST_JPEG_EXIF):
-        options["exif"] = exif
-    if format == "JPEG":
+    _check_pixels(rgb, format)
+    metadata, _ = fitting(metadata, format, is_marked=True)
+    if rgb.dtype == np.uint16 and format not in _WITH_SIXTEEN_BITS:
+        rgb, alpha = to_eight_bits(rgb), None if alpha is None else to_eight_bits(alpha)
+    if alpha is not None:
+        rgb = np.dstack([rgb, alpha]) if format in _WITH_ALPHA else on_white(rgb, alpha)
+    samples = np.ascontiguousarray(rgb)
+    if format is PhotoFormat.TIFF:
+        return encode_tiff([Page(samples, metadata, metadata.compression or "none")])
+    if format is PhotoFormat.PNG:
+        return _png(samples, metadata)
+    options: dict[str, object] = {"dpi": metadata.dpi, "icc_profile": metadata.icc, "xmp": metadata.xmp}
+    if metadata.exif:
+        options["exif"] = b"Exif\0\0" + metadata.exif.removeprefix(b"Exif\0\0")
+    if format is PhotoFormat.JPEG:
         options |= {"quality": quality, "subsampling": "4:4:4"}  # colour at full size is what was asked for
-    elif format == "WEBP":
+        options |= {"comment": metadata.comment, "extra": _iptc_segment(metadata.iptc)}
+    elif format is PhotoFormat.WEBP:
         options |= {"quality": quality}
     encoded = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgb)).save(
+    Image.fromarray(samples).save(
         encoded, format, **{name: value for name, value in options.items() if value is not None}
     )
     return encoded.getvalue()
@@ -72,7 +96,8 @@ def encode_coloring(
     metadata: Metadata,
     options: ColoringOptions,
     provenance: Provenance,
-) -> bytes:
+    alpha: NDArray[Any] | None = None,
+) -> EncodedColoring:
     """Encode a photograph that was given colour; the one way by which results become files.
 
     Args:
@@ -81,36 +106,82 @@ def encode_coloring(
         metadata: of the photograph.
         options: how.
         provenance: where the colours come from.
+        alpha: as for `encode_photo`.
 
     Raises:
         TintypeError: as `encode_photo`.
     """
-    return encode_photo(rgb, format, quality=options.quality, metadata=metadata)
-
-
-def _tiff(rgb: NDArray[Any], exif: bytes | None, icc: bytes | None, dpi: tuple[float, float] | None) -> bytes:
-    """Encode one uncompressed strip behind a directory of Pillow's making.
-
-    Pillow's own writer knows no 16 bits a channel, and its compressing one stumbles over EXIF data.
-    """
     height, width = rgb.shape[:2]
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
-    if exif:
-        described = Image.Exif()
-        described.load(exif)
-        for tag, value in described.items():
-            directory[tag] = described.get_ifd(tag) if tag in (Tag.ExifOffset, Tag.GPSInfo) else value
-    directory[Tag.ImageWidth], directory[Tag.ImageLength] = width, height
-    directory[Tag.BitsPerSample], directory[Tag.SamplesPerPixel] = (8 * rgb.itemsize,) * 3, 3
-    directory[Tag.Compression], directory[Tag.PhotometricInterpretation] = 1, 2
-    directory[Tag.RowsPerStrip], directory[Tag.StripByteCounts] = height, rgb.nbytes
-    directory[Tag.StripOffsets] = 0
-    if dpi:
-        directory[Tag.XResolution], directory[Tag.YResolution] = dpi
-        directory[Tag.ResolutionUnit] = 2
-    if icc:
-        directory.tagtype[Tag.InterColorProfile] = 7
-        directory[Tag.InterColorProfile] = icc
-    header = b"II*\0\x08\0\0\0"
-    # Pillow counts StripOffsets from the directory's end; what comes before is the header and the directory itself.
-    return header + directory.tobytes(len(header)) + rgb.astype(rgb.dtype.newbyteorder("<")).tobytes()
+    fitted, lost = fitting(metadata, format)
+    notes = [*metadata.notes, *lost]
+    if alpha is not None and format not in _WITH_ALPHA:
+        notes.append(f"its transparency, which became white: {format} has none")
+    if rgb.dtype == np.uint16 and format not in _WITH_SIXTEEN_BITS:
+        notes.append(f"its 16 bits a channel, which became 8: {format} has no more")
+    if format is PhotoFormat.BMP and options.mark_metadata:
+        notes.append("the mark that a machine made the colours: BMP has no place for it")
+    complete = result_metadata(fitted, width, height, provenance if options.mark_metadata else None)
+    complete = replace(complete, compression=options.tiff_compression or metadata.compression)
+    if options.mark:
+        rgb = with_visible_mark(rgb)
+    data = encode_photo(rgb, format, quality=options.quality, metadata=complete, alpha=alpha)
+    if options.credentials is not None and can_be_signed(format):
+        data = sign(data, format, options.credentials, provenance)
+    elif options.credentials is not None:
+        notes.append(f"its Content Credentials: {format} has no place for them")
+    return EncodedColoring(data, tuple(notes))
+
+
+def _check_pixels(rgb: NDArray[Any], format: PhotoFormat) -> None:
+    if rgb.dtype not in (np.uint8, np.uint16) or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        raise ValueError(f"expected uint8 or uint16 [H, W, 3], received {rgb.dtype} {rgb.shape}")
+    height, width = rgb.shape[:2]
+    if max(height, width) > (longest := _LONGEST_SIDE.get(format, 2**31 - 1)):
+        raise TintypeError(f"{format} holds at most {longest} pixels a side, not {width} x {height}; take PNG or TIFF")
+
+
+def _iptc_segment(iptc: bytes | None) -> bytes | None:
+    if not iptc:
+        return None
+    content = b"Photoshop 3.0\0" + as_iptc_resource(iptc)
+    return b"\xff\xed" + struct.pack(">H", 2 + len(content)) + content
+
+
+def _png(samples: NDArray[Any], metadata: Metadata) -> bytes:
+    """Encode 8 bits by Pillow and 16 by OpenCV, which knows no metadata: the chunks are put in here."""
+    if samples.dtype == np.uint8:
+        file = io.BytesIO()
+        Image.fromarray(samples).save(file, "PNG")
+        encoded = file.getvalue()
+    else:
+        to_bgr = cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        encoded = cv2.imencode(".png", cv2.cvtColor(samples, to_bgr))[1].tobytes()
+    after_header = 8 + 25  # signature and IHDR, W3C PNG 5.6: everything inserted must stand before the pixels
+    return encoded[:after_header] + _png_chunks(metadata) + encoded[after_header:]
+
+
+def _png_chunks(metadata: Metadata) -> bytes:
+    chunks = b""
+    if metadata.icc:
+        chunks += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
+    if metadata.dpi:
+        chunks += _png_chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in metadata.dpi), 1))
+    if metadata.exif:
+        chunks += _png_chunk(b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
+    if metadata.xmp:
+        chunks += _png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    if metadata.iptc:
+        resource = as_iptc_resource(metadata.iptc)
+        profile = f"\niptc\n{len(resource):8}\n{resource.hex()}\n".encode()
+        chunks += _png_chunk(b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(profile))
+    for key, value in metadata.text:
+        keyword = key.encode("latin-1", "replace").strip(b"\0 ")[:79] or b"Comment"
+        try:
+            chunks += _png_chunk(b"tEXt", keyword + b"\0" + value.replace("\0", " ").encode("latin-1"))
+        except UnicodeEncodeError:
+            chunks += _png_chunk(b"iTXt", keyword + b"\0\0\0\0\0" + value.replace("\0", " ").encode("utf-8", "replace"))
+    return chunks
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

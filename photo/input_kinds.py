@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photo.coloring_options import ColoringOptions
-from photo.decoding import Photo, decode_photo, photo_from_image
+from photo.decoding import Photo, decode_photo, on_white, photo_from_image
 from photo.encoding import encode_coloring
 from photo.errors import PhotoError
+from photo.geometry import resize
+from photo.metadata import result_metadata
 from photo.provenance import Provenance
 from photo.sixteen_bit import to_eight_bits
+from photo.visible_mark import with_visible_mark
 
 # Larger than any photograph that `MAX_PIXELS` lets in; it ends the reading of a pipe or device that never ends.
 MAX_BYTES = 1 << 31
@@ -51,12 +54,12 @@ def open_photo(
         photo = read_photo(Path(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
         decoded = decode_photo(bytes(photo), max_pixels=max_pixels)
-        return decoded.rgb, partial(_file_bytes, decoded, options)
+        return decoded.color, partial(_file_bytes, decoded, options)
     if isinstance(photo, Image.Image):
         decoded = photo_from_image(photo)
-        return decoded.rgb, partial(_pillow_image, decoded)
+        return decoded.color, partial(_pillow_image, decoded, options)
     if isinstance(photo, np.ndarray):
-        return _checked_array(photo), lambda rgb, _: rgb
+        return _checked_array(photo), lambda rgb, _: with_visible_mark(rgb) if options.mark else rgb
     raise TypeError(f"expected a path, bytes, a Pillow image or an array, received {type(photo).__name__}")
 
 
@@ -81,15 +84,29 @@ def read_photo(source: Path | BinaryIO) -> bytes:
 
 
 def _file_bytes(decoded: Photo, options: ColoringOptions, rgb: NDArray[Any], provenance: Provenance) -> bytes:
-    return encode_coloring(rgb, options.format or decoded.format.written_as, decoded.metadata, options, provenance)
+    format = options.format or decoded.format.written_as
+    return encode_coloring(rgb, format, decoded.metadata, options, provenance, _alpha_of(decoded, rgb)).data
 
 
-def _pillow_image(decoded: Photo, rgb: NDArray[Any], provenance: Provenance) -> Image.Image:
+def _pillow_image(decoded: Photo, options: ColoringOptions, rgb: NDArray[Any], provenance: Provenance) -> Image.Image:
+    height, width = rgb.shape[:2]
+    if (alpha := _alpha_of(decoded, rgb)) is not None:
+        rgb = on_white(rgb, alpha)
+    if options.mark:
+        rgb = with_visible_mark(rgb)
     image = Image.fromarray(rgb if rgb.dtype == np.uint8 else to_eight_bits(rgb))
-    metadata = decoded.metadata
-    kept = {"dpi": metadata.dpi, "exif": metadata.exif, "icc_profile": metadata.icc}
+    metadata = result_metadata(decoded.metadata, width, height, provenance if options.mark_metadata else None)
+    exif = metadata.exif and b"Exif\0\0" + metadata.exif
+    kept = {"dpi": metadata.dpi, "exif": exif, "icc_profile": metadata.icc, "xmp": metadata.xmp}
     image.info |= {key: value for key, value in kept.items() if value is not None}
     return image
+
+
+def _alpha_of(decoded: Photo, rgb: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the photograph's alpha channel at the size of its coloured pixels, which may be reduced."""
+    if decoded.alpha is None or decoded.alpha.shape == rgb.shape[:2]:
+        return decoded.alpha
+    return resize(decoded.alpha, *rgb.shape[:2])
 
 
 def _checked_array(array: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from tintype.commands import (
     compile,
     demo,
     evaluate,
+    inspect,
     pack,
     rollout,
     run,
@@ -55,6 +56,7 @@ app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("serve", cls=serve.ModelServerCommand)(serve.serve)
 app.command("colorize")(colorize.colorize)
+app.command("inspect")(inspect.inspect)
 app.command("batch", context_settings=batch.CONTEXT)(batch.batch)
 app.command("web")(web.web)
 app.command("pack")(pack.pack)

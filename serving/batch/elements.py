@@ -67,6 +67,7 @@ class PreparedPhoto:
         input_sha256: of its file, hexadecimal.
         prepared: its lightness, and the square for the network.
         metadata: of the photograph.
+        alpha: as in `Photo`.
         seconds: that were spent on it so far.
     """
 
@@ -75,6 +76,7 @@ class PreparedPhoto:
     input_sha256: str
     prepared: Prepared
     metadata: Metadata
+    alpha: NDArray[Any] | None
     seconds: float
 
 

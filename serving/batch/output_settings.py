@@ -76,7 +76,10 @@ class OutputSettings(ColoringOptions):
             has_tint: whether the photograph has a tint, which was kept; None where it was not looked for.
         """
         tint = {None: "", False: " no tint", True: " tint kept"}[has_tint]
-        return f"{self.encoding_of(output_name)} quality {self.quality} strength {self.strength:g}{tint}"
+        other = "" if self.mark_metadata else " not marked"
+        other += " visibly marked" if self.mark else ""
+        other += f" {self.tiff_compression}" if self.tiff_compression else ""
+        return f"{self.encoding_of(output_name)} quality {self.quality} strength {self.strength:g}{other}{tint}"
 
     def digests_as_good(self, output_name: str) -> frozenset[str]:
         """Return every digest whose output has the pixels that these settings would give: a tint matters to toned ones.

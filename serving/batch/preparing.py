@@ -42,7 +42,7 @@ class Prepare(beam.DoFn):
         task, sha256, input_bytes = loaded.task, loaded.sha256, len(loaded.data)
         try:
             photo = decode_photo(loaded.data, max_pixels=self._max_pixels)
-            prepared = prepare(photo.rgb, self._handler.identity().size, keep_tint=self._keep_tint)
+            prepared = prepare(photo.color, self._handler.identity().size, keep_tint=self._keep_tint)
         except BatchStopped:
             raise
         except Exception as error:
@@ -53,6 +53,6 @@ class Prepare(beam.DoFn):
             yield TaggedOutput(OUTCOMES, skipped(record, task))
             return
         seconds = loaded.seconds + time.perf_counter() - started
-        metadata = photo.metadata
+        metadata, alpha = photo.metadata, photo.alpha
         del loaded, photo  # the next steps run inside this yield
-        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, seconds)
+        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, alpha, seconds)

@@ -38,7 +38,7 @@ class Write(beam.DoFn):
             height, width = rgb.shape[:2]
             provenance = provenance_now(colored.model_fingerprint)
             format = self._settings.encoding_of(task.output)
-            encoded = encode_coloring(rgb, format, photo.metadata, self._settings, provenance)
+            encoded = encode_coloring(rgb, format, photo.metadata, self._settings, provenance, photo.alpha).data
             del rgb
             write_file(join(self._output, task.output), encoded)
         except BatchStopped:

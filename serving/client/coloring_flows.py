@@ -146,11 +146,12 @@ class ColoringFlows:
         question = _question(options, seeds=None if seed is None else _seeds(len(output_paths), seed), hints=hints)
         formats = [_format_of(output_path, path, options.format) for output_path in output_paths]
         photo = yield Work(lambda: decode_photo(read_photo(path), max_pixels=self._connection.max_pixels))
-        prepared, found, provenance = yield from self._asking_for_ab(photo.rgb, question)
+        prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> None:
             rgb = finish(prepared, ab, options.strength)
-            write_whole(output_path, encode_coloring(rgb, format, photo.metadata, options, provenance))
+            encoded = encode_coloring(rgb, format, photo.metadata, options, provenance, photo.alpha)
+            write_whole(output_path, encoded.data)
 
         for ab, output_path, format in zip(found, output_paths, formats, strict=True):
             yield Work(partial(write, ab, output_path, format))

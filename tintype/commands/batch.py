@@ -49,7 +49,20 @@ Server = Annotated[
 BatchSize = Annotated[
     int, typer.Option(min=1, max=1024, help="Photographs the network sees at once.", rich_help_panel=_MODEL)
 ]
-Settings = Annotated[OutputSettings, Options("suffix", "name", "quality", "strength", "keep_tint", panel=_OUTPUT)]
+Settings = Annotated[
+    OutputSettings,
+    Options(
+        "suffix",
+        "name",
+        "quality",
+        "tiff_compression",
+        "strength",
+        "keep_tint",
+        "mark_metadata",
+        "mark",
+        panel=_OUTPUT,
+    ),
+]
 Job = Annotated[JobOptions, Options(panel=_OUTPUT)]
 Workers = Annotated[int, typer.Option(min=0, help="Processes on this machine; 0: one a core.", rich_help_panel=_RUN)]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on with what arrives, until stopped.", rich_help_panel=_RUN)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serving.client.colorizer import Colorizer
     from serving.server.process import ServerProcess
 
-_COLOR, _VERSION = "Colour", "Which version of the model"
+_COLOR, _MARKS, _VERSION = "Colour", "Marks", "Which version of the model"
 
 # The embedded server imports TensorFlow, unpacks the generator the first time, and loads it: seconds, or on a machine
 # that is busy with other things minutes.
@@ -41,7 +41,19 @@ Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Rep
 Concurrency = Annotated[int, typer.Option(min=1, max=256, help="Photographs worked on at a time.")]
 Coloring = Annotated[
     ColoringOptions,
-    Options("format", "quality", "strength", "keep_tint", strength={"panel": _COLOR}, keep_tint={"panel": _COLOR}),
+    Options(
+        "format",
+        "quality",
+        "tiff_compression",
+        "strength",
+        "keep_tint",
+        "mark_metadata",
+        "mark",
+        strength={"panel": _COLOR},
+        keep_tint={"panel": _COLOR},
+        mark_metadata={"panel": _MARKS},
+        mark={"panel": _MARKS},
+    ),
 ]
 Variants = Annotated[
     int | None,

@@ -9,7 +9,7 @@ from photo.coloring_options import ColoringOptions
 from serving.web import results, uploads
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_UPLOAD, PICTURES, ZIP, photo_body
-from serving.web.api.parameters import Format, OutputFormat, Strength, Variants
+from serving.web.api.parameters import Format, Mark, MarkMetadata, OutputFormat, Strength, Variants
 from serving.web.problems import Kind, Problem, documented
 
 router = APIRouter()
@@ -38,6 +38,8 @@ async def colorize(
         bool, Query(description="Lay the tint of a toned photo (sepia) over the colour; else it is removed.")
     ] = False,
     format: Format = OutputFormat.SAME,
+    mark_metadata: MarkMetadata = True,
+    mark: Mark = False,
 ) -> Response:
     """Send a photo, get it back in colour, in the same format and size:
 
@@ -46,7 +48,13 @@ async def colorize(
 
     What is in the file decides its format, whatever it is called.
     """
-    options = ColoringOptions(strength=strength, keep_tint=keep_tint, format=format.photo_format())
+    options = ColoringOptions(
+        strength=strength,
+        keep_tint=keep_tint,
+        format=format.photo_format(),
+        mark_metadata=mark_metadata,
+        mark=mark,
+    )
     await gateway.colorizer.model(wait_for_start=True)
     received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, small_in_memory=True)
     async with received as [upload]:

@@ -33,5 +33,9 @@ Strength = Annotated[
 ]
 Variants = Annotated[int, Query(ge=1, le=MOST_VARIANTS, description="Plausible colourings wanted of each photo.")]
 Format = Annotated[OutputFormat, Query(description="Of the result; same: the format of the photo that was sent.")]
+MarkMetadata = Annotated[
+    bool, Query(description="Say in the metadata of the result (XMP, EXIF) that a machine made the colours.")
+]
+Mark = Annotated[bool, Query(description="Say so in the picture, too, small in a corner.")]
 JobId = Annotated[str, Path(description="Of the job.", pattern="^[A-Za-z0-9_-]{8,64}$")]
 Number = Annotated[int, Path(description="Of the photo in the job.", ge=0, le=1_000_000)]

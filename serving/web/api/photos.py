@@ -1,6 +1,7 @@
 """/api/jobs/ID/photos: what was made of the photographs of a job, one by one or all as a ZIP."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Response
@@ -12,7 +13,7 @@ from serving.web import results
 from serving.web.api.documents import ChoiceDocument, JobPhotoDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_JOB, OF_RESULT, PICTURES, ZIP
-from serving.web.api.parameters import MOST_STRENGTH, Format, JobId, Number, OutputFormat
+from serving.web.api.parameters import MOST_STRENGTH, Format, JobId, Mark, MarkMetadata, Number, OutputFormat
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.jobs import Job, PhotoState
 from serving.web.problems import Kind, Problem, documented
@@ -77,13 +78,20 @@ async def image(
         Query(ge=_SMALLEST_SIDE, le=_LARGEST_SIDE, description="Reduce the longer side to it, in pixels."),
     ] = None,
     download: Annotated[bool, Query(description="Make a browser save it.")] = False,
+    mark_metadata: MarkMetadata = True,
+    mark: Mark = False,
 ) -> Response:
     """Return the photo in colour. The model is not asked again: strengths and variants can be tried at will."""
     job = gateway.jobs.get(job_id)
     photo = job.done_photo(number)
     variant = photo.variant if variant is None else variant
     _check_variant(variant, photo.variants)
-    options = ColoringOptions(photo.strength if strength is None else strength, format=format.photo_format())
+    options = ColoringOptions(
+        photo.strength if strength is None else strength,
+        format=format.photo_format(),
+        mark_metadata=mark_metadata,
+        mark=mark,
+    )
     with job.in_use():
         try:
             data = await gateway.colorizer.apply_ab(
@@ -111,29 +119,41 @@ async def image(
         **documented(*OF_JOB, Kind.NOT_READY, Kind.TOO_MANY_REQUESTS, Kind.BUSY),
     },
 )
-async def photos_zip(job_id: JobId, gateway: GatewayOfApp, format: Format = OutputFormat.SAME) -> StreamingResponse:
+async def photos_zip(
+    job_id: JobId,
+    gateway: GatewayOfApp,
+    format: Format = OutputFormat.SAME,
+    mark_metadata: MarkMetadata = True,
+    mark: Mark = False,
+) -> StreamingResponse:
     """Return all photos that are done, at their full size; what was left out stands in left-out.txt."""
     job = gateway.jobs.get(job_id)
     if not any(photo.state is PhotoState.DONE for photo in job.photos.values()):
         raise Problem(Kind.NOT_READY)
-    return results.zip_response(_results(job, gateway.colorizer, format.photo_format()))
+    options = ColoringOptions(format=format.photo_format(), mark_metadata=mark_metadata, mark=mark)
+    return results.zip_response(_results(job, gateway.colorizer, options))
 
 
-async def _results(job: Job, colorizer: BoundedColorizer, format: PhotoFormat | None) -> AsyncIterator[results.Result]:
+async def _results(job: Job, colorizer: BoundedColorizer, options: ColoringOptions) -> AsyncIterator[results.Result]:
     sent, left_out = [], []
     with job.in_use():
         for number, photo in list(job.photos.items()):
             try:
                 job.done_photo(number)
-                options = ColoringOptions(photo.strength, format=format)
                 data = await colorizer.apply_ab(
-                    photo.file, photo.variant, options, provenance=photo.provenance, pixels=photo.pixels
+                    photo.file,
+                    photo.variant,
+                    replace(options, strength=photo.strength),
+                    provenance=photo.provenance,
+                    pixels=photo.pixels,
                 )
             except Problem as problem:
                 job.note_problem(number, problem)
                 left_out.append(f"{photo.name}: {problem.detail}\n")
                 continue
-            yield results.Result(results.result_name(photo.name, format or photo.format or PhotoFormat.JPEG), data)
+            yield results.Result(
+                results.result_name(photo.name, options.format or photo.format or PhotoFormat.JPEG), data
+            )
             sent.append(number)
         if left_out:
             yield results.Result("left-out.txt", "".join(left_out).encode("utf-8", "replace"))

@@ -80,8 +80,8 @@ def test_a_job_runs_through_nginx_over_tls(start_gateway, jpeg, tmp_path):
         assert page.status_code == 200
         assert page.headers["strict-transport-security"]
         assert page.headers["content-security-policy"]
-        assert client.post("/api/colorize", content=jpeg).content == gateway.client.post(
-            "/api/colorize", content=jpeg
+        assert client.post("/api/colorize?mark_metadata=false", content=jpeg).content == gateway.client.post(
+            "/api/colorize?mark_metadata=false", content=jpeg
         ).content  # fmt: skip
 
         # Events come one by one, while the job still runs.

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from photo.errors import TintypeError
@@ -142,6 +142,25 @@ def hints_from_json(data: bytes | str, source: str) -> tuple[Hint, ...]:
         return hints_from_document(_parse(data))
     except ValueError as error:
         raise TintypeError(f"{source}: {error}") from None
+
+
+def hints_beside(photo: Path) -> tuple[Hint, ...]:
+    """Return the hints that lie beside a photograph in a file of its name and `SIDECAR_SUFFIX`; none without one.
+
+    Raises:
+        TintypeError: there is such a file, and it holds no hints.
+    """
+    sidecar = photo.with_name(photo.name + SIDECAR_SUFFIX)
+    return hints_from_json(read_hints_file(sidecar), str(sidecar)) if sidecar.is_file() else ()
+
+
+def read_hints_file(path: Path) -> bytes:
+    """Return what a file of hints holds, and of a larger one as much as shows that it is none; raises TintypeError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise TintypeError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 class HintsByPhoto:

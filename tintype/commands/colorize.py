@@ -15,8 +15,10 @@ import typer
 
 from photo.coloring_options import ColoringOptions
 from photo.formats import FORMAT_OF_SUFFIX
+from photo.hints import Hint
 from serving.client.options import ConnectionOptions
 from tintype.command_options import Options, expand_options
+from tintype.photo_hints import GivenHints
 from tintype.photo_tasks import PIPE, Naming, Tasks, check_pipe, is_file_name, plan_tasks
 
 if TYPE_CHECKING:
@@ -47,12 +49,34 @@ Coloring = Annotated[
         "tiff_compression",
         "strength",
         "keep_tint",
+        "render",
         "mark_metadata",
         "mark",
         strength={"panel": _COLOR},
         keep_tint={"panel": _COLOR},
+        render={"panel": _COLOR},
         mark_metadata={"panel": _MARKS},
         mark={"panel": _MARKS},
+    ),
+]
+HintTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hint",
+        metavar="X,Y=#RRGGBB",
+        help="The colour of a place of the one photograph, X and Y being shares 0..1 of its width and height, as in "
+        "0.42,0.31=#4a6b3c; X,Y,RADIUS= for a disc. May be repeated.",
+        rich_help_panel=_COLOR,
+    ),
+]
+HintsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--hints",
+        metavar="FILE",
+        help="Hints of many, as JSON of file names with lists of {x, y, color}. Without, those of PHOTO.hints.json "
+        "beside a PHOTO.",
+        rich_help_panel=_COLOR,
     ),
 ]
 Variants = Annotated[
@@ -109,6 +133,8 @@ def colorize(
     concurrency: Concurrency = 4,
     variants: Variants = None,
     seed: Seed = 0,
+    hint: HintTexts = None,
+    hints: HintsFile = None,
     server: Server = None,
     connection: Connection,
 ) -> None:
@@ -130,21 +156,32 @@ def colorize(
         tintype colorize grandmother.jpg -o coloured --variants 4 --seed 7
 
         scan | tintype colorize - -o - > grandmother.jpg
+
+    With the colour of a dress that somebody remembers, where the model takes hints:
+
+        tintype colorize grandmother.jpg -o coloured --hint 0.42,0.31=#4a6b3c
     """
+    given = GivenHints(tuple(hint or ()), hints)
+    given.parsed()
+    if variants is not None and (given.texts or given.file):
+        raise typer.BadParameter("hints give one colouring; leave one of both out", param_hint="--variants")
     naming = Naming(out, coloring.format, variants, overwrite)
     if PIPE in (*photos, out):
         check_pipe(photos, naming)
+        if given.file is not None:
+            raise typer.BadParameter("a photograph from a pipe has no name; give --hint", param_hint="--hints")
         _check_server(server, connection)
         with _connected(server, connection) as (colorizer, beside), _starting(beside):
-            _color_one(colorizer, beside, photos[0], out, coloring)
+            _color_one(colorizer, beside, photos[0], out, coloring, given.parsed())
         return
     tasks = plan_tasks(photos, naming)
+    hints_of = given.of_tasks(tasks)
     _check_server(server, connection)
     colored = 0
     if tasks.ready:
         with _connected(server, connection) as (colorizer, beside):
             colored = _color_many(
-                colorizer, beside, tasks, coloring, concurrency, None if variants is None else seed, out
+                colorizer, beside, tasks, coloring, hints_of, concurrency, None if variants is None else seed, out
             )
     _report(colored, tasks, out)
 
@@ -184,7 +221,12 @@ def _connected(server: str | None, connection: ConnectionOptions) -> "Iterator[t
 
 
 def _color_one(
-    colorizer: "Colorizer", beside: "ServerProcess | None", photo: Path, out: Path, coloring: ColoringOptions
+    colorizer: "Colorizer",
+    beside: "ServerProcess | None",
+    photo: Path,
+    out: Path,
+    coloring: ColoringOptions,
+    hints: tuple[Hint, ...],
 ) -> None:
     """Colour one photograph from or into a pipe; nothing but the result goes to standard output."""
     from photo.errors import ClientClosed, fault_of_photo
@@ -195,7 +237,7 @@ def _color_one(
         coloring = replace(coloring, format=FORMAT_OF_SUFFIX.get(out.suffix.lower()))
     data = read_photo(sys.stdin.buffer if photo == PIPE else photo)
     try:
-        colored = colorizer.colorize(data, coloring)
+        colored = colorizer.colorize(data, coloring, hints=hints)
     except ClientClosed as error:
         raise _explained(error, beside) from error
     except Exception as error:
@@ -212,6 +254,7 @@ def _color_many(
     beside: "ServerProcess | None",
     tasks: Tasks,
     coloring: ColoringOptions,
+    hints_of: dict[Path, tuple[Hint, ...]],
     concurrency: int,
     seed: int | None,
     out: Path,
@@ -223,7 +266,11 @@ def _color_many(
         colorizer.describe()  # no server: say so once, not for every photograph
     colored = 0
     results = colorizer.colorize_files(
-        ((task.source, task.targets) for task in tasks.ready), coloring, concurrency=concurrency, seed=seed
+        ((task.source, task.targets) for task in tasks.ready),
+        coloring,
+        concurrency=concurrency,
+        seed=seed,
+        hints=hints_of,
     )
     with _progress(len(tasks.ready), "" if beside is None else _STARTING) as advance, closing(results):
         for result in results:
@@ -235,7 +282,12 @@ def _color_many(
                 advance(f"{result.photo}: left out")
             else:
                 colored += 1
-                advance(f"{result.photo} -> {', '.join(map(str, result.colored))}")
+                given = (
+                    f" ({count} hint{'s' if count > 1 else ''})"
+                    if (count := len(hints_of.get(result.photo, ())))
+                    else ""
+                )
+                advance(f"{result.photo} -> {', '.join(map(str, result.colored))}{given}")
     return colored
 
 

@@ -253,3 +253,57 @@ from photo.errors import ServerUnavailable
 assert not any(name.split('.')[0].startswith('tensorflow') for name in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_hint_on_the_command_line_reaches_the_model(colorize, photo, tmp_path, wire_server):
+    wire_server.has_guided = True
+    photo("a.png")
+    done = colorize("a.png", "-o", "out", "--hint", "0,0=#9a6b3c", "--hint", "1,1,0.1=#3c6b9a", "--render", "64")
+    assert done.returncode == 0, done.stderr
+    assert "(2 hints)" in done.stderr
+    assert wire_server.requests.count("guided") == 1
+    assert wire_server.hints[0].shape == (1, 64, 64, 3)
+    assert wire_server.hints[0][0, 8, 0, 1] > 20  # brown, in the corner of 48 rows of 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.png", "--hint", "0.5,7=#9a6b3c"], "y: expected a number of 0..1"),
+        (["a.png", "--hint", "0.5,0.5=brown"], "received 'brown'"),
+        (["a.png", "b.png", "--hint", "0.5,0.5=#9a6b3c"], "there are 2 photographs"),
+        (["a.png", "--hint", "0.5,0.5=#9a6b3c", "--variants", "2"], "hints give one colouring"),
+        (["a.png", "--hints", "typo.json"], "c.png, which is none of the photographs"),
+        (["a.png", "--render", "big"], "render: expected a side in pixels"),
+    ],
+)
+def test_wrong_hints_are_wrong_usage_and_named(colorize, photo, tmp_path, arguments, words):
+    for name in ("a.png", "b.png"):
+        photo(name)
+    (tmp_path / "typo.json").write_text('{"c.png": []}')
+    done = colorize(*arguments, "-o", "out")
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.replace("│", "").split())
+
+
+def test_hints_of_many_come_from_a_file_or_lie_beside_the_photographs(colorize, photo, tmp_path, wire_server):
+    wire_server.has_guided = True
+    for name in ("album/a.png", "album/b.png", "album/c.png", "album/d.png"):
+        photo(name)
+    one = '[{"x": 0.5, "y": 0.5, "color": "#9a6b3c"}]'
+    (tmp_path / "hints.json").write_text('{"a.png": ' + one + "}")
+    (tmp_path / "album" / "b.png.hints.json").write_text(one)
+    (tmp_path / "album" / "c.png.hints.json").write_text('[{"x": 2, "y": 0.5, "color": "#9a6b3c"}]')
+    done = colorize("album", "-o", "out", "--hints", "hints.json")
+    assert done.returncode == 1
+    assert files(tmp_path / "out") == ["a.png", "b.png", "d.png"]
+    assert wire_server.requests.count("guided") == 2
+    assert "left out album/c.png: album/c.png.hints.json: hint 1: x: expected a number of 0..1" in done.stderr
+
+
+def test_hints_for_a_model_that_takes_none_are_one_sentence(colorize, photo, tmp_path):
+    photo("a.png")
+    done = colorize("a.png", "-o", "out", "--hint", "0,0=#9a6b3c")
+    assert done.returncode == 1
+    assert "takes no hints: it has no signature 'guided'" in done.stderr
+    assert "Traceback" not in done.stderr

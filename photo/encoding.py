@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,6 +28,20 @@ from photo.visible_mark import with_visible_mark
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 _WITH_ALPHA = (PhotoFormat.PNG, PhotoFormat.TIFF, PhotoFormat.WEBP)
 _WITH_SIXTEEN_BITS = (PhotoFormat.PNG, PhotoFormat.TIFF)
+
+
+class ColoredPage(NamedTuple):
+    """A photograph, or a page of one, that was given colour.
+
+    Attributes:
+        rgb: uint8 or uint16 [H, W, 3].
+        metadata: of the photograph or its page.
+        alpha: of `rgb`'s type, [H, W]; None where everything is opaque.
+    """
+
+    rgb: NDArray[Any]
+    metadata: Metadata
+    alpha: NDArray[Any] | None = None
 
 
 class EncodedColoring(NamedTuple):
@@ -68,11 +83,11 @@ def encode_photo(
     metadata, _ = fitting(metadata, format, is_marked=True)
     if rgb.dtype == np.uint16 and format not in _WITH_SIXTEEN_BITS:
         rgb, alpha = to_eight_bits(rgb), None if alpha is None else to_eight_bits(alpha)
+    if format is PhotoFormat.TIFF:
+        return encode_tiff([_tiff_page(rgb, metadata, alpha)])
     if alpha is not None:
         rgb = np.dstack([rgb, alpha]) if format in _WITH_ALPHA else on_white(rgb, alpha)
     samples = np.ascontiguousarray(rgb)
-    if format is PhotoFormat.TIFF:
-        return encode_tiff([Page(samples, metadata, metadata.compression or "none")])
     if format is PhotoFormat.PNG:
         return _png(samples, metadata)
     options: dict[str, object] = {"dpi": metadata.dpi, "icc_profile": metadata.icc, "xmp": metadata.xmp}
@@ -98,7 +113,7 @@ def encode_coloring(
     provenance: Provenance,
     alpha: NDArray[Any] | None = None,
 ) -> EncodedColoring:
-    """Encode a photograph that was given colour; the one way by which results become files.
+    """Encode a photograph that was given colour; the way by which results become files.
 
     Args:
         rgb: uint8 or uint16 [H, W, 3], in colour.
@@ -109,8 +124,39 @@ def encode_coloring(
         alpha: as for `encode_photo`.
 
     Raises:
-        TintypeError: as `encode_photo`.
+        TintypeError: as `encode_photo`; also when it cannot be signed.
     """
+    page, notes = _marked(ColoredPage(rgb, metadata, alpha), format, options, provenance)
+    data = encode_photo(page.rgb, format, quality=options.quality, metadata=page.metadata, alpha=alpha)
+    return _signed(data, format, options, provenance, notes)
+
+
+def encode_colored_pages(
+    pages: Sequence[ColoredPage], options: ColoringOptions, provenance: Provenance
+) -> EncodedColoring:
+    """Encode the pages of a TIFF that were given colour, as `encode_coloring` does a single photograph.
+
+    Args:
+        pages: in their order, each with its own metadata.
+        options: how.
+        provenance: where the colours come from.
+
+    Raises:
+        TintypeError: the file would be larger than 4 GiB, or cannot be signed.
+    """
+    written, notes = [], []
+    for number, page in enumerate(pages, 1):
+        marked, lost = _marked(page, PhotoFormat.TIFF, options, provenance)
+        written.append(_tiff_page(marked.rgb, marked.metadata, page.alpha))
+        notes += [f"{note} (page {number})" for note in lost]
+    return _signed(encode_tiff(written), PhotoFormat.TIFF, options, provenance, tuple(notes))
+
+
+def _marked(
+    page: ColoredPage, format: PhotoFormat, options: ColoringOptions, provenance: Provenance
+) -> tuple[ColoredPage, tuple[str, ...]]:
+    """Return what is to be written, complete with all marks, and in words what the format cannot hold."""
+    rgb, metadata, alpha = page
     height, width = rgb.shape[:2]
     fitted, lost = fitting(metadata, format)
     notes = [*metadata.notes, *lost]
@@ -122,14 +168,22 @@ def encode_coloring(
         notes.append("the mark that a machine made the colours: BMP has no place for it")
     complete = result_metadata(fitted, width, height, provenance if options.mark_metadata else None)
     complete = replace(complete, compression=options.tiff_compression or metadata.compression)
-    if options.mark:
-        rgb = with_visible_mark(rgb)
-    data = encode_photo(rgb, format, quality=options.quality, metadata=complete, alpha=alpha)
-    if options.credentials is not None and can_be_signed(format):
-        data = sign(data, format, options.credentials, provenance)
-    elif options.credentials is not None:
-        notes.append(f"its Content Credentials: {format} has no place for them")
-    return EncodedColoring(data, tuple(notes))
+    return ColoredPage(with_visible_mark(rgb) if options.mark else rgb, complete, alpha), tuple(notes)
+
+
+def _signed(
+    data: bytes, format: PhotoFormat, options: ColoringOptions, provenance: Provenance, notes: tuple[str, ...]
+) -> EncodedColoring:
+    if options.credentials is None:
+        return EncodedColoring(data, notes)
+    if not can_be_signed(format):
+        return EncodedColoring(data, (*notes, f"its Content Credentials: {format} has no place for them"))
+    return EncodedColoring(sign(data, format, options.credentials, provenance), notes)
+
+
+def _tiff_page(rgb: NDArray[Any], metadata: Metadata, alpha: NDArray[Any] | None) -> Page:
+    samples = np.ascontiguousarray(rgb if alpha is None else np.dstack([rgb, alpha]))
+    return Page(samples, fitting(metadata, PhotoFormat.TIFF, is_marked=True)[0], metadata.compression or "none")
 
 
 def _check_pixels(rgb: NDArray[Any], format: PhotoFormat) -> None:

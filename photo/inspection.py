@@ -15,7 +15,7 @@ from photo.directories import read_blocks
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat
 from photo.limits import MAX_PIXELS
-from photo.metadata import Metadata, read_metadata
+from photo.metadata import Metadata
 from photo.tint import measure_tint
 from photo.xmp import MACHINE_COLORED, read_coloring
 
@@ -33,7 +33,8 @@ class Inspection:
         height: in pixels, upright.
         bits: of a channel, 8 or 16, as they are read.
         profile: name of its ICC profile; "" where it has none.
-        pages: of a TIFF; pictures of another file.
+        pages: of a TIFF; the first is looked at.
+        other_pictures: that the file holds besides, such as the frames of an animation.
         metadata: the kinds that it carries, such as "EXIF" and "XMP".
         has_color: its pixels are neither gray nor toned.
         is_machine_colored: its metadata say that a machine made the colours.
@@ -51,6 +52,7 @@ class Inspection:
     bits: int
     profile: str
     pages: int
+    other_pictures: int
     metadata: tuple[str, ...]
     has_color: bool
     is_machine_colored: bool
@@ -73,7 +75,7 @@ def inspect_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Inspection:
     """
     photo = decode_photo(data, max_pixels=max_pixels)
     height, width = photo.rgb.shape[:2]
-    metadata = read_metadata(data, photo.format)
+    metadata = photo.metadata
     software, colored_at, source_type = _coloring(metadata)
     found = _SOFTWARE.match(software)
     signature, signed_by = _signature(data, photo.format)
@@ -82,8 +84,9 @@ def inspect_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Inspection:
         width=width,
         height=height,
         bits=16 if photo.rgb.dtype == np.uint16 else 8,
-        profile=_profile_name(data, photo.format),
-        pages=_pages(data, photo.format),
+        profile=_profile_name(data, photo.format, photo.directory),
+        pages=photo.pages,
+        other_pictures=photo.pictures_left_out,
         metadata=_kinds(metadata),
         has_color=measure_tint(photo.rgb) is None,
         is_machine_colored=found is not None or source_type == MACHINE_COLORED,
@@ -116,23 +119,13 @@ def _signature(data: bytes, format: PhotoFormat) -> tuple[str, str]:
         return "unchecked", ""
 
 
-def _profile_name(data: bytes, format: PhotoFormat) -> str:
+def _profile_name(data: bytes, format: PhotoFormat, directory: int | None) -> str:
     try:
         if format is PhotoFormat.TIFF:
-            profile = next(read_blocks(data)).directory.values[_ICC_OF_TIFF].data
+            profile = next(read_blocks(data, directory=directory)).directory.values[_ICC_OF_TIFF].data
         else:
             Image.init()
             profile = Image.OPEN[format][0](io.BytesIO(data), "").info["icc_profile"]
         return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip()
     except Exception:  # absent, broken
         return ""
-
-
-def _pages(data: bytes, format: PhotoFormat) -> int:
-    try:
-        if format is PhotoFormat.TIFF:
-            return sum(1 for _ in read_blocks(data))
-        Image.init()
-        return int(getattr(Image.OPEN[format][0](io.BytesIO(data), ""), "n_frames", 1))
-    except Exception:  # its other pictures are broken
-        return 1

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from photo.apply_ab import apply_ab
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
-from photo.encoding import EncodedColoring, encode_coloring, encode_photo
+from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring, encode_photo
 from photo.formats import PhotoFormat
 from photo.metadata import Metadata, as_iptc_resource
 from photo.provenance import Provenance
@@ -257,6 +257,32 @@ def test_a_tiff_keeps_its_compression_and_its_bits(compression, dtype, order):
     assert tifffile.TiffFile(io.BytesIO(other)).pages[0].compression == 8
 
 
+@pytest.mark.parametrize("compression", ["none", "lzw"])
+def test_each_page_of_a_tiff_keeps_what_it_says(compression):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, byteorder=">") as writer:
+        for number in range(3):
+            page = np.full((40 + number, 50, 3), 60 * number, (np.uint8, np.uint16, np.uint8)[number])
+            writer.write(
+                page, photometric="rgb", description=f"Plate {number}", metadata=None, software="Scan Studio 3",
+                compression=None if compression == "none" else compression, resolution=(100 + number, 100 + number),
+                resolutionunit="INCH",
+            )  # fmt: skip
+    photos = [decode_photo(file.getvalue(), page=number) for number in range(3)]
+    pages = [ColoredPage(photo.color, photo.metadata, photo.alpha) for photo in photos]
+    result = encode_colored_pages(pages, ColoringOptions(), PROVENANCE)
+    assert result.notes == ()
+    with tifffile.TiffFile(io.BytesIO(result.data)) as tiff:
+        for number, page in enumerate(tiff.pages):
+            np.testing.assert_array_equal(page.asarray(), photos[number].color)
+            assert (page.description, page.software) == (f"Plate {number}", SOFTWARE)
+            assert page.tags["XResolution"].value[0] / page.tags["XResolution"].value[1] == 100 + number
+            assert MACHINE_COLORED.encode() in page.tags[700].value
+        assert len(tiff.pages) == 3
+    image = Image.open(io.BytesIO(result.data))
+    assert image.n_frames == 3
+
+
 def test_the_description_of_a_big_tiff_is_kept():
     file = io.BytesIO()
     tifffile.imwrite(file, GRAY, bigtiff=True, description="Plate 12", metadata=None, software="Scan Studio 3",
@@ -313,20 +339,13 @@ def test_a_gps_place_in_exif_written_by_others_is_read_by_name():
     assert ExifTags.GPS(next(iter(exif.get_ifd(GPS)))).name == "GPSLatitudeRef"
 
 
-@pytest.mark.parametrize("kind", ["path", "batch"])
-def test_an_oval_portrait_keeps_its_transparency_and_its_light(kind):
+def test_an_oval_portrait_keeps_its_transparency_and_its_light():
     rows, columns = np.mgrid[:48, :64]
     oval = (255 * np.clip(1.3 - np.hypot((rows - 24) / 24, (columns - 32) / 32) * 1.2, 0, 1)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(np.dstack([GRAY[..., 0], oval]), "LA").save(file, "PNG")
     ab = np.zeros((32, 32, 2), np.float32)
-    if kind == "path":
-        data = apply_ab(file.getvalue(), ab)
-    else:
-        photo = decode_photo(file.getvalue())
-        data = encode_coloring(
-            photo.color, PhotoFormat.PNG, photo.metadata, ColoringOptions(), PROVENANCE, photo.alpha
-        ).data
+    data = apply_ab(file.getvalue(), ab)
     result = np.asarray(opened(data))
     np.testing.assert_array_equal(result[..., 3], oval)
     np.testing.assert_array_equal(result[oval > 0, :3], GRAY[oval > 0])

@@ -51,7 +51,9 @@ def _kind(found: "Inspection") -> str:
     parts = [f"{found.format}, {found.width} x {found.height}, {found.bits} bits a channel"]
     parts.append("in colour" if found.has_color else "gray or toned")
     if found.pages > 1:
-        parts.append(f"{found.pages} pages" if found.format == "TIFF" else f"{found.pages} pictures")
+        parts.append(f"{found.pages} pages")
+    if found.other_pictures:
+        parts.append(f"{found.other_pictures} more pictures" if found.other_pictures > 1 else "one more picture")
     return ", ".join(parts)
 
 

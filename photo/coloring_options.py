@@ -46,6 +46,7 @@ class ColoringOptions:
         format: of a result that is a file; None keeps the photograph's own, or takes it from the result's name.
         quality: 1..100, of JPEG and WebP.
         tiff_compression: of a TIFF: "none", "lzw", "deflate" or "packbits"; None keeps that of the photograph's file.
+        keep_date: of a result that is a file on this machine: give it the date of the photograph's file.
         mark_metadata: say in the file that a machine made the colours, by which version and model.
         mark: say so in the picture, too, small in its lower right corner.
         credentials: sign results with a C2PA manifest; None signs nothing.
@@ -96,6 +97,7 @@ class ColoringOptions:
             "choices": {"same": None, "none": "none", "lzw": "lzw", "deflate": "deflate", "packbits": "packbits"},
         },
     )
+    keep_date: bool = field(default=False, metadata={"help": "Give each result the date of its photograph's file."})
     mark_metadata: bool = field(
         default=True,
         metadata={

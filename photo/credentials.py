@@ -11,9 +11,8 @@ from typing import Any
 
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat
-from photo.provenance import Provenance
+from photo.provenance import MACHINE_COLORED, Provenance
 from photo.version import __version__
-from photo.xmp import MACHINE_COLORED
 
 _PEM = {"metavar": "PEM", "type": Path | None}
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")

@@ -26,6 +26,7 @@ from photo.visible_mark import with_visible_mark
 
 # Longest side a format's header can hold; libjpeg stops a little before its own.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+_NOT_KEPT = "not in the result: {}"
 _WITH_ALPHA = (PhotoFormat.PNG, PhotoFormat.TIFF, PhotoFormat.WEBP)
 _WITH_SIXTEEN_BITS = (PhotoFormat.PNG, PhotoFormat.TIFF)
 
@@ -158,17 +159,18 @@ def _marked(
     """Return what is to be written, complete with all marks, and in words what the format cannot hold."""
     rgb, metadata, alpha = page
     height, width = rgb.shape[:2]
-    fitted, lost = fitting(metadata, format)
-    notes = [*metadata.notes, *lost]
+    fitted, unfitting = fitting(metadata, format)
+    lost = [*metadata.notes, *unfitting]
     if alpha is not None and format not in _WITH_ALPHA:
-        notes.append(f"its transparency, which became white: {format} has none")
+        lost.append(f"its transparency, which became white: {format} has none")
     if rgb.dtype == np.uint16 and format not in _WITH_SIXTEEN_BITS:
-        notes.append(f"its 16 bits a channel, which became 8: {format} has no more")
+        lost.append(f"its 16 bits a channel, which became 8: {format} has no more")
     if format is PhotoFormat.BMP and options.mark_metadata:
-        notes.append("the mark that a machine made the colours: BMP has no place for it")
+        lost.append("the mark that a machine made the colours: BMP has no place for it")
     complete = result_metadata(fitted, width, height, provenance if options.mark_metadata else None)
     complete = replace(complete, compression=options.tiff_compression or metadata.compression)
-    return ColoredPage(with_visible_mark(rgb) if options.mark else rgb, complete, alpha), tuple(notes)
+    marked = ColoredPage(with_visible_mark(rgb) if options.mark else rgb, complete, alpha)
+    return marked, tuple(map(_NOT_KEPT.format, lost))
 
 
 def _signed(
@@ -177,7 +179,7 @@ def _signed(
     if options.credentials is None:
         return EncodedColoring(data, notes)
     if not can_be_signed(format):
-        return EncodedColoring(data, (*notes, f"its Content Credentials: {format} has no place for them"))
+        return EncodedColoring(data, (*notes, _NOT_KEPT.format(f"the signature: {format} has no place for it")))
     return EncodedColoring(sign(data, format, options.credentials, provenance), notes)
 
 

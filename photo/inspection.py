@@ -16,8 +16,9 @@ from photo.errors import TintypeError
 from photo.formats import PhotoFormat
 from photo.limits import MAX_PIXELS
 from photo.metadata import Metadata
+from photo.provenance import MACHINE_COLORED
 from photo.tint import measure_tint
-from photo.xmp import MACHINE_COLORED, read_coloring
+from photo.xmp import read_coloring
 
 _ICC_OF_TIFF = 34675
 _SOFTWARE = re.compile(r"Tintype (?P<version>[^,\s]+)(?:, model (?P<model>\S+))?")

@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 
 from photo.version import __version__
 
+# IPTC's word for a picture to which a trained algorithm has added: a photograph with colours of a model.
+MACHINE_COLORED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+
 
 @dataclass(frozen=True)
 class Provenance:

@@ -10,10 +10,13 @@ from pathlib import Path
 from photo.errors import TintypeError
 
 
-def write_whole(path: Path, data: bytes | str) -> None:
-    """Write a file, text in UTF-8, as `whole_file` does."""
+def write_whole(path: Path, data: bytes | str, *, dated_as: Path | None = None) -> None:
+    """Write a file, text in UTF-8, as `whole_file` does; with the dates of another one, where it is named."""
     with whole_file(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+        if dated_as is not None:
+            dates = dated_as.stat()
+            os.utime(temporary, ns=(dates.st_atime_ns, dates.st_mtime_ns))
 
 
 @contextlib.contextmanager

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.dom import minidom
 
-from photo.provenance import Provenance
-
-# IPTC's word for a picture to which a trained algorithm has added: a photograph with colours of a model.
-MACHINE_COLORED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+from photo.provenance import MACHINE_COLORED, Provenance
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP = "http://ns.adobe.com/xap/1.0/"

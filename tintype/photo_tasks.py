@@ -28,11 +28,13 @@ class Tasks:
     Attributes:
         ready: to colour.
         left_out: what cannot be coloured, and why.
+        notes: what should be known of those that were coloured.
         total: of the photographs named and found.
     """
 
     ready: list[Task] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
+    notes: list[tuple[Path, str]] = field(default_factory=list)
     total: int = 0
 
 

@@ -68,6 +68,7 @@ class PreparedPhoto:
         prepared: its lightness, and the square for the network.
         metadata: of the photograph.
         alpha: as in `Photo`.
+        notes: as in `Photo`.
         seconds: that were spent on it so far.
     """
 
@@ -77,6 +78,7 @@ class PreparedPhoto:
     prepared: Prepared
     metadata: Metadata
     alpha: NDArray[Any] | None
+    notes: tuple[str, ...]
     seconds: float
 
 

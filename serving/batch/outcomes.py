@@ -30,6 +30,7 @@ class Outcome(NamedTuple):
         model_fingerprint: what that version says it is.
         milliseconds: of one worker, from opening the photograph to its colouring's last byte; its share of a batch.
         finished: when, in seconds since 1970.
+        notes: what should be known of how the file was read and of what its colouring does not hold; "; " between two.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Outcome(NamedTuple):
     model_fingerprint: str = ""
     milliseconds: float = 0.0
     finished: float = 0.0
+    notes: str = ""
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -58,7 +60,7 @@ class Outcome(NamedTuple):
     def from_json(cls, line: str) -> "Outcome | None":
         """Return what `to_json` wrote; None for a line that no version of this program wrote."""
         try:
-            fields = json.loads(line)
+            fields = {"notes": "", **json.loads(line)}  # records of before there were notes hold
             outcome = cls(**{name: fields[name] for name in cls._fields})
         except (ValueError, KeyError, TypeError):
             return None

@@ -26,8 +26,13 @@ def join(output: str, name: str) -> str:
     return os.path.join(output, *name.split("/")) if is_local(output) else f"{output.rstrip('/')}/{name}"
 
 
-def write_file(location: str, data: bytes) -> None:
+def write_file(location: str, data: bytes, *, dated_as: str | None = None) -> None:
     """Write a file that appears whole or not at all; missing folders are made, what stood there before is replaced.
+
+    Args:
+        location: of the file.
+        data: its bytes.
+        dated_as: a file whose dates it gets, where both are on this machine; None keeps those of its writing.
 
     Raises:
         BatchStopped: no file can be written there: the disk is full, or the place forbids it.
@@ -35,7 +40,8 @@ def write_file(location: str, data: bytes) -> None:
     """
     try:
         if is_local(location):
-            write_whole(Path(location), data)
+            dated = Path(dated_as) if dated_as is not None and is_local(dated_as) else None
+            write_whole(Path(location), data, dated_as=dated)
         else:
             _write_remote(location, data)
     except (TintypeError, OSError, ValueError) as error:

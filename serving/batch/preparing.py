@@ -53,6 +53,6 @@ class Prepare(beam.DoFn):
             yield TaggedOutput(OUTCOMES, skipped(record, task))
             return
         seconds = loaded.seconds + time.perf_counter() - started
-        metadata, alpha = photo.metadata, photo.alpha
+        metadata, alpha, notes = photo.metadata, photo.alpha, photo.notes
         del loaded, photo  # the next steps run inside this yield
-        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, alpha, seconds)
+        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, alpha, notes, seconds)

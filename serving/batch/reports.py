@@ -45,6 +45,7 @@ MANIFEST_SCHEMA = pyarrow.schema(
         ("settings", pyarrow.string()),
         ("milliseconds", pyarrow.float64()),
         ("finished", pyarrow.timestamp("ms", tz="UTC")),
+        ("notes", pyarrow.string()),
     ]
 )
 

@@ -38,9 +38,10 @@ class Write(beam.DoFn):
             height, width = rgb.shape[:2]
             provenance = provenance_now(colored.model_fingerprint)
             format = self._settings.encoding_of(task.output)
-            encoded = encode_coloring(rgb, format, photo.metadata, self._settings, provenance, photo.alpha).data
+            encoded, notes = encode_coloring(rgb, format, photo.metadata, self._settings, provenance, photo.alpha)
             del rgb
-            write_file(join(self._output, task.output), encoded)
+            is_dated = self._settings.keep_date and task.entry.kind == "file"
+            write_file(join(self._output, task.output), encoded, dated_as=task.entry.location if is_dated else None)
         except BatchStopped:
             raise
         except Exception as error:
@@ -62,6 +63,7 @@ class Write(beam.DoFn):
             model_fingerprint=colored.model_fingerprint,
             milliseconds=round(1000 * (photo.seconds + time.perf_counter() - started), 1),
             finished=round(time.time(), 3),
+            notes="; ".join((*photo.notes, *notes)),
         )
         self._records.add(outcome)
         yield outcome

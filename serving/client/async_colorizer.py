@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
@@ -21,7 +21,7 @@ from serving.client.coloring_flows import DEFAULT_CONCURRENCY, ColoringFlows, Ou
 from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
-from serving.client.results import ColoringResult, LikelyColor
+from serving.client.results import ColoringResult, LikelyColor, WrittenFiles, of_files
 from serving.client.server_address import DEFAULT_SERVER, ServerAddress
 from serving.model.description import ModelDescription
 
@@ -155,7 +155,7 @@ class AsyncColorizer:
         hints: Sequence[Hint] = (),
     ) -> Path:
         """Colour a file into another, as `Colorizer.colorize_file` does."""
-        return (await self._run(self._flows.coloring_file(path, output_path, options, None, hints)))[0]
+        return (await self._run(self._flows.coloring_file(path, output_path, options, None, hints))).paths[0]
 
     def colorize_many(
         self,
@@ -186,7 +186,7 @@ class AsyncColorizer:
             (path, self._flows.coloring_file(path, output, options, seed, given.get(path, ())))
             async for path, output in _each(files)
         )
-        return self._run_many(flows, check_concurrency(concurrency))
+        return self._written(self._run_many(flows, check_concurrency(concurrency)))
 
     async def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:
         """Ask the model for the colour of a batch of lightness, as `Colorizer.predict_ab` does."""
@@ -225,6 +225,14 @@ class AsyncColorizer:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+    @staticmethod
+    async def _written(
+        results: AsyncGenerator[ColoringResult[Given, WrittenFiles], None],
+    ) -> AsyncGenerator[ColoringResult[Given, list[Path]], None]:
+        async with aclosing(results):
+            async for result in results:
+                yield of_files(result)
 
     async def _run(self, flow: Flow[T]) -> T:
         return await self._drive(flow, self._open())

@@ -24,7 +24,7 @@ from photo.whole_file import write_whole
 from serving.client.flow_steps import Flow, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
-from serving.client.results import LikelyColor
+from serving.client.results import LikelyColor, WrittenFiles
 from serving.model import signatures
 from serving.model.description import ModelDescription
 
@@ -138,7 +138,7 @@ class ColoringFlows:
 
     def coloring_file(
         self, path: PhotoPath, output: OutputPaths, options: ColoringOptions, seed: int | None, hints: Sequence[Hint]
-    ) -> Flow[list[Path]]:
+    ) -> Flow[WrittenFiles]:
         """Write one colouring into a file, or with a seed as many different ones as there are files."""
         path, output_paths = Path(path), _output_paths(output)
         if seed is None and len(output_paths) != 1:
@@ -148,14 +148,16 @@ class ColoringFlows:
         photo = yield Work(lambda: decode_photo(read_photo(path), max_pixels=self._connection.max_pixels))
         prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
 
-        def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> None:
+        def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> tuple[str, ...]:
             rgb = finish(prepared, ab, options.strength)
             encoded = encode_coloring(rgb, format, photo.metadata, options, provenance, photo.alpha)
-            write_whole(output_path, encoded.data)
+            write_whole(output_path, encoded.data, dated_as=path if options.keep_date else None)
+            return encoded.notes
 
+        notes = dict.fromkeys(photo.notes)
         for ab, output_path, format in zip(found, output_paths, formats, strict=True):
-            yield Work(partial(write, ab, output_path, format))
-        return output_paths
+            notes |= dict.fromkeys((yield Work(partial(write, ab, output_path, format))))
+        return WrittenFiles(output_paths, tuple(notes))
 
     def predicting_ab(self, lightness: NDArray[Any]) -> Flow[NDArray[np.float32]]:
         """Ask for the colour of lightness [N, S, S, 1]."""

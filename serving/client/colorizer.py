@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar, overload
 
@@ -22,7 +22,7 @@ from serving.client.coloring_flows import DEFAULT_CONCURRENCY, ColoringFlows, Ou
 from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
-from serving.client.results import ColoringResult, LikelyColor
+from serving.client.results import ColoringResult, LikelyColor, WrittenFiles, of_files
 from serving.client.server_address import DEFAULT_SERVER, ServerAddress
 from serving.model.description import ModelDescription
 
@@ -259,7 +259,7 @@ class Colorizer:
         Raises:
             TintypeError: as `colorize`; also when `output_path` is `path` itself or cannot be written.
         """
-        return self._run(self._flows.coloring_file(path, output_path, options, None, hints))[0]
+        return self._run(self._flows.coloring_file(path, output_path, options, None, hints)).paths[0]
 
     def colorize_many(
         self,
@@ -317,7 +317,7 @@ class Colorizer:
             (path, self._flows.coloring_file(path, output, options, seed, given.get(path, ())))
             for path, output in files
         )
-        return self._run_many(flows, check_concurrency(concurrency))
+        return self._written(self._run_many(flows, check_concurrency(concurrency)))
 
     def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:
         """Ask the model for the colour of a batch of lightness.
@@ -359,6 +359,14 @@ class Colorizer:
                 calls.cancel()
                 for future in waiting:
                     future.cancel()
+
+    @staticmethod
+    def _written(
+        results: Generator[ColoringResult[Given, WrittenFiles], None, None],
+    ) -> Generator[ColoringResult[Given, list[Path]], None, None]:
+        with closing(results):
+            for result in results:
+                yield of_files(result)
 
     def _result(
         self, photo: Given, flow: Flow[T], connection: "_Connection", calls: "_Calls"

@@ -4,6 +4,8 @@ import math
 import os
 from dataclasses import dataclass, field, fields
 
+from photo.credentials import Credentials
+
 
 def _limit(help: str, **more: object) -> dict[str, object]:
     return {"help": help, "panel": "Limits", **more}
@@ -82,6 +84,7 @@ class WebSettings:
         keep_after_download_seconds: how long it stays once all its results were downloaded; 0 deletes at once.
         access_token: what a caller must show as `Authorization: Bearer`; None lets everybody in.
         trusted_proxies: addresses or networks of proxies whose X-Forwarded-For names the client; empty for none.
+        credentials: with which results are signed (C2PA); None signs nothing.
         expiry_check_seconds: between two looks for jobs whose time is over.
         heartbeat_seconds: between two signs of life in a stream of events, so that proxies do not take it for dead.
     """
@@ -116,6 +119,7 @@ class WebSettings:
             unset=True,
         ),
     )
+    credentials: Credentials | None = field(default=None, metadata={"help": "Sign.", "hidden": True, "panel": "Marks"})
     expiry_check_seconds: float = 1.0
     heartbeat_seconds: float = 15.0
 

@@ -18,9 +18,9 @@ from photo.decoding import decode_photo
 from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring, encode_photo
 from photo.formats import PhotoFormat
 from photo.metadata import Metadata, as_iptc_resource
-from photo.provenance import Provenance
+from photo.provenance import MACHINE_COLORED, Provenance
 from photo.version import __version__
-from photo.xmp import MACHINE_COLORED, read_coloring
+from photo.xmp import read_coloring
 
 GRAY = np.repeat(np.tile(np.arange(64, dtype=np.uint8) * 3, (48, 1))[..., None], 3, axis=-1)
 IPTC = b"\x1c\x02\x05\x00\x07Harbour" + b"\x1c\x02\x74\x00\x06Museum"

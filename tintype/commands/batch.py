@@ -58,8 +58,10 @@ Settings = Annotated[
         "tiff_compression",
         "strength",
         "keep_tint",
+        "keep_date",
         "mark_metadata",
         "mark",
+        "credentials",
         panel=_OUTPUT,
     ),
 ]

@@ -50,13 +50,16 @@ Coloring = Annotated[
         "strength",
         "keep_tint",
         "render",
+        "keep_date",
         "mark_metadata",
         "mark",
+        "credentials",
         strength={"panel": _COLOR},
         keep_tint={"panel": _COLOR},
         render={"panel": _COLOR},
         mark_metadata={"panel": _MARKS},
         mark={"panel": _MARKS},
+        credentials={"panel": _MARKS},
     ),
 ]
 HintTexts = Annotated[
@@ -282,6 +285,7 @@ def _color_many(
                 advance(f"{result.photo}: left out")
             else:
                 colored += 1
+                tasks.notes += [(result.photo, note) for note in result.notes]
                 given = (
                     f" ({count} hint{'s' if count > 1 else ''})"
                     if (count := len(hints_of.get(result.photo, ())))
@@ -293,6 +297,8 @@ def _color_many(
 
 def _report(colored: int, tasks: Tasks, out: Path) -> None:
     """Say what became of the photographs; ends the command with exit code 1 when some were left out."""
+    for path, note in tasks.notes:
+        typer.secho(f"{path}: {note}", fg="yellow", err=True)
     for path, reason in tasks.left_out:
         typer.secho(f"left out {path}: {reason}", fg="yellow", err=True)
     typer.echo(_summary(colored, tasks.total, out))

@@ -54,6 +54,7 @@ async def colorize(
         format=format.photo_format(),
         mark_metadata=mark_metadata,
         mark=mark,
+        credentials=gateway.settings.credentials,
     )
     await gateway.colorizer.model(wait_for_start=True)
     received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, small_in_memory=True)

@@ -91,6 +91,7 @@ async def image(
         format=format.photo_format(),
         mark_metadata=mark_metadata,
         mark=mark,
+        credentials=gateway.settings.credentials,
     )
     with job.in_use():
         try:
@@ -130,7 +131,12 @@ async def photos_zip(
     job = gateway.jobs.get(job_id)
     if not any(photo.state is PhotoState.DONE for photo in job.photos.values()):
         raise Problem(Kind.NOT_READY)
-    options = ColoringOptions(format=format.photo_format(), mark_metadata=mark_metadata, mark=mark)
+    options = ColoringOptions(
+        format=format.photo_format(),
+        mark_metadata=mark_metadata,
+        mark=mark,
+        credentials=gateway.settings.credentials,
+    )
     return results.zip_response(_results(job, gateway.colorizer, options))
 
 

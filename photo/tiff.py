@@ -201,7 +201,11 @@ def _picture(chosen: _Directory, data: bytes) -> Picture:
         directory=page.offset,
     )
     _check_segments(page)
-    if page.photometric == _YCBCR or page.compression in (*_FAX, _OLD_JPEG, _JPEG):
+    whole_chroma = page.tags.valueof(530, (2, 2)) == (1, 1)  # YCbCrSubSampling
+    if page.photometric == _YCBCR and not whole_chroma and page.compression == _NONE:
+        raise PhotoError("unreadable", "uncompressed YCbCr with chroma of half its size is not read: save it as RGB")
+    is_plain_ycbcr = page.photometric == _YCBCR and whole_chroma and page.compression in _PLAIN
+    if (page.photometric == _YCBCR and not is_plain_ycbcr) or page.compression in (*_FAX, _OLD_JPEG, _JPEG):
         by_pillow = _by_pillow(chosen, data)
         if by_pillow is not None:
             return replace(picture, samples=by_pillow)
@@ -335,6 +339,8 @@ def _samples(page: "tifffile.TiffPage", pixels: NDArray[Any]) -> tuple[Samples, 
         space = {1: "GRAY", 3: "RGB", 4: "CMYK"}[channels]
         if photometric == _WHITE_IS_ZERO:
             color = ~color
+        elif photometric == _YCBCR and page.compression in _PLAIN:
+            color = _from_ycbcr(page, color)
     alpha, note = _alpha(page, pixels, color, _CHANNELS[photometric])
     notes.append(note or "")
     if alpha is not None and page.extrasamples[0] == _ASSOCIATED_ALPHA:
@@ -375,6 +381,31 @@ def _not_premultiplied(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]
     share = np.maximum(alpha, 1)[..., None].astype(np.float32) / white
     straight: NDArray[Any] = np.minimum(color / share + 0.5, white).astype(color.dtype)
     return straight
+
+
+def _from_ycbcr(page: "tifffile.TiffPage", ycbcr: NDArray[Any]) -> NDArray[Any]:
+    """Return RGB of YCbCr (TIFF 6.0, section 21), whatever its coefficients and the range of its numbers."""
+    white = float(np.iinfo(ycbcr.dtype).max)
+    half = (white + 1) / 2
+    red, green, blue = _numbers(page, 529, 3) or (0.299, 0.587, 0.114)
+    reference = _numbers(page, 532, 6) or (0.0, white, half, white, half, white)
+    y, cb, cr = (
+        (ycbcr[..., channel].astype(np.float32) - low) * (span / max(high - low, 1e-6))
+        for channel, (low, high, span) in enumerate(
+            (reference[2 * index], reference[2 * index + 1], white if index == 0 else half - 1) for index in range(3)
+        )
+    )
+    r, b = y + (2 - 2 * red) * cr, y + (2 - 2 * blue) * cb
+    g = (y - blue * b - red * r) / max(green, 1e-6)
+    return (np.clip(np.stack([r, g, b], axis=-1), 0, white) + 0.5).astype(ycbcr.dtype)
+
+
+def _numbers(page: "tifffile.TiffPage", tag: int, count: int) -> tuple[float, ...] | None:
+    """Return so many rational numbers of a tag; None where it has others."""
+    value = page.tags.valueof(tag)
+    if not isinstance(value, tuple) or len(value) != 2 * count or not all(value[1::2]):
+        return None
+    return tuple(numerator / denominator for numerator, denominator in zip(value[::2], value[1::2], strict=True))
 
 
 def _through_palette(page: "tifffile.TiffPage", indices: NDArray[Any]) -> NDArray[np.uint8]:

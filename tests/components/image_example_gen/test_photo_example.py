@@ -106,7 +106,7 @@ def test_a_large_photograph_is_reduced_with_its_chroma_at_full_resolution():
         (encoded(picture(7, 100, 1000)), "too_small", "128 x 13 when reduced"),
         (encoded(np.full((48, 64, 3), 77, np.uint8)), "gray", "colorfulness 0.00; at least 4"),
         (encoded(picture(7))[:500], "truncated", "breaks off"),
-        (b"GIF89a", "not_an_image", "begins with"),
+        (b"8BPS\0\1", "not_an_image", "begins with"),
         (encoded(picture(7, 300, 400)), "too_many_pixels", "120,000"),
     ],
 )

@@ -42,7 +42,7 @@ def _png_bomb(side: int) -> bytes:
         (lambda jpeg: b"RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x10\x00\x00\x00" + b"\xff" * 6, 422),
         (lambda jpeg: b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 415),
         (lambda jpeg: b"<!doctype html><html></html>", 415),
-        (lambda jpeg: b"GIF89a" + bytes(100), 415),
+        (lambda jpeg: b"GIF89a" + bytes(100), 422),
         (lambda jpeg: b"\x7fELF" + bytes(1000), 415),
         (lambda jpeg: jpeg + _archive(), 415),
         (lambda jpeg: jpeg + b"<html><script>alert(document.domain)</script>", 415),

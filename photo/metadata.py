@@ -276,8 +276,9 @@ def is_adobe_rgb(exif: Image.Exif) -> bool:
     try:
         if Tag.ExifOffset not in exif:  # asking for it would make it
             return False
-        space = exif.get_ifd(Tag.ExifOffset).get(Tag.ColorSpace)
-        index = exif.get_ifd(IFD.Interop).get(1, "")
+        details = exif.get_ifd(Tag.ExifOffset)
+        space = details.get(Tag.ColorSpace)
+        index = exif.get_ifd(IFD.Interop).get(1, "") if IFD.Interop in details else ""
     except Exception:  # broken
         return False
     index = index.decode("ascii", "replace") if isinstance(index, bytes) else str(index)

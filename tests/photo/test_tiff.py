@@ -14,6 +14,8 @@ from photo.color import rgb_to_lightness
 from photo.decoding import decode_photo, read_header
 from photo.errors import PhotoError
 
+pytest.importorskip("imagecodecs")  # writes the files
+
 REDUCED = 1
 GENERATOR = np.random.default_rng(3)
 RGB16 = GENERATOR.integers(0, 65536, (37, 29, 3), np.uint16)

@@ -56,6 +56,17 @@ class RunConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _generator_can_be_guided(self) -> Self:
+        if self.network.generator.kind != "pretrained_unet":
+            for name, wanted in (
+                ("hints", self.train.hints is not None),
+                ("loss.distribution_weight", self.train.loss.distribution_weight > 0),
+            ):
+                if wanted:
+                    raise ValueError(f"train.{name} needs a network.generator of the kind pretrained_unet")
+        return self
+
     def trainer_config(self) -> TrainerConfig:
         """The part of the run that decides the weights."""
         return TrainerConfig(

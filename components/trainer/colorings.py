@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from components.trainer.config import NetworkConfig, ResidualUNetConfig, UNetConfig
+from components.trainer.config import NetworkConfig, PretrainedUNetConfig, ResidualUNetConfig, UNetConfig
+from components.trainer.guided_colorings import drawn_colors, guided_colors
 from components.trainer.networks.unet import DropoutShape, UNet
 
 # The colouring that a recipe which is served with dropout gives when nobody asks for a certain one.
@@ -25,6 +26,10 @@ def color_photos(
         float32 [N, H, W, c], the network's output.
     """
     config, masks = network.generator, None
+    if isinstance(config, PretrainedUNetConfig):
+        if seeds is None:
+            return guided_colors(generator, config, gray, mirror=network.mirror)[0]
+        return drawn_colors(generator, config, gray, seeds, mirror=network.mirror)
     if isinstance(config, UNetConfig | ResidualUNetConfig):  # the others have no dropout
         if seeds is None and config.varies and config.dropout_at_inference:
             seeds = tf.constant([_SEED_OF_THE_ONE])  # every photo under the same mask: one row serves all

@@ -9,17 +9,26 @@ import tensorflow as tf
 
 from components.trainer import color, losses
 from components.trainer.augmentation import lightness_of_gray, spoil_lightness
+from components.trainer.color_bins import color_bins
+from components.trainer.color_distribution import rebalancing_weights, soft_encode
 from components.trainer.colorings import color_photos
-from components.trainer.config import TrainerConfig, Vgg16Config
-from components.trainer.generator_loss import JudgedBatch, generator_terms
+from components.trainer.config import AdamConfig, PretrainedUNetConfig, TrainerConfig, Vgg16Config
+from components.trainer.generator_loss import BinnedBatch, JudgedBatch, generator_terms
 from components.trainer.initial_generator import load_initial_generator
 from components.trainer.network_range import NetworkRange
 from components.trainer.networks.build import build_discriminator, build_generator
+from components.trainer.networks.efficientnet_lite import load_imagenet
+from components.trainer.networks.pretrained_unet import BINS_STRIDE
 from components.trainer.networks.vgg16 import load_pretrained
 from components.trainer.precision import choose_precision
+from components.trainer.simulated_hints import simulate_hints
 
 # What a step reads of the discriminator; its logits on generated photographs are among the generator's terms.
 _JUDGEMENTS = ("discriminator_loss", "real_called_real", "generated_called_real")
+
+# What a step finds of the bins' shares in its batch, and how fast the running estimate follows.
+_BIN_SHARES = "bin_shares"
+_BIN_SHARES_RATE = 0.01
 
 
 class ColorGan:
@@ -34,6 +43,8 @@ class ColorGan:
         rate_factor: what a plateau has left of both learning rates.
         terms: of the generator's loss.
         readings: the names of what a step reads; `train_steps` gives their means.
+        bins: a*b* of the distribution's bins, float32 [bins, 2]; None where no distribution is trained.
+        bin_shares: a running estimate of each bin's share of the photographs' pixels, float32 [bins], or None.
     """
 
     def __init__(self, config: TrainerConfig):
@@ -60,10 +71,7 @@ class ColorGan:
             )
         finally:
             keras.config.set_dtype_policy("float32")
-        if isinstance(config.network.generator, Vgg16Config):
-            load_pretrained(self.generator, config.network.generator)
-        if config.train.initial_generator is not None:
-            load_initial_generator(self.generator, config)
+        self._load_weights()
         # Measured and exported in 32 bits, whatever the training computes in.
         self.averaged = build_generator(config.network, batch_norm_momentum=momentum, seed=config.seed)
         self.averaged.set_weights(self.generator.get_weights())
@@ -72,16 +80,50 @@ class ColorGan:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.last_step = tf.Variable(float(config.train.steps), trainable=False, name="last_step")
         self.rate_factor = tf.Variable(1.0, trainable=False, name="rate_factor")
-        adam = config.train.optimizer
-        self.generator_optimizer = keras.optimizers.Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2)
-        self.generator_optimizer.build(self.generator.trainable_variables)
-        self.discriminator_optimizer = keras.optimizers.Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2)
-        if self.discriminator:
-            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self._make_optimizers(config.train.optimizer)
+        self.bins: tf.Tensor | None = None
+        self.bin_shares: tf.Variable | None = None
+        network = config.network.generator
+        if isinstance(network, PretrainedUNetConfig) and config.train.loss.distribution_weight:
+            self.bins = tf.constant(color_bins(network.bin_spacing))
+            even = tf.fill([len(self.bins)], 1.0 / len(self.bins))
+            self.bin_shares = tf.Variable(even, trainable=False, name="bin_shares")
+
+    def _load_weights(self) -> None:
+        """Those of a trained generator, or of the pretrained part of a new one."""
+        network = self.config.network.generator
+        if self.config.train.initial_generator is not None:
+            load_initial_generator(self.generator, self.config)
+        elif isinstance(network, Vgg16Config):
+            load_pretrained(self.generator, network)
+        elif isinstance(network, PretrainedUNetConfig) and network.weights != "random":
+            load_imagenet(self.generator.encoder, file=network.weights, sha256=network.weights_sha256)
+
+    def _make_optimizers(self, adam: AdamConfig) -> None:
+        def optimizer(rate: float, variables: list[keras.Variable], weight_decay: float = 0.0) -> keras.Optimizer:
+            made = keras.optimizers.Adam(rate, adam.beta_1, adam.beta_2, weight_decay=weight_decay or None)
+            if weight_decay:
+                made.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+            if variables:
+                made.build(variables)
+            return made
+
+        network = self.config.network.generator
+        is_pretrained = isinstance(network, PretrainedUNetConfig)
+        encoder = self.generator.encoder.trainable_variables if is_pretrained else []
+        of_encoder = {id(variable) for variable in encoder}
+        self._decoder_variables = [each for each in self.generator.trainable_variables if id(each) not in of_encoder]
+        self._encoder_variables = encoder if adam.encoder_learning_rate > 0 else []
+        self.generator_optimizer = optimizer(adam.generator_learning_rate, self._decoder_variables, adam.weight_decay)
+        judge = self.discriminator.trainable_variables if self.discriminator else []
+        self.discriminator_optimizer = optimizer(adam.discriminator_learning_rate, judge)
+        self.encoder_optimizer: keras.Optimizer | None = None
+        if self._encoder_variables:
+            self.encoder_optimizer = optimizer(adam.encoder_learning_rate, self._encoder_variables, adam.weight_decay)
 
     @tf.function
     def train_steps(
-        self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True
+        self, batches: tf.data.Iterator, count: tf.Tensor, *, adversarial: bool = True, encoder_learns: bool = True
     ) -> dict[str, tf.Tensor]:
         """Take `count` steps without returning to Python; the mean of each of `readings` over them.
 
@@ -89,24 +131,29 @@ class ColorGan:
             batches: an iterator of the strategy's batches.
             count: int32, at least 1.
             adversarial: False trains the generator alone, whatever the recipe's adversarial weight.
+            encoder_learns: False leaves a pretrained encoder as it is.
         """
         adversarial = adversarial and self.config.train.loss.adversarial_weight > 0
         totals = dict.fromkeys(self.readings, tf.constant(0.0))
         for _ in tf.range(count):
-            new = self._distributed_step(next(batches), adversarial)
+            new = self._distributed_step(next(batches), adversarial, encoder_learns)
             totals = {name: totals[name] + value for name, value in new.items()}
         return {name: total / tf.cast(count, tf.float32) for name, total in totals.items()}
 
     @tf.autograph.experimental.do_not_convert  # all its branches are Python's own, and converting takes seconds
-    def _distributed_step(self, batch: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
+    def _distributed_step(self, batch: tf.Tensor, adversarial: bool, encoder_learns: bool) -> dict[str, tf.Tensor]:
         adam, share = self.config.train.optimizer, self._share_of_rates()
         self.generator_optimizer.learning_rate.assign(share * adam.generator_learning_rate)
         self.discriminator_optimizer.learning_rate.assign(share * adam.discriminator_learning_rate)
-        per_replica = self.strategy.run(self._step_on_replica, args=(batch, adversarial))
+        if self.encoder_optimizer:
+            self.encoder_optimizer.learning_rate.assign(share * adam.encoder_learning_rate)
+        per_replica = self.strategy.run(self._step_on_replica, args=(batch, adversarial, encoder_learns))
         readings = {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in per_replica.items()
         }
+        if self.bin_shares is not None:
+            self.bin_shares.assign_add(_BIN_SHARES_RATE * (readings.pop(_BIN_SHARES) - self.bin_shares))
         self._average_weights()
         return readings
 
@@ -120,7 +167,7 @@ class ColorGan:
             share *= (1.0 + tf.cos(math.pi * tf.minimum(1.0, taken / self.last_step))) / 2.0
         return share
 
-    def _replica_step(self, photos: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
+    def _replica_step(self, photos: tf.Tensor, adversarial: bool, encoder_learns: bool) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the batch, uint8 [n, S, S, 3], or 4 with the aged gray.
 
         The generator runs once: both losses are read from the same output, and the discriminator sees real and
@@ -129,32 +176,59 @@ class ColorGan:
         judge = self.discriminator if adversarial else None
         rgb, aged = tf.split(tf.cast(photos, tf.float32) / 255.0, [3, photos.shape[-1] - 3], axis=-1)
         gray, true = self.range.split(rgb, spoil=lambda lightness: self._spoil_lightness(lightness, aged))
+        encoder_learns = encoder_learns and self.encoder_optimizer is not None
         with tf.GradientTape(persistent=True) as tape:
-            predicted = tf.cast(self.generator(gray, training=True), tf.float32)
+            predicted, bins = self._predict(gray, true, encoder_learns)
             logits, judgements = self._judge(judge, gray, true, predicted) if judge is not None else (None, {})
-            batch = JudgedBatch(true, predicted, logits)
+            batch = JudgedBatch(true, predicted, logits, bins)
             terms = [term for term in self.terms if term.counts(adversarial=judge is not None)]
             values = {term.name: self._mean(term.value(batch)) for term in terms}
             generator_loss = sum(term.weight * values[term.name] for term in terms)
 
-        generator_gradients = tape.gradient(generator_loss, self.generator.trainable_variables)
+        learning = [*self._decoder_variables, *(self._encoder_variables if encoder_learns else ())]
+        generator_gradients = tape.gradient(generator_loss, learning)
+        gradient_norm = tf.linalg.global_norm(generator_gradients)
+        if (clip_norm := self.config.train.optimizer.clip_norm) is not None:
+            longest = clip_norm / self.strategy.num_replicas_in_sync  # each replica has its share of the sum
+            generator_gradients, _ = tf.clip_by_global_norm(generator_gradients, longest, use_norm=gradient_norm)
         discriminator_norm = tf.constant(0.0)
         if judge is not None:
             gradients = tape.gradient(judgements["discriminator_loss"], judge.trainable_variables)
             discriminator_norm = tf.linalg.global_norm(gradients)
             self.discriminator_optimizer.apply(gradients, judge.trainable_variables)
-        self.generator_optimizer.apply(generator_gradients, self.generator.trainable_variables)
+        decoders = len(self._decoder_variables)
+        self.generator_optimizer.apply(generator_gradients[:decoders], self._decoder_variables)
+        if encoder_learns and self.encoder_optimizer is not None:
+            self.encoder_optimizer.apply(generator_gradients[decoders:], self._encoder_variables)
 
         replicas = tf.cast(self.strategy.num_replicas_in_sync, tf.float32)
         readings = dict.fromkeys(self.readings, tf.constant(0.0)) | {"generator_loss": generator_loss}
         readings |= values | judgements
+        if bins is not None:
+            readings[_BIN_SHARES] = self._mean(tf.reduce_mean(bins.true, axis=[1, 2]), axis=0)
         called_real, generated_called_real = readings["real_called_real"], readings["generated_called_real"]
         return readings | {
             "discriminator_accuracy": (called_real + 1.0 / replicas - generated_called_real) / 2.0,
-            "generator_gradient_norm": tf.linalg.global_norm(generator_gradients) / replicas,
+            "generator_gradient_norm": gradient_norm / replicas,
             "discriminator_gradient_norm": discriminator_norm / replicas,
             "color_diversity": losses.color_diversity(self.range.chroma(predicted), self.range.chroma(true)) / replicas,
         }
+
+    def _predict(self, gray: tf.Tensor, true: tf.Tensor, encoder_learns: bool) -> tuple[tf.Tensor, BinnedBatch | None]:
+        """The generator's colours while it learns and, where that is trained, their distribution and the true one."""
+        network, loss = self.config.network.generator, self.config.train.loss
+        if not isinstance(network, PretrainedUNetConfig):
+            return tf.cast(self.generator(gray, training=True), tf.float32), None
+        hints = self.config.train.hints
+        if hints is not None:
+            hints = simulate_hints(true, hints, seed=self.config.seed, step=self.step)
+        color, logits = self.generator(gray, hints, training=True, encoder_learns=encoder_learns)
+        color = tf.cast(color, tf.float32)
+        if self.bins is None or self.bin_shares is None:
+            return color, None
+        ab = tf.nn.avg_pool2d(true / self.range.from_steps(1.0), BINS_STRIDE, BINS_STRIDE, "VALID")
+        weights = rebalancing_weights(self.bin_shares.read_value(), loss.uniform_share)
+        return color, BinnedBatch(logits, soft_encode(ab, self.bins, network.bin_spacing), weights)
 
     def _judge(
         self, judge: keras.Model, gray: tf.Tensor, true: tf.Tensor, predicted: tf.Tensor
@@ -170,9 +244,9 @@ class ColorGan:
             "generated_called_real": self._mean(losses.called_real(loss.adversarial, fake_logits)),
         }
 
-    def _mean(self, per_photo: tf.Tensor) -> tf.Tensor:
+    def _mean(self, per_photo: tf.Tensor, axis: int | None = None) -> tf.Tensor:
         """This replica's share of the mean over the photos of all replicas."""
-        return tf.reduce_sum(per_photo) / tf.cast(self.config.train.batch_size, tf.float32)
+        return tf.reduce_sum(per_photo, axis=axis) / tf.cast(self.config.train.batch_size, tf.float32)
 
     def _spoil_lightness(self, lightness: tf.Tensor, aged: tf.Tensor) -> tf.Tensor:
         """What the network sees: of `aged`, gray [n, S, S, 1], or of the photo's own lightness where there is none."""
@@ -199,9 +273,12 @@ class ColorGan:
             "discriminator": self.discriminator,
             "generator_optimizer": self.generator_optimizer,
             "discriminator_optimizer": self.discriminator_optimizer,
+            "encoder_optimizer": self.encoder_optimizer,
         }
         yield "step", self.step
         yield "rate_factor", self.rate_factor
+        if self.bin_shares is not None:
+            yield "bin_shares", self.bin_shares
         for part, owner in parts.items():
             for number, variable in enumerate(owner.variables if owner else ()):
                 # Not the path: Keras numbers the names of what it named itself through the whole process.

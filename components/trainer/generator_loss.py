@@ -17,11 +17,26 @@ class JudgedBatch:
     Attributes:
         true, predicted: colours in the networks' numbers, float32 [n, H, W, c].
         logits: the discriminator's on the predicted ones, float32 [n, h, w, 1]; None where it was not asked.
+        bins: the distribution of colour; None where the generator tells none.
     """
 
     true: tf.Tensor
     predicted: tf.Tensor
     logits: tf.Tensor | None = None
+    bins: "BinnedBatch | None" = None
+
+
+@dataclasses.dataclass(frozen=True)
+class BinnedBatch:
+    """The distribution of colour, float32 [n, h, w, bins]: as predicted and, as shares, the true one.
+
+    Attributes:
+        weights: of the bins, float32 [bins].
+    """
+
+    logits: tf.Tensor
+    true: tf.Tensor
+    weights: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +92,17 @@ def generator_terms(loss: LossConfig, network_range: NetworkRange) -> tuple[Loss
     def repulsion(batch: JudgedBatch) -> tf.Tensor:
         return losses.color_repulsion(chroma(batch.predicted))
 
-    return (
+    def distribution(batch: JudgedBatch) -> tf.Tensor:
+        assert batch.bins is not None, "the config asks for it only where the generator tells it"
+        return losses.distribution_loss(batch.bins.logits, batch.bins.true, batch.bins.weights)
+
+    terms = (
         LossTerm("reconstruction_loss", loss.reconstruction_weight, reconstruction, always=True),
         LossTerm("adversarial_loss", loss.adversarial_weight, adversarial, adversarial=True),
         LossTerm("absolute_error", loss.absolute_error_weight, absolute_error),
         LossTerm("colorfulness_loss", loss.colorfulness_weight, colorfulness),
         LossTerm("color_repulsion", loss.color_repulsion_weight, repulsion),
     )
+    if not loss.distribution_weight:  # most generators tell none, and their trainings have no such reading
+        return terms
+    return (*terms, LossTerm("distribution_loss", loss.distribution_weight, distribution))

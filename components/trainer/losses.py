@@ -84,6 +84,20 @@ def reconstruction_loss(
     return _per_photo(tf.where(distance < huber_delta, near, distance - huber_delta / 2.0))
 
 
+def distribution_loss(logits: tf.Tensor, true: tf.Tensor, bin_weights: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of a predicted and a true distribution of colour, each pixel weighed by its bins' weights.
+
+    Equation 2 of Zhang et al. (2016); there the weight is that of a pixel's first bin, here the mean over its bins.
+
+    Args:
+        logits: float32 [N, h, w, bins].
+        true: shares of the bins, float32 [N, h, w, bins], that sum to 1.
+        bin_weights: float32 [bins].
+    """
+    entropy = tf.nn.softmax_cross_entropy_with_logits(labels=true, logits=logits)
+    return _per_photo(entropy * tf.linalg.matvec(true, bin_weights))
+
+
 def colorfulness(chroma: tf.Tensor) -> tf.Tensor:
     """How colourful each photo is: M(1) of Hasler and Süsstrunk (2003) where `chroma` is a*b*.
 

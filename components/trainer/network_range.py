@@ -48,6 +48,11 @@ class NetworkRange:
             gray = self._from_unit(color.lab_to_rgb(neutral)[..., :1])
         return tf.repeat(gray, self._gray_channels, axis=-1)
 
+    def hints(self, hints: tf.Tensor) -> tf.Tensor:
+        """Hints, float32 [N, H, W, 3]: a*b* in CIE units and 1, or 0 where there is none -> what the networks see."""
+        mask = hints[..., 2:]
+        return tf.concat([tf.where(mask > 0, hints[..., :2] / 127.5, 0.0), mask], axis=-1)
+
     def from_steps(self, difference: float) -> float:
         """A difference in CIE units of a*b*, or in 8-bit steps of sRGB -> the same in the networks' numbers."""
         return difference / 127.5 if self._is_lab or self._signed else difference / 255.0

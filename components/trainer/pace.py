@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from components.trainer.gan import ColorGan
 from components.trainer.strategy import mean_over_workers
@@ -47,6 +48,18 @@ class TrainingClock:
         self._paused += time.monotonic() - began
 
 
+class Phase(NamedTuple):
+    """Which networks take part in a step.
+
+    Attributes:
+        adversarial: whether the discriminator does.
+        encoder_learns: whether the generator's pretrained encoder, where it has one, is trained as well.
+    """
+
+    adversarial: bool = True
+    encoder_learns: bool = True
+
+
 class Pace:
     """Says how many steps the next call of `ColorGan.train_steps` takes, and counts those taken into the summary.
 
@@ -63,8 +76,8 @@ class Pace:
         self._adversarial = False
         self.clock = TrainingClock(summary.seconds)
 
-    def next_call(self) -> tuple[int, bool]:
-        """How many steps, up to the next that something happens after, and whether the discriminator takes part."""
+    def next_call(self) -> tuple[int, Phase]:
+        """How many steps, up to the next that something happens after, and who takes part in them."""
         step, settings = self._summary.steps, self._settings
         if settings.max_minutes is not None and self._summary.seconds > 0:
             expected = step * settings.max_minutes * 60 / self._summary.seconds
@@ -75,10 +88,14 @@ class Pace:
         end = min(settings.steps, *(step + every - step % every for every in intervals))
         if not self._adversarial:
             end = min(end, adversarial_start)
+        frozen_steps = settings.optimizer.encoder_frozen_steps
+        if step < frozen_steps:
+            end = min(end, frozen_steps)
+        phase = Phase(self._adversarial, step >= frozen_steps)
         if step == self._resumed_at:
-            return 1, self._adversarial  # tracing the graph must not count into the speed
+            return 1, phase  # tracing the graph must not count into the speed
         seconds_per_step = (self._summary.seconds - self._seconds_before) / max(step - self._resumed_at - 1, 1)
-        return min(end - step, max(1, int(CALL_SECONDS / max(seconds_per_step, 1e-3)))), self._adversarial
+        return min(end - step, max(1, int(CALL_SECONDS / max(seconds_per_step, 1e-3)))), phase
 
     @property
     def is_first(self) -> bool:

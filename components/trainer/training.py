@@ -207,8 +207,8 @@ def _fit(
         is_last = time_limit.is_over(summary.seconds) or summary.steps >= settings.steps
         summary.stopped = "time" if is_last and summary.steps < settings.steps else "finished"
         while not is_last:
-            count, adversarial = pace.next_call()
-            means = gan.train_steps(batches, tf.constant(count), adversarial=adversarial)
+            count, phase = pace.next_call()
+            means = gan.train_steps(batches, tf.constant(count), **phase._asdict())
             readings = {name: float(value) for name, value in means.items()}
             if wrong := not_finite(readings):
                 good_weights.restore(step=summary.steps + count, wrong=wrong)

@@ -5,27 +5,32 @@ from components.trainer.config.augmentation import AugmentationConfig
 from components.trainer.config.convolutions import ConvolutionConfig
 from components.trainer.config.discriminators import ClassifierDiscriminatorConfig, PatchDiscriminatorConfig
 from components.trainer.config.generators import (
+    PretrainedUNetConfig,
     ResidualUNetConfig,
     UNetConfig,
     ValidUNetConfig,
     Vgg16Config,
 )
+from components.trainer.config.hints import HintsConfig
 from components.trainer.config.loss import LossConfig
 from components.trainer.config.network import NetworkConfig
-from components.trainer.config.optimizer import PlateauConfig
+from components.trainer.config.optimizer import AdamConfig, PlateauConfig
 from components.trainer.config.section import Activation, Section
 from components.trainer.config.train import TrainConfig
 
 __all__ = [
     "Activation",
+    "AdamConfig",
     "AgingConfig",
     "AugmentationConfig",
     "ClassifierDiscriminatorConfig",
     "ConvolutionConfig",
+    "HintsConfig",
     "LossConfig",
     "NetworkConfig",
     "PatchDiscriminatorConfig",
     "PlateauConfig",
+    "PretrainedUNetConfig",
     "ResidualUNetConfig",
     "TrainConfig",
     "TrainerConfig",

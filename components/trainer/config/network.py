@@ -41,6 +41,12 @@ class NetworkConfig(Section):
             raise ValueError("generator.output_activation must be tanh for color_space lab: a*b* may be negative")
         return self
 
+    @model_validator(mode="after")
+    def _pretrained_sees_lightness(self) -> Self:
+        if self.generator.kind == "pretrained_unet" and (self.color_space, self.gray_channels) != ("lab", 1):
+            raise ValueError("color_space must be lab and gray_channels 1 for a pretrained_unet")
+        return self
+
     @property
     def color_channels(self) -> int:
         """How many channels the generator gives."""

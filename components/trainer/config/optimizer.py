@@ -31,3 +31,13 @@ class AdamConfig(Section):
     discriminator_learning_rate: float = Field(default=2e-4, gt=0, description="the same for the discriminator")
     beta_1: float = Field(default=0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
     beta_2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="AdamW's, of the generator's kernels: this times the rate, a step"
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="the generator's gradients are shortened to this norm; null leaves them"
+    )
+    encoder_learning_rate: float = Field(
+        default=1e-4, ge=0, description="of a pretrained_unet's encoder; 0 leaves it as it is"
+    )
+    encoder_frozen_steps: int = Field(default=0, ge=0, description="first steps in which it stays as it is")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.trainer.config.augmentation import AugmentationConfig
+from components.trainer.config.hints import HintsConfig
 from components.trainer.config.loss import LossConfig
 from components.trainer.config.optimizer import AdamConfig, PlateauConfig, ScheduleConfig
 from components.trainer.config.section import Section, Share
@@ -26,6 +27,7 @@ class TrainConfig(Section):
     plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")
     loss: LossConfig = LossConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    hints: HintsConfig | None = Field(default=None, description="null simulates none; then the model takes none")
     moving_average_decay: float = Field(
         default=0.999, ge=0, lt=1, description="of the generator's weights that are evaluated and exported"
     )

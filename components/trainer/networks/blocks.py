@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 from keras import layers
 
 from components.trainer.config import Activation
@@ -143,6 +144,17 @@ class UpBlock(layers.Layer):
     def layers(self) -> list[Any]:
         """Those that hold weights, as of a `keras.Model`."""
         return [self.convolution, self.norm, *([self.merge] if self.merge else [])]
+
+
+def enlarge(photo: Tensor, factor: int) -> Tensor:
+    """Enlarge [N, H, W, C] bilinearly by a whole factor; in TensorFlow the sides may be unknown."""
+    if factor == 1:
+        return photo
+    if keras.backend.backend() != "tensorflow":
+        return keras.ops.image.resize(photo, [side * factor for side in photo.shape[1:3]])
+    import tensorflow as tf
+
+    return tf.image.resize(photo, tf.shape(photo)[1:3] * factor)
 
 
 def innermost_layers(network: Any) -> Iterator[layers.Layer]:

@@ -6,6 +6,7 @@ from components.trainer.config import (
     ClassifierDiscriminatorConfig,
     NetworkConfig,
     PatchDiscriminatorConfig,
+    PretrainedUNetConfig,
     ResidualUNetConfig,
     TrainerConfig,
     UNetConfig,
@@ -13,6 +14,7 @@ from components.trainer.config import (
     Vgg16Config,
 )
 from components.trainer.networks.discriminators import build_classifier_discriminator, build_patch_discriminator
+from components.trainer.networks.pretrained_unet import build_pretrained_unet
 from components.trainer.networks.residual_unet import build_residual_unet
 from components.trainer.networks.unet import build_unet
 from components.trainer.networks.valid_unet import build_valid_unet
@@ -26,6 +28,8 @@ def build_generator(network: NetworkConfig, *, batch_norm_momentum: float, seed:
             generator = build_unet(network, config, batch_norm_momentum=batch_norm_momentum, seed=seed)
         case ResidualUNetConfig() as config:
             generator = build_residual_unet(network, config, batch_norm_momentum=batch_norm_momentum, seed=seed)
+        case PretrainedUNetConfig() as config:
+            generator = build_pretrained_unet(network, config, batch_norm_momentum=batch_norm_momentum, seed=seed)
         case ValidUNetConfig() as config:
             return build_valid_unet(network, config, seed=seed)
         case Vgg16Config() as config:

@@ -7,7 +7,15 @@ from keras import layers
 
 from components.trainer.config import NetworkConfig, UNetConfig
 from components.trainer.networks.batch_normalization import BatchNormalization
-from components.trainer.networks.blocks import ConvolutionBlock, Tensor, UpBlock, activation, convolution, dropout
+from components.trainer.networks.blocks import (
+    ConvolutionBlock,
+    Tensor,
+    UpBlock,
+    activation,
+    convolution,
+    dropout,
+    enlarge,
+)
 from components.trainer.networks.initial_weights import InitialWeights
 
 # Height, width and channels.
@@ -54,7 +62,7 @@ class UNet(keras.Model):
         for level, block in enumerate(self.ups):
             mask = masks[level] if masks is not None and block.dropout is not None else None
             x = block(x, skips[-2 - level], mask, training=training)
-        return _enlarge(self.color(x), self.color_stride)
+        return enlarge(self.color(x), self.color_stride)
 
     def dropout_shapes(self, height: Tensor, width: Tensor) -> list[DropoutShape]:
         """Shapes (height, width, channels) of the levels that drop out, for a photo of these sides."""
@@ -64,17 +72,6 @@ class UNet(keras.Model):
             if block.dropout is not None:
                 shapes.append((height // shrunk, width // shrunk, block.convolution.filters))
         return shapes
-
-
-def _enlarge(photo: Tensor, factor: int) -> Tensor:
-    """Enlarge [N, H, W, C] bilinearly by a whole factor; in TensorFlow the sides may be unknown."""
-    if factor == 1:
-        return photo
-    if keras.backend.backend() != "tensorflow":
-        return keras.ops.image.resize(photo, [side * factor for side in photo.shape[1:3]])
-    import tensorflow as tf
-
-    return tf.image.resize(photo, tf.shape(photo)[1:3] * factor)
 
 
 def build_unet(network: NetworkConfig, config: UNetConfig, *, batch_norm_momentum: float, seed: int) -> UNet:

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.gan import ColorGan
-from photo.color import gray_of_mix
+from photo.color import gray_of_mix, rgb_to_lab
 from pipeline.config import load_config
-from tests.components.trainer.small_networks import SMALL_NETWORKS
+from tests.components.trainer.small_networks import SMALL_NETWORKS, SMALL_PRETRAINED
 from tintype.demo.scenes import render_scenes
 
 
@@ -13,6 +13,12 @@ def make(*settings):
     config = load_config(
         "demo", ["data.size=32", "train.batch_size=4", "train.precision=float32", *settings]
     ).trainer_config()
+    scenes = np.stack([scene for _, scene in render_scenes(4, 0, config.size)])
+    return ColorGan(config), iter(tf.data.Dataset.from_tensors(scenes).repeat())
+
+
+def make_pretrained(*settings):
+    config = load_config("tintype_pretrained", [*SMALL_PRETRAINED, *settings]).trainer_config()
     scenes = np.stack([scene for _, scene in render_scenes(4, 0, config.size)])
     return ColorGan(config), iter(tf.data.Dataset.from_tensors(scenes).repeat())
 
@@ -108,6 +114,51 @@ def test_the_network_sees_the_gray_of_a_fourth_channel_and_learns_the_true_color
     assert own["reconstruction_loss"] == pytest.approx(plain["reconstruction_loss"], rel=1e-3)
     assert own["generator_gradient_norm"] == pytest.approx(plain["generator_gradient_norm"], rel=0.02)
     assert flat["generator_gradient_norm"] != pytest.approx(plain["generator_gradient_norm"], rel=0.05)
+
+
+class TestPretrainedEncoder:
+    def test_it_learns_at_its_own_rate_once_it_may(self):
+        gan, batches = make_pretrained("train.optimizer.encoder_learning_rate=0.01")
+        before = kernels(gan.generator.encoder), kernels(gan.generator.levels[0])
+        gan.train_steps(batches, tf.constant(1), encoder_learns=False)
+        assert all(map(np.array_equal, before[0], kernels(gan.generator.encoder)))
+        assert not all(map(np.array_equal, before[1], kernels(gan.generator.levels[0])))
+        gan.train_steps(batches, tf.constant(1), encoder_learns=True)
+        assert not all(map(np.array_equal, before[0], kernels(gan.generator.encoder)))
+        rates = [float(each.learning_rate.numpy()) for each in (gan.encoder_optimizer, gan.generator_optimizer)]
+        assert rates[0] / rates[1] == pytest.approx(0.01 / 0.001, rel=1e-4)
+
+    def test_without_a_rate_it_never_learns(self):
+        gan, batches = make_pretrained("train.optimizer.encoder_learning_rate=0")
+        before = kernels(gan.generator.encoder)
+        gan.train_steps(batches, tf.constant(1))
+        assert all(map(np.array_equal, before, kernels(gan.generator.encoder)))
+
+    def test_the_shares_of_the_bins_follow_the_photographs_and_belong_to_a_checkpoint(self):
+        gan, batches = make_pretrained()
+        assert "bin_shares" in dict(gan.named_variables())
+        before = gan.bin_shares.numpy()
+        reading = gan.train_steps(batches, tf.constant(2), encoder_learns=False)
+        shares = gan.bin_shares.numpy()
+        assert shares.sum() == pytest.approx(1, abs=1e-4)
+        ab = rgb_to_lab(next(batches).numpy())[..., 1:].reshape(4, 16, 4, 16, 4, 2).mean(axis=(2, 4)).reshape(-1, 1, 2)
+        nearest = np.linalg.norm(ab - gan.bins.numpy(), axis=-1).argmin(axis=1)
+        assert np.argmax(shares - before) == np.bincount(nearest).argmax()
+        assert float(reading["distribution_loss"]) > 1
+
+    def test_long_gradients_are_shortened(self):
+        lengths = {}
+        for clip in (1e-6, "null"):
+            gan, batches = make_pretrained(
+                f"train.optimizer.clip_norm={clip}", "train.optimizer.beta_1=0", "train.schedule.warm_up_steps=0"
+            )
+            reading = gan.train_steps(batches, tf.constant(1), encoder_learns=False)
+            # Adam's memory of the squares tells how long the gradients were.
+            squares = [v.numpy() for v in gan.generator_optimizer.variables if v.name.endswith("_velocity")]
+            lengths[clip] = np.sqrt(sum(each.sum() for each in squares) / 0.001)
+            assert float(reading["generator_gradient_norm"]) > 1e-3
+        assert lengths[1e-6] == pytest.approx(1e-6, rel=0.01)
+        assert lengths["null"] > 1e-3
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def _tiff(random: Random) -> FuzzFile:
             pixels = _values(random, (*side, samples), dtype)
             first = pixels if first is None else first
             stored = np.moveaxis(pixels, -1, 0) if planar else pixels if samples > 1 else pixels[..., 0]
-            words = {"description": "Plate 12, Angby"[: random.randrange(15)]} if described else {}
+            words: dict[str, Any] = {"description": "Plate 12, Angby"[: random.randrange(15)]} if described else {}
             if described:
                 options |= {"resolution": (300, 300), "software": "scanner"}
             writer.write(stored.copy(), metadata=None, subifds=1 if shrunk else 0, **words, **options)

@@ -13,7 +13,7 @@ import sys
 import traceback
 import warnings
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,6 @@ class Reader:
     def answer(self) -> Answer:
         """Wait for what became of it."""
         assert self._process is not None
-        assert self._process.stdout is not None
         head = _read(self._process.stdout)
         if head is None:
             code = self._process.wait()
@@ -103,7 +102,8 @@ def digest(answer: Answer) -> str:
     return hashlib.sha256(pixels).hexdigest() + f"{answer.pages} {answer.more} {answer.notes} {answer.reason}"
 
 
-def _read(stream: BinaryIO) -> bytes | None:
+def _read(stream: IO[bytes] | None) -> bytes | None:
+    assert stream is not None
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

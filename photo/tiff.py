@@ -389,15 +389,15 @@ def _from_ycbcr(page: "tifffile.TiffPage", ycbcr: NDArray[Any]) -> NDArray[Any]:
     half = (white + 1) / 2
     red, green, blue = _numbers(page, 529, 3) or (0.299, 0.587, 0.114)
     reference = _numbers(page, 532, 6) or (0.0, white, half, white, half, white)
+    spans = (white, half - 1, half - 1)
     y, cb, cr = (
         (ycbcr[..., channel].astype(np.float32) - low) * (span / max(high - low, 1e-6))
-        for channel, (low, high, span) in enumerate(
-            (reference[2 * index], reference[2 * index + 1], white if index == 0 else half - 1) for index in range(3)
-        )
+        for channel, (low, high, span) in enumerate(zip(reference[::2], reference[1::2], spans, strict=True))
     )
     r, b = y + (2 - 2 * red) * cr, y + (2 - 2 * blue) * cb
     g = (y - blue * b - red * r) / max(green, 1e-6)
-    return (np.clip(np.stack([r, g, b], axis=-1), 0, white) + 0.5).astype(ycbcr.dtype)
+    rgb: NDArray[Any] = (np.clip(np.stack([r, g, b], axis=-1), 0, white) + 0.5).astype(ycbcr.dtype)
+    return rgb
 
 
 def _numbers(page: "tifffile.TiffPage", tag: int, count: int) -> tuple[float, ...] | None:

@@ -24,6 +24,9 @@ _CIE_DELTA = 6.0 / 29.0
 # needs only its input, its output and a few megabytes.
 _STRIP_PIXELS = 1 << 15
 
+# A photograph whose colorfulness is under this is taken for gray: what says how right its colours are means nothing.
+GRAY_COLORFULNESS = 4.0
+
 Float32 = NDArray[np.float32]
 
 

@@ -70,7 +70,12 @@ class RunConfig(BaseModel):
     def trainer_config(self) -> TrainerConfig:
         """The part of the run that decides the weights."""
         return TrainerConfig(
-            recipe=self.recipe, seed=self.seed, size=self.data.size, network=self.network, train=self.train
+            recipe=self.recipe,
+            seed=self.seed,
+            size=self.data.size,
+            network=self.network,
+            train=self.train,
+            weights=self.data.weights,
         )
 
 

@@ -37,7 +37,7 @@ def create_pipeline(
 
     Args:
         config: the run.
-        data: a folder, .zip or .tar of photographs, on any filesystem that Beam knows.
+        data: a folder, .zip or .tar of photographs, on any filesystem that Beam knows; several, a line each.
         destination: the serving base path that blessed models are pushed to.
         pipeline_root: where the artifacts of every component are kept.
         steps: how long to train, where a run has its own say; None leaves it to `config.train.steps`.

@@ -10,7 +10,7 @@ from rich.table import Table
 from tfx.orchestration import metadata
 from tfx.types import artifact_utils
 
-from components.evaluator.evaluation import metric_rows
+from components.evaluator.metric_rows import metric_rows
 from pipeline.report_rows import photograph_rows, training_row
 
 

@@ -40,7 +40,7 @@ def train_standalone(config: RunConfig, *, data: str, out: Path, workers: int = 
 
     Args:
         config: the run; its data, network and train sections count.
-        data: a folder, .zip or .tar of photographs.
+        data: a folder, .zip or .tar of photographs; several, a line each.
         out: gets `examples`, used again while the photographs stay the same, `run` with TensorBoard's events, curves
             and pictures, `checkpoints` until the training is done, from which the same command goes on, and `model`,
             which appears, or takes the place of a former one, when it is whole.
@@ -53,6 +53,7 @@ def train_standalone(config: RunConfig, *, data: str, out: Path, workers: int = 
     """
     # Here, for Beam takes seconds to import: a process that only trains does without.
     from components.image_example_gen.ingestion import ingest
+    from components.image_example_gen.locations import describe_locations
     from components.image_example_gen.summary import check_trainable, read_summary
 
     trainer_config = config.trainer_config()
@@ -62,7 +63,7 @@ def train_standalone(config: RunConfig, *, data: str, out: Path, workers: int = 
         examples = folder / "examples"
         if is_chief(strategy):
             photographs = ingest(data, examples, config.data, workers=workers)
-            check_trainable(photographs, data)
+            check_trainable(photographs, describe_locations(data))
             meet(strategy)
         else:
             Console(stderr=True).print("waiting for the chief, which takes the photographs in")

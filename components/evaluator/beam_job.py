@@ -89,7 +89,7 @@ class _Measure(beam.DoFn):
 
     def process(self, batch: list[Photograph]) -> Iterable[tuple[str | None, dict[str, dict[str, float]]]]:
         measured = measure_photos(self._model, self._baseline, [photo.rgb for photo in batch])
-        for photo, metrics in zip(batch, measured, strict=True):
+        for photo, metrics in zip(batch, measured.metrics, strict=True):
             yield None, metrics
             yield photo.label, metrics
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from components.evaluator.config import EvaluateConfig
+from components.evaluator.config import EvaluateConfig, Thresholds
 
 
 def reasons_against(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[str]:
@@ -16,19 +16,7 @@ def reasons_against(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[
     reasons = []
     if metrics["n_not_finite"]:
         reasons.append(f"colours that are not finite on {metrics['n_not_finite']} of {metrics['n_images']} photographs")
-    gray = metrics["grayscale"]
-    gain = metrics["psnr_db"] - gray["psnr_db"]
-    if not gain >= config.min_psnr_gain_db:
-        reasons.append(
-            f"PSNR {metrics['psnr_db']:.2f} dB is {gain:+.2f} dB against the gray photographs' {gray['psnr_db']:.2f}; "
-            f"min_psnr_gain_db is {config.min_psnr_gain_db:g}"
-        )
-    # Strictly below: a network that learned nothing answers with gray, and gray must not pass at a ratio of 1.
-    if not metrics["ab_mae"] < config.max_ab_mae_ratio * gray["ab_mae"]:
-        reasons.append(
-            f"ab error {metrics['ab_mae']:.2f} is not below {config.max_ab_mae_ratio:g} x the gray photographs' "
-            f"{gray['ab_mae']:.2f} (max_ab_mae_ratio)"
-        )
+    reasons += _missed(metrics, config)
     baseline = metrics.get("baseline")
     if baseline and "psnr_db" in baseline:
         drop = baseline["psnr_db"] - metrics["psnr_db"]
@@ -37,4 +25,42 @@ def reasons_against(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[
                 f"PSNR {metrics['psnr_db']:.2f} dB is {drop:.2f} dB below the served model's "
                 f"{baseline['psnr_db']:.2f}; max_psnr_drop_db is {config.max_psnr_drop_db:g}"
             )
+    if config.each_label is not None:
+        for label, group in metrics["labels"].items():
+            if group["n_images"] >= config.each_label.min_photographs:
+                reasons += [f"{label or 'without a folder'}: {reason}" for reason in _missed(group, config.each_label)]
+    return reasons
+
+
+def _missed(metrics: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
+    """What one group of photographs falls short of."""
+    reasons = []
+    gray = metrics["grayscale"]
+    gain = metrics["psnr_db"] - gray["psnr_db"]
+    if not gain >= thresholds.min_psnr_gain_db:
+        reasons.append(
+            f"PSNR {metrics['psnr_db']:.2f} dB is {gain:+.2f} dB against the gray photographs' {gray['psnr_db']:.2f}; "
+            f"min_psnr_gain_db is {thresholds.min_psnr_gain_db:g}"
+        )
+    # Strictly below: a network that learned nothing answers with gray, and gray must not pass at a ratio of 1.
+    if not metrics["ab_mae"] < thresholds.max_ab_mae_ratio * gray["ab_mae"]:
+        reasons.append(
+            f"ab error {metrics['ab_mae']:.2f} is not below {thresholds.max_ab_mae_ratio:g} x the gray photographs' "
+            f"{gray['ab_mae']:.2f} (max_ab_mae_ratio)"
+        )
+    if not metrics["left_gray"] <= thresholds.max_left_gray:
+        reasons.append(
+            f"{metrics['left_gray']:.1%} of {metrics['n_images']} photographs are left gray; "
+            f"max_left_gray is {thresholds.max_left_gray:g}"
+        )
+    colorful, truth = metrics["colorfulness"], metrics["colorfulness_truth"]
+    least, most = thresholds.min_colorfulness_ratio, thresholds.max_colorfulness_ratio
+    if not colorful >= least * truth:
+        reasons.append(
+            f"colorfulness {colorful:.1f} is under {least:g} x the truth's {truth:.1f} (min_colorfulness_ratio)"
+        )
+    if most is not None and not colorful <= most * truth:
+        reasons.append(
+            f"colorfulness {colorful:.1f} is over {most:g} x the truth's {truth:.1f} (max_colorfulness_ratio)"
+        )
     return reasons

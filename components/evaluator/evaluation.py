@@ -2,23 +2,54 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluator.frechet import (
+    FRECHET_DISTANCE,
+    FRECHET_SAMPLE_SIZE,
+    MOST_PHOTOS,
+    Features,
+    frechet_distance,
+    has_imagenet_weights,
+    imagenet_features,
+)
 from components.evaluator.metrics import MetricSums, photo_metrics
+from components.evaluator.robustness import aged_lightness
+from components.evaluator.skin import THIRDS, skin_lightness, thirds
 from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
-from photo.color import join_lightness_and_color, rgb_to_lightness
+from photo.color import GRAY_COLORFULNESS, colorfulness, join_lightness_and_color, rgb_to_lightness
 from photo.decoding import Rgb, decode_photo
 from photo.errors import PhotoError, TintypeError
 from photo.geometry import centered_square, resize
 from photo.sixteen_bit import to_eight_bits
 from serving.model.saved_colorizer import SavedColorizer
 
-MODEL, GRAYSCALE, BASELINE = "model", "grayscale", "baseline"
+MODEL, GRAYSCALE, BASELINE, SPOILED = "model", "grayscale", "baseline", "spoiled"
+TRUTH = "truth"
+SPOIL_SEED, SKIN = "spoil_seed", "skin"
+# The metrics of one photo by whose prediction they are of.
+PhotoMetrics = dict[str, dict[str, float]]
+
+
+class Measured(NamedTuple):
+    """One batch.
+
+    Attributes:
+        metrics: of each photo.
+        squares: the true photos that were measured, uint8 [N, S, S, 3].
+        ab: what the model predicts for them, float32 [N, S, S, 2].
+    """
+
+    metrics: list[PhotoMetrics]
+    squares: NDArray[np.uint8]
+    ab: NDArray[np.float32]
+
+
 # SSIM looks through a window of this side.
 SMALLEST_SIDE = 7
 
@@ -55,8 +86,13 @@ def predict_ab(model: SavedColorizer, lightness: NDArray[np.float32]) -> NDArray
 
 
 def measure_photos(
-    model: SavedColorizer, baseline: SavedColorizer | None, photos: Sequence[Rgb], *, size: int | None = None
-) -> list[dict[str, dict[str, float]]]:
+    model: SavedColorizer,
+    baseline: SavedColorizer | None,
+    photos: Sequence[Rgb],
+    *,
+    size: int | None = None,
+    spoil_seed: int | None = None,
+) -> Measured:
     """Measure one batch of photos, all at one size.
 
     Args:
@@ -66,23 +102,29 @@ def measure_photos(
         photos: sRGB, each [H, W, 3], uint8 or uint16, of any sizes.
         size: side in pixels of the squares that are measured, for figures that can be compared between models of
             different sizes; the model's own without it.
+        spoil_seed: measures the model also on gray that is aged by this seed (see `robustness.aged_lightness`). The
+            colours that it finds there are joined with the photo's own lightness, as its other colours are.
 
     Returns:
-        Per photo the metrics of the model, of the uncoloured photo, and of the baseline where there is one.
+        The metrics of each photo, of the model, of the uncoloured photo, of the baseline where there is one, and of
+        the model on spoiled gray where that is asked for; and what they were measured on.
     """
     size = size or model.description.size
-    squares = [square_photo(photo, size) for photo in photos]
+    squares = np.stack([square_photo(photo, size) for photo in photos])
     predictions = {
-        MODEL: predict_ab(model, rgb_to_lightness(np.stack(squares))),
+        MODEL: predict_ab(model, rgb_to_lightness(squares)),
         GRAYSCALE: np.zeros((len(squares), size, size, 2), np.float32),
     }
+    if spoil_seed is not None:
+        predictions[SPOILED] = predict_ab(model, aged_lightness(squares, spoil_seed))
     if baseline is not None:
         own = np.stack([square_photo(photo, baseline.description.size) for photo in photos])
         predictions[BASELINE] = np.stack([resize(ab, size, size) for ab in predict_ab(baseline, rgb_to_lightness(own))])
-    return [
+    metrics = [
         {source: photo_metrics(square, ab[index]) for source, ab in predictions.items()}
         for index, square in enumerate(squares)
     ]
+    return Measured(metrics, squares, predictions[MODEL])
 
 
 def colored_row(
@@ -109,37 +151,25 @@ def summarize(sums: dict[str, MetricSums], total: MetricSums) -> dict[str, Any]:
 
     Returns:
         METRICS and `n_images`, the same under `grayscale`; `n_not_finite`, photos with a prediction that is not
-        finite; under `labels` the metrics of each label; under `baseline` those of the baseline, None without one.
+        finite; under `labels` the metrics of each label; under `baseline` those of the baseline, None without one;
+        and where gray was spoiled, under `spoiled` the metrics there and `gain_lost_db`, what the PSNR loses by it.
     """
 
-    def means(group: MetricSums) -> dict[str, Any]:
-        return {**group.means(MODEL), GRAYSCALE: group.means(GRAYSCALE)}
-
     return {
-        **means(total),
+        **_means(total),
         "n_not_finite": total.not_finite(MODEL),
-        "labels": {label: means(group) for label, group in sorted(sums.items())},
+        "labels": {label: _means(group) for label, group in sorted(sums.items())},
         BASELINE: total.means(BASELINE) if BASELINE in total.sums else None,
     }
 
 
-def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The figures of a metrics JSON for a person: name and value, each with that of the photographs left gray."""
-    gray = metrics[GRAYSCALE]
-    forms = {
-        "psnr_db": ("PSNR", "{:.2f} dB"),
-        "ssim": ("SSIM", "{:.3f}"),
-        "delta_e_2000": ("CIEDE2000", "{:.2f}"),
-        "ab_mae": ("ab error", "{:.2f}"),
-        "accuracy_eps2": ("accuracy 2%", "{:.1%}"),
-        "accuracy_eps5": ("accuracy 5%", "{:.1%}"),
-    }
-    rows = [
-        (name, f"{form.format(metrics[key])}   (left gray: {form.format(gray[key])})")
-        for key, (name, form) in forms.items()
-    ]
-    true = f"(the true photographs': {metrics['colorfulness_truth']:.1f})"
-    return [*rows, ("colorfulness", f"{metrics['colorfulness']:.1f}   {true}")]
+def _means(group: MetricSums) -> dict[str, Any]:
+    figures = group.means(MODEL)
+    found = {**figures, GRAYSCALE: group.means(GRAYSCALE)}
+    if SPOILED in group.sums:
+        spoiled = group.means(SPOILED)
+        found[SPOILED] = spoiled | {"gain_lost_db": figures["psnr_db"] - spoiled["psnr_db"]}
+    return found
 
 
 def evaluate_saved_model(
@@ -149,51 +179,133 @@ def evaluate_saved_model(
     baseline_dir: str | None = None,
     batch_size: int = 16,
     size: int | None = None,
+    spoil_seed: int | None = None,
+    by_skin: bool = False,
+    frechet: bool = False,
 ) -> dict[str, Any]:
     """Measure a SavedModel on encoded photographs.
 
     Args:
         model_dir: the folder of `saved_model.pb`.
-        photos: label and encoded bytes of each; one that cannot be decoded is logged and left out.
+        photos: label and encoded bytes of each; one that cannot be decoded, or is gray itself, is logged and left out.
         baseline_dir: another SavedModel to measure on the same photos.
         batch_size: photos per call of the model.
         size: side in pixels of the squares that are measured, at least SMALLEST_SIDE; the model's own without it.
+        spoil_seed: measures also on gray that is aged by this seed.
+        by_skin: the photos are portraits, and are measured also in thirds by lightness of skin.
+        frechet: measures also how far the collection is from the true one, where the extra `pretrained` is installed.
 
     Returns:
-        What `summarize` returns, under `model` the model's description, under `size` the side that was measured, and
-        under `variants_ab_distance` how much several colourings of the first photos differ.
+        What `summarize` returns, under `model` the model's description, under `size` the side that was measured, under
+        `n_gray_left_out` how many photos were gray, and under `variants_ab_distance` how much several colourings of the
+        first photos differ; where asked for, else None, under `spoil_seed` the seed, and under `skin` the metrics of
+        each third with its range of `skin_lightness` (see `skin.skin_lightness`; photos without skin are in none),
+        `frechet_distance_efficientnet_lite0` (also under `grayscale`) and the `frechet_sample_size` it is of.
 
     Raises:
-        TintypeError: a model cannot be used, or no photo could be.
+        TintypeError: a model cannot be used, or no photo could be, or all photos are gray.
         ValueError: `size` is smaller than SMALLEST_SIDE.
     """
     if size is not None and size < SMALLEST_SIDE:
         raise ValueError(f"the squares that are measured need sides of at least {SMALLEST_SIDE} pixels, got {size}")
     model = SavedColorizer(model_dir)
     baseline = SavedColorizer(baseline_dir) if baseline_dir else None
-    total = MetricSums()
-    by_label: dict[str, MetricSums] = {}
+    size = size or model.description.size
+    tally = _Tally(by_skin=by_skin, with_features=frechet)
     varied: list[NDArray[np.float32]] = []
-    decoded = _decoded(photos)
-    while batch := list(itertools.islice(decoded, batch_size)):
-        measured = measure_photos(model, baseline, [rgb for _, rgb in batch], size=size)
-        for (label, rgb), metrics in zip(batch, measured, strict=True):
-            if len(varied) < VARIANT_PHOTOS:
-                varied.append(rgb_to_lightness(square_photo(rgb, model.description.size)))
-            total.add(metrics)
-            by_label.setdefault(label, MetricSums()).add(metrics)
-    if not total.count:
-        raise TintypeError("there is nothing to measure: no photograph could be read")
-    return summarize(by_label, total) | {
+    colored = _ColoredPhotos(photos)
+    remaining = iter(colored)
+    while batch := list(itertools.islice(remaining, batch_size)):
+        rgbs = [rgb for _, rgb in batch]
+        tally.add(
+            [label for label, _ in batch], measure_photos(model, baseline, rgbs, size=size, spoil_seed=spoil_seed)
+        )
+        own = (square_photo(rgb, model.description.size) for rgb in rgbs[: VARIANT_PHOTOS - len(varied)])
+        varied += [rgb_to_lightness(square) for square in own]
+    if not tally.total.count:
+        raise colored.nothing_to_measure()
+    return tally.report() | {
         MODEL: asdict(model.description),
-        "size": size or model.description.size,
+        "size": size,
+        "n_gray_left_out": colored.left_out_gray,
+        SPOIL_SEED: spoil_seed,
         VARIANTS_AB_DISTANCE: variants_ab_distance(model, varied),
     }
 
 
-def _decoded(photos: Iterable[tuple[str, bytes]]) -> Iterable[tuple[str, Rgb]]:
-    for label, encoded in photos:
-        try:
-            yield label, decode_photo(encoded).rgb
-        except PhotoError as error:
-            logging.warning("A photograph of %r is left out: %s", label, error)
+class _Tally:
+    """What is kept of every batch, and the report of it all."""
+
+    def __init__(self, *, by_skin: bool, with_features: bool):
+        self.total = MetricSums()
+        self._by_label: dict[str, MetricSums] = {}
+        self._portraits: list[tuple[float, PhotoMetrics]] | None = [] if by_skin else None
+        self._features: dict[str, list[Features]] | None = None
+        if with_features and has_imagenet_weights():
+            self._features = {TRUTH: [], MODEL: [], GRAYSCALE: []}
+
+    def add(self, labels: Sequence[str], measured: Measured) -> None:
+        for label, metrics, square in zip(labels, measured.metrics, measured.squares, strict=True):
+            self.total.add(metrics)
+            self._by_label.setdefault(label, MetricSums()).add(metrics)
+            if self._portraits is not None and (lightness := skin_lightness(square)) is not None:
+                self._portraits.append((lightness, metrics))
+        if self._features is not None and self.total.count <= MOST_PHOTOS:
+            lightness = rgb_to_lightness(measured.squares)
+            ab = np.nan_to_num(measured.ab, posinf=0.0, neginf=0.0)
+            of = imagenet_features()
+            self._features[TRUTH].append(of(measured.squares))
+            self._features[MODEL].append(of(join_lightness_and_color(lightness, ab)))
+            self._features[GRAYSCALE].append(of(join_lightness_and_color(lightness, np.zeros_like(ab))))
+
+    def report(self) -> dict[str, Any]:
+        found = summarize(self._by_label, self.total)
+        found[SKIN] = None if self._portraits is None else _by_skin(self._portraits)
+        sample = sum(map(len, self._features[TRUTH])) if self._features else 0
+        found[FRECHET_SAMPLE_SIZE] = sample
+        for figures, source in ((found, MODEL), (found[GRAYSCALE], GRAYSCALE)):
+            figures[FRECHET_DISTANCE] = None
+            if self._features and sample > 1:
+                collections = (np.concatenate(self._features[name]) for name in (source, TRUTH))
+                figures[FRECHET_DISTANCE] = frechet_distance(*collections)
+        return found
+
+
+class _ColoredPhotos:
+    """Label and pixels of each photograph that has colours to compare with; what has none is logged and counted."""
+
+    def __init__(self, photos: Iterable[tuple[str, bytes]]):
+        self.left_out_gray = 0
+        self._photos = iter(photos)
+
+    def nothing_to_measure(self) -> TintypeError:
+        """What is to be said when none is left."""
+        why = f": all {self.left_out_gray} are gray themselves" if self.left_out_gray else " could be read"
+        return TintypeError(f"there is nothing to measure: no photograph{why}")
+
+    def __iter__(self) -> Iterator[tuple[str, Rgb]]:
+        for label, encoded in self._photos:
+            try:
+                rgb = decode_photo(encoded).rgb
+            except PhotoError as error:
+                logging.warning("A photograph of %r is left out: %s", label, error)
+                continue
+            if colorfulness(rgb) < GRAY_COLORFULNESS:
+                self.left_out_gray += 1
+                logging.warning("A photograph of %r is left out: it is gray, no colours can be compared", label)
+                continue
+            yield label, rgb
+
+
+def _by_skin(portraits: Sequence[tuple[float, PhotoMetrics]]) -> dict[str, Any]:
+    """Metrics of the portraits by lightness of skin, and the L* at which each group begins and ends."""
+    groups = {}
+    for name, places in zip(THIRDS, thirds([lightness for lightness, _ in portraits]), strict=True):
+        if not len(places):
+            continue
+        sums = MetricSums()
+        for place in places:
+            sums.add(portraits[place][1])
+        lightness = [round(portraits[place][0], 1) for place in (places[0], places[-1])]
+        groups[name] = _means(sums) | {"skin_lightness": lightness}
+    return groups

@@ -20,6 +20,7 @@ METRICS = (
     "accuracy_eps5",
     "colorfulness",
     "colorfulness_truth",
+    "left_gray",
 )
 
 # Equal photos have an infinite PSNR, which no mean survives and JSON cannot hold. The largest finite one, of a
@@ -27,6 +28,9 @@ METRICS = (
 PSNR_CAP_DB = 100.0
 
 NOT_FINITE = "not_finite"
+
+# A photograph whose mean chroma is under this share of the truth's counts as left gray.
+LEFT_GRAY_SHARE = 0.25
 
 
 def photo_metrics(truth: NDArray[np.uint8], ab: NDArray[np.float32]) -> dict[str, float]:
@@ -49,6 +53,8 @@ def photo_metrics(truth: NDArray[np.uint8], ab: NDArray[np.float32]) -> dict[str
         accuracy_eps2, accuracy_eps5: share of pixels, 0..1, all of whose RGB channels are less than 2% (5%) of the
             range from the truth: Nazeri et al., "Image Colorization Using Generative Adversarial Networks" (2018).
         colorfulness, colorfulness_truth: Hasler and Suesstrunk's M3 (2003) of the predicted and of the true photo.
+        left_gray: 1 if the predicted photo's mean chroma (the length of ab, over pixels) is under LEFT_GRAY_SHARE of
+            the true one's, else 0; its mean over photos is a share of them.
         not_finite: 1 if any value of `ab` is not finite, else 0.
     """
     if ab.shape != (*truth.shape[:2], 2):
@@ -58,18 +64,24 @@ def photo_metrics(truth: NDArray[np.uint8], ab: NDArray[np.float32]) -> dict[str
     if not finite:
         ab = np.where(np.isfinite(ab), ab, 0.0)
     predicted = join_lightness_and_color(true_lab[..., 0], ab.astype(np.float32))
+    predicted_lab = rgb_to_lab(predicted)
     difference = np.abs(predicted.astype(np.int32) - truth)
     return {
         "psnr_db": _psnr_db(difference),
         "ssim": float(structural_similarity(truth, predicted, channel_axis=-1, data_range=255)),
-        "delta_e_2000": float(np.mean(deltaE_ciede2000(true_lab, rgb_to_lab(predicted)))),
+        "delta_e_2000": float(np.mean(deltaE_ciede2000(true_lab, predicted_lab))),
         "ab_mae": float(np.mean(np.abs(ab - true_lab[..., 1:]), dtype=np.float64)),
         "accuracy_eps2": accuracy(difference, percent=2),
         "accuracy_eps5": accuracy(difference, percent=5),
         "colorfulness": colorfulness(predicted),
         "colorfulness_truth": colorfulness(truth),
+        "left_gray": float(_mean_chroma(predicted_lab) < LEFT_GRAY_SHARE * _mean_chroma(true_lab)),
         NOT_FINITE: float(not finite),
     }
+
+
+def _mean_chroma(lab: NDArray[np.float32]) -> float:
+    return float(np.mean(np.hypot(lab[..., 1], lab[..., 2]), dtype=np.float64))
 
 
 def _psnr_db(difference: NDArray[np.int32]) -> float:
@@ -95,7 +107,7 @@ class MetricSums:
 
     Attributes:
         count: photos added.
-        sums: by whose prediction it is ("model", "grayscale", "baseline") and by metric.
+        sums: by whose prediction it is ("model", "grayscale", "baseline", "spoiled") and by metric.
     """
 
     count: int = 0

@@ -8,7 +8,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from components.image_example_gen.config import DataConfig
+from components.image_example_gen.config import NOT_OF_INGESTION, DataConfig
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import Executor
 
@@ -39,15 +39,14 @@ class ImageExampleGen(component.FileBasedExampleGen):
 
         Args:
             input_base: a folder (taken with all below it), a .zip, .tar, .tar.gz or .tgz; a path, or a URL of a
-                filesystem that Beam knows.
+                filesystem that Beam knows. Several, a line each.
             config: sizes, thresholds and shares of the splits.
             pattern: which part of `input_base`: a path that may end in "/*" and hold {SPAN} (or {YYYY}, {MM}, {DD})
                 and {VERSION}, as in "day-{SPAN}/*" or "{SPAN}.zip"; the latest is taken.
             range_config: another span than the latest.
         """
         config = config or DataConfig()
-        # The network's side has no part in this step: leaving it out keeps the cache when only that changes.
-        message = wrappers_pb2.StringValue(value=config.model_dump_json(exclude={"size"}))
+        message = wrappers_pb2.StringValue(value=config.model_dump_json(exclude=NOT_OF_INGESTION))
         packed = any_pb2.Any()
         packed.Pack(message)
         shares = config.splits.model_dump()

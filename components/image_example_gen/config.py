@@ -1,6 +1,13 @@
 """What the ingestion of photographs may be told."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from photo.color import GRAY_COLORFULNESS
+
+# What the Trainer alone reads: leaving it out of what ingestion is told keeps the cache when only that changes.
+NOT_OF_INGESTION = {"size", "weights"}
 
 
 class Splits(BaseModel):
@@ -27,9 +34,16 @@ class DataConfig(BaseModel):
         default=100_000_000, ge=1, description="a photo above this is left out, judged from its header"
     )
     min_colorfulness: float = Field(
-        default=4.0, ge=0, description="a photo under this (Hasler and Suesstrunk's M3) is gray and left out"
+        default=GRAY_COLORFULNESS,
+        ge=0,
+        description="a photo under this (Hasler and Suesstrunk's M3) is gray and left out",
     )
     max_unreadable_share: float = Field(
         default=0.2, ge=0, le=1, description="more files than this share unreadable stop the run"
     )
     splits: Splits = Splits()
+    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
+        default=None,
+        description="how many times as often as others the Trainer draws the photographs of a folder, or of one of "
+        "several sources; where several folders of a path are named, their product; null draws all alike",
+    )

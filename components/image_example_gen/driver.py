@@ -7,7 +7,9 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.utils import proto_utils
 
 from components.image_example_gen.executor import input_location
-from serving.batch.file_systems import check_location, fingerprint
+from components.image_example_gen.listing import check_locations, fingerprint_locations
+from components.image_example_gen.locations import split_locations
+from photo.errors import DataError
 
 
 class PhotoInputProcessor(input_processor.FileBasedInputProcessor):
@@ -17,11 +19,13 @@ class PhotoInputProcessor(input_processor.FileBasedInputProcessor):
         """Return span and version; (0, None) for a pattern without them.
 
         Raises:
-            DataError: when a local folder or archive is not there.
+            DataError: when a local folder or archive is not there, or several are given with a span.
             ValueError: when no folder matches the pattern's span.
         """
-        check_location(self._input_base_uri)
+        check_locations(self._input_base_uri)
         if self._is_match_span or self._is_match_date:
+            if len(split_locations(self._input_base_uri)) > 1:
+                raise DataError("a pattern with {SPAN} or a date takes one folder, not several")
             return super().resolve_span_and_version()
         return 0, None  # TFX would look into the folder, or into the archive as if it were one
 
@@ -34,7 +38,7 @@ class PhotoInputProcessor(input_processor.FileBasedInputProcessor):
             for split in self._splits
         ]
         location = input_location(self._input_base_uri, proto_utils.proto_to_json(example_gen_pb2.Input(splits=splits)))
-        return f"split:{splits[0].name},{fingerprint(location)}"
+        return f"split:{splits[0].name},{fingerprint_locations(location)}"
 
 
 class Driver(driver.FileBasedDriver):

@@ -14,9 +14,10 @@ from tfx.utils import proto_utils
 
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ingestion import SPLITS, IngestPhotos, check_summary
+from components.image_example_gen.listing import check_locations
+from components.image_example_gen.locations import join_locations, split_locations
 from components.image_example_gen.summary import read_summary
 from photo.errors import DataError
-from serving.batch.file_systems import check_location
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -39,7 +40,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             exec_properties[standard_component_specs.INPUT_BASE_KEY],
             exec_properties[standard_component_specs.INPUT_CONFIG_KEY],
         )
-        check_location(location)
+        check_locations(location)
         with self._make_beam_pipeline() as pipeline:
             pipeline | "IngestPhotos" >> IngestPhotos(location, examples.uri, config)
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
@@ -59,9 +60,10 @@ def data_config(exec_properties: dict[str, Any]) -> DataConfig:
 
 
 def input_location(input_base: str, input_config: str) -> str:
-    """Return the folder or archive that the input's one pattern, its span and version filled in, stands for.
+    """Return what the input's one pattern, its span and version filled in, stands for: a folder or archive.
 
-    Everything below it is taken, so a pattern is a path that may end in "/*": "*" is the whole of `input_base`.
+    Of several places, a line each, it is the same below each. Everything below is taken, so a pattern is a path that
+    may end in "/*": "*" is the whole of `input_base`.
 
     Raises:
         DataError: for a pattern with other wildcards.
@@ -74,4 +76,6 @@ def input_location(input_base: str, input_config: str) -> str:
         raise DataError(
             f"a pattern is a path that may end in '/*', with {{SPAN}} and {{VERSION}}; received {pattern!r}"
         )
-    return os.path.join(input_base, path) if path else input_base
+    return (
+        join_locations(os.path.join(location, path) for location in split_locations(input_base)) if path else input_base
+    )

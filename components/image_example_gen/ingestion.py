@@ -20,13 +20,15 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms import combiners
 
 from components.image_example_gen.config import DataConfig, Splits
+from components.image_example_gen.listing import check_locations, list_source
+from components.image_example_gen.locations import describe_locations, sources
 from components.image_example_gen.photo_example import photo_example, split_of
 from components.image_example_gen.source import read_source, source_of, write_source
 from components.image_example_gen.summary import SUMMARY_NAME, IngestionSummary, read_summary
 from photo.archives import FileEntry, FileReader, TarMember, read_blocks
 from photo.errors import DataError, PhotoError
 from photo.whole_file import whole_folder
-from serving.batch.file_systems import check_location, file_reader, list_entries
+from serving.batch.file_systems import file_reader
 from serving.batch.local_runner import local_options
 
 SPLITS = tuple(Splits.model_fields)
@@ -57,7 +59,7 @@ def ingest(location: str, folder: Path, config: DataConfig, *, workers: int = 1)
     a time may write it.
 
     Args:
-        location: a folder, .zip or .tar, local or of a filesystem that Beam knows.
+        location: a folder, .zip or .tar, local or of a filesystem that Beam knows; several, a line each.
         folder: local; gets what `IngestPhotos` writes, and `source.SOURCE_NAME`.
         config: sizes, thresholds and shares of the splits.
         workers: processes that Beam may use; 1 stays in this process, 0 takes one for every core.
@@ -66,7 +68,7 @@ def ingest(location: str, folder: Path, config: DataConfig, *, workers: int = 1)
         DataError: when there are no photographs, an archive is damaged, none could be kept, or more than
             `max_unreadable_share` of the files are unreadable; the message names the first ones.
     """
-    check_location(location)
+    check_locations(location)
     source = source_of(location, config)
     if read_source(folder) == source:
         return read_summary(str(folder))
@@ -82,6 +84,7 @@ def ingest(location: str, folder: Path, config: DataConfig, *, workers: int = 1)
 
 def check_summary(summary: IngestionSummary, location: str, config: DataConfig) -> None:
     """Raise a DataError when what was taken in is not fit to go on with."""
+    location = describe_locations(location)
     first = "".join(f"\n  {line['path']}: {line['reason']}: {line['detail']}" for line in summary.first_unreadable)
     if DAMAGED_SOURCE in summary.left_out:
         raise DataError(f"not all of {location} could be listed:{first}")
@@ -115,7 +118,7 @@ class IngestPhotos(beam.PTransform[beam.Pipeline, None]):
         """Build the graph; its end is files."""
         listed = (
             pipeline
-            | "Location" >> beam.Create([self._location])
+            | "Location" >> beam.Create(list(sources(self._location).items()))
             | "List" >> beam.ParDo(_list).with_outputs("left_out", main="entries")
         )
         hashed = (
@@ -180,9 +183,10 @@ def _write_one_file(path: str) -> beam.io.WriteToText:
     return beam.io.WriteToText(path, num_shards=1, shard_name_template="")
 
 
-def _list(location: str) -> Iterator[Any]:
+def _list(source: tuple[str, str]) -> Iterator[Any]:
+    name, location = source
     try:
-        yield from list_entries(location)
+        yield from list_source(name, location)
     except DataError as error:
         yield TaggedOutput("left_out", IngestionOutcome(location, "", DAMAGED_SOURCE, str(error)))
 

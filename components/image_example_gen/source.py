@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.image_example_gen.config import DataConfig
-from serving.batch.file_systems import fingerprint
+from components.image_example_gen.config import NOT_OF_INGESTION, DataConfig
+from components.image_example_gen.listing import fingerprint_locations
 
 SOURCE_NAME = "source.json"
 
 
 def source_of(location: str, config: DataConfig) -> dict[str, Any]:
     """Describe photographs and how they are taken in; it changes with any file below `location`."""
-    # The network's side has no part in this step.
-    return {"photographs": fingerprint(location), "config": config.model_dump(exclude={"size"})}
+    return {"photographs": fingerprint_locations(location), "config": config.model_dump(exclude=NOT_OF_INGESTION)}
 
 
 def read_source(folder: Path) -> dict[str, Any] | None:

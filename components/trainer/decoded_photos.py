@@ -1,8 +1,9 @@
 """Photographs decoded once into squares of one size, in memory or, where they do not fit, in a file on disk."""
 
 import hashlib
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,49 @@ def memory_bytes() -> int:
     return physical
 
 
+def photo_weights(files: Sequence[str], weights: Mapping[str, float]) -> NDArray[np.float64]:
+    """How often each photograph is drawn, in the order of `decode_photos`.
+
+    Args:
+        files: as there.
+        weights: by the name of a folder, or of one of several sources, which stands first in a photograph's path. A
+            photograph has the product over the folders of its path; where none is named, 1.
+
+    Returns:
+        float64 [photos].
+
+    Raises:
+        TintypeError: a name is of no photograph's folder, no photograph is left, or an example cannot be read.
+    """
+    found, seen = [], set()
+    try:
+        for record in _records(files).as_numpy_iterator():
+            name = tf.train.Example.FromString(record).features.feature["image/filename"].bytes_list.value
+            folders = {folder.decode(errors="replace") for folder in (name[0] if name else b"").split(b"/")[:-1]}
+            seen |= folders
+            found.append(math.prod(weights.get(folder, 1.0) for folder in folders))
+    except tf.errors.OpError as error:
+        raise TintypeError(f"the examples cannot be read: {error.message}") from None
+    if unknown := sorted(set(weights) - seen):
+        raise TintypeError(
+            f"data.weights names {', '.join(unknown)}, but no photograph lies there; the folders are "
+            f"{', '.join(sorted(seen)) or 'none'}"
+        )
+    if not any(found):
+        raise TintypeError("data.weights leaves no photograph to learn from: every weight is 0")
+    return np.array(found)
+
+
+def _records(files: Sequence[str]) -> tf.data.Dataset:
+    """The serialised Examples of all files, always in one order."""
+    return tf.data.Dataset.from_tensor_slices(list(files)).interleave(
+        lambda file: tf.data.TFRecordDataset(file, compression_type="GZIP"),
+        cycle_length=_FILES_AT_ONCE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
 def _decode_to_disk(path: Path, shape: tuple[int, ...], files: Sequence[str], side: int) -> None:
     with whole_file(path, unique=False) as part:
         photos = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
@@ -134,13 +178,7 @@ def _decode_to_disk(path: Path, shape: tuple[int, ...], files: Sequence[str], si
 
 
 def _fill(photos: NDArray[np.uint8], files: Sequence[str], side: int) -> NDArray[np.uint8]:
-    records = tf.data.Dataset.from_tensor_slices(list(files)).interleave(
-        lambda file: tf.data.TFRecordDataset(file, compression_type="GZIP"),
-        cycle_length=_FILES_AT_ONCE,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    squares = records.map(lambda record: decode_square(record, side), num_parallel_calls=tf.data.AUTOTUNE)
+    squares = _records(files).map(lambda record: decode_square(record, side), num_parallel_calls=tf.data.AUTOTUNE)
     batches = squares.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
     console = Console(stderr=True)
     done = 0

@@ -27,6 +27,7 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     shares: Sequence[tuple[int, int]] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> tf.data.Dataset:
     """Endless batches uint8 [n, size, size, 3]: shuffled anew in every epoch, cropped and mirrored by the seed.
 
@@ -41,14 +42,25 @@ def training_batches(
         first_step: the step, counted from 0, that the first batch is for.
         shares: the rows (first, end) of each step's batch that the consumers of this dataset get, one element for
             each; all rows in one element without it.
+        weights: float64 [photos], not negative: how often each photograph is drawn, in proportion. In an epoch, which
+            is as many draws as there are photographs, each comes as often as its share says, rounded up or down by
+            the seed. Without them each comes once.
     """
     shares = shares or [(0, batch_size)]
+
+    @functools.lru_cache(maxsize=4)  # a batch, and those fetched ahead, may lie across two epochs
+    def order(epoch: int) -> NDArray[np.int64]:
+        return _order(len(photos), weights, np.random.default_rng((seed, _ORDER, epoch)))
 
     def load(index: np.int64) -> NDArray[np.uint8]:
         step, share = divmod(int(index), len(shares))
         first, end = shares[share]
         rows = range(step * batch_size + first, step * batch_size + end)
-        return np.stack([_square(photos, row, size, augmentation, seed) for row in rows])
+        return np.stack([square(row) for row in rows])
+
+    def square(row: int) -> NDArray[np.uint8]:
+        epoch, place = divmod(row, len(photos))
+        return _square(photos[order(epoch)[place]], row, size, augmentation, seed)
 
     def batch(index: tf.Tensor) -> tf.Tensor:
         squares = tf.numpy_function(load, [index], tf.uint8)
@@ -60,17 +72,21 @@ def training_batches(
 
 
 def _square(
-    photos: NDArray[np.uint8], row: int, size: int, augmentation: AugmentationConfig, seed: int
+    photo: NDArray[np.uint8], row: int, size: int, augmentation: AugmentationConfig, seed: int
 ) -> NDArray[np.uint8]:
-    """The square of one row of the endless shuffled sequence."""
-    epoch, place = divmod(row, len(photos))
-    photo = photos[_order(len(photos), seed, epoch)[place]]
+    """The square that a photograph becomes in one row of the endless sequence."""
     square = crop_and_flip(photo, size, augmentation, np.random.default_rng((seed, _AUGMENTATION, row)))
     if augmentation.aging is None:
         return square
     return with_aged_gray(square, augmentation.aging, np.random.default_rng((seed, _AGING, row)))
 
 
-@functools.lru_cache(maxsize=4)  # a batch, and those fetched ahead, may lie across two epochs
-def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, _ORDER, epoch)).permutation(count)
+def _order(count: int, weights: NDArray[np.float64] | None, draws: np.random.Generator) -> NDArray[np.int64]:
+    """The places of one epoch's photographs; by weights a systematic sample (Madow 1949) of a shuffled collection."""
+    shuffled = draws.permutation(count)
+    if weights is None:
+        return shuffled
+    ends = np.cumsum(weights[shuffled])
+    ends *= count / ends[-1]
+    drawn = np.searchsorted(ends, np.arange(count) + draws.random(), side="right")
+    return draws.permutation(shuffled[np.minimum(drawn, count - 1)])

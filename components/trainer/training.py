@@ -15,7 +15,7 @@ from components.trainer.checkpoints import Checkpoints
 from components.trainer.collapse import CollapseWatch
 from components.trainer.config import TrainerConfig
 from components.trainer.curves import write_curves
-from components.trainer.decoded_photos import content_digest, decode_photos, first_squares
+from components.trainer.decoded_photos import content_digest, decode_photos, first_squares, photo_weights
 from components.trainer.export import export_saved_model
 from components.trainer.gan import ColorGan
 from components.trainer.input_pipeline import training_batches
@@ -104,10 +104,11 @@ def train(
             disk_folder=os.path.join(checkpoint_folder or run_folder, "decoded", worker_name(strategy)),
             fingerprint=data_fingerprint,
         )
+        weights = photo_weights(train_files, config.weights) if config.weights else None
         held_out = first_squares(held_out_files, size=config.size, count=config.train.preview_photos)
         summary = _new_summary(gan, strategy=f"{type(strategy).__name__} ({why})", photos=len(photos))
         checkpoints = _resume(gan, summary, checkpoint_folder, data_fingerprint)
-        batches = _distribute(strategy, photos, config, first_step=summary.steps)
+        batches = _distribute(strategy, photos, weights, config, first_step=summary.steps)
         _fit(gan, batches, held_out, summary, run_folder, checkpoints, chief=is_chief(strategy))
         if is_chief(strategy):
             export_saved_model(gan.averaged, config, model_folder, warmup_photo=held_out[0].numpy())
@@ -146,7 +147,12 @@ def _write_record(summary: TrainingSummary, run_folder: str) -> None:
 
 
 def _distribute(
-    strategy: tf.distribute.Strategy, photos: NDArray[np.uint8], config: TrainerConfig, *, first_step: int
+    strategy: tf.distribute.Strategy,
+    photos: NDArray[np.uint8],
+    weights: NDArray[np.float64] | None,
+    config: TrainerConfig,
+    *,
+    first_step: int,
 ) -> Iterator[tf.Tensor]:
     """An iterator that gives every replica its rows of each step's batch."""
     replicas = strategy.num_replicas_in_sync
@@ -167,6 +173,7 @@ def _distribute(
             seed=config.seed,
             first_step=first_step,
             shares=[(replica * rows, (replica + 1) * rows) for replica in range(first, first + here)],
+            weights=weights,
         )
 
     return iter(strategy.distribute_datasets_from_function(dataset))

@@ -1,10 +1,12 @@
-"""The figures of a comparison in the form a person reads: two tables, the best of each column marked."""
+"""The figures of a comparison in the form a person reads: tables, the best of each column marked."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 BASELINE_LABEL = "left gray"
+# More folders than these make no table that could be read.
+MOST_FOLDERS = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +54,9 @@ def _measured(heading: str, short_heading: str, form: str, key: str, better: str
         heading,
         short_heading,
         form,
-        lambda entry: entry["metrics"][key],
+        lambda entry: entry["metrics"].get(key),  # entries measured by an earlier version lack later figures
         better,
-        lambda metrics: metrics["grayscale"][key],
+        lambda metrics: metrics["grayscale"].get(key),
     )
 
 
@@ -93,6 +95,10 @@ QUALITY = (
         "one",
         lambda _: 0.0,
     ),
+    _measured("photographs left gray", "left gray", "{:.1%}", "left_gray", "low"),
+)
+_FRECHET = _measured(
+    "Frechet distance (EfficientNet-Lite0)", "Frechet", "{:.2f}", "frechet_distance_efficientnet_lite0", "low"
 )
 _VARIANTS = _Column(
     "ab distance of variants", "variants", "{:.2f}", lambda entry: entry["metrics"].get("variants_ab_distance"), None
@@ -110,14 +116,42 @@ COST = (
 )
 
 
+def tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """All tables of a report in their order."""
+    return [quality_table(entries), *folder_tables(entries), cost_table(entries)]
+
+
 def quality_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     """How near the colours come to the true ones; the first row is the photographs left gray."""
     done = [entry for entry in entries if entry["status"] == "done"]
     columns: tuple[_Column, ...] = QUALITY
-    if any(_VARIANTS.value(entry) is not None for entry in done):
-        columns = (*columns, _VARIANTS)
+    # Figures that not every model or installation has.
+    for column in (_FRECHET, _VARIANTS):
+        if any(column.value(entry) is not None for entry in done):
+            columns = (*columns, column)
     gray = [column.gray(done[0]["metrics"]) if done else None for column in columns]
     return _table("Colour", columns, entries, (BASELINE_LABEL, gray))
+
+
+def folder_tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """PSNR over gray, and the share of photographs left gray, a column for each folder; none for a single folder."""
+    done = [entry for entry in entries if entry["status"] == "done"]
+    folders = sorted({folder for entry in done for folder in entry["metrics"].get("labels", {})})
+    if not 1 < len(folders) <= MOST_FOLDERS:
+        return []
+
+    def columns(form: str, value: Callable[[Mapping[str, Any]], float | None], better: str) -> list[_Column]:
+        def of(folder: str) -> Callable[[Mapping[str, Any]], float | None]:
+            return lambda entry: value(found) if (found := entry["metrics"]["labels"].get(folder)) else None
+
+        return [_Column(folder or "(none)", folder or "(none)", form, of(folder), better) for folder in folders]
+
+    gain = columns("{:+.2f}", lambda figures: figures["psnr_db"] - figures["grayscale"]["psnr_db"], "high")
+    left_gray = columns("{:.1%}", lambda figures: figures.get("left_gray"), "low")
+    return [
+        _table("PSNR over gray by folder, dB", gain, entries, None),
+        _table("Photographs left gray by folder", left_gray, entries, None),
+    ]
 
 
 def cost_table(entries: Sequence[Mapping[str, Any]]) -> Table:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from photo.whole_file import write_whole
-from pipeline.comparison.figures import Table, cost_table, quality_table, remarks
+from pipeline.comparison.figures import Table, remarks, tables
 from pipeline.comparison.pictures import draw_curves, draw_grid, grid_columns
 from pipeline.comparison.result_files import write_record
 
@@ -57,7 +57,7 @@ def conditions(report: Mapping[str, Any]) -> list[str]:
 def markdown(report: Mapping[str, Any]) -> str:
     """The tables and remarks, to be pasted into a document."""
     parts = [f"## {report['title']}", report["question"], " ".join(conditions(report))]
-    for table in (quality_table(report["entries"]), cost_table(report["entries"])):
+    for table in tables(report["entries"]):
         parts.append("\n".join(_markdown_lines(table)))
     parts.append("\n".join(f"- {label}: {words}" for label, words in remarks(report["entries"])))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -87,7 +87,7 @@ def _html(
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         report=report,
         conditions=conditions(report),
-        tables=[quality_table(report["entries"]), cost_table(report["entries"])],
+        tables=tables(report["entries"]),
         remarks=remarks(report["entries"]),
         grid_headings=[heading for heading, _ in columns],
         grid_rows=list(zip(*pictures, strict=True)),

@@ -52,7 +52,7 @@ def train_and_measure(job: TrainingJob, folder: Path) -> None:
         }
         write_record(folder / TRAINED_NAME, trained)
 
-    metrics = evaluate_saved_model(str(model), _photographs(job), size=job.size)
+    metrics = evaluate_saved_model(str(model), _photographs(job), size=job.size, frechet=True)
     colorizer = SavedColorizer(str(model))
     result = {
         **trained,

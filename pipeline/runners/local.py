@@ -26,7 +26,7 @@ def run_local(config: RunConfig, *, data: str, out: str | Path, verbose: bool = 
 
     Args:
         config: the run.
-        data: a folder, .zip or .tar of photographs.
+        data: a folder, .zip or .tar of photographs; several, a line each.
         out: the run's own folder: artifacts in `pipeline`, `metadata.sqlite`, `checkpoints` while it trains, and,
             unless the config says otherwise, the serving base path `serving/<model name>`. A second run with the same
             folder reuses what has not changed, and goes on with a training that was killed.
@@ -48,13 +48,14 @@ def _run(config: RunConfig, out: Path, folder: Path, data: str, verbose: bool, w
     import_tensorflow_quietly()
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
+    from components.image_example_gen.locations import join_locations, split_locations
     from pipeline.graph import create_pipeline, default_destination
     from pipeline.run_report import read_run_report
     from serving.batch.local_runner import local_options
 
     pipeline = create_pipeline(
         config,
-        data=data if "://" in data else str(Path(data).resolve()),
+        data=join_locations(place if "://" in place else str(Path(place).resolve()) for place in split_locations(data)),
         destination=default_destination(config, str(out)),
         pipeline_root=str(folder / "pipeline"),
         checkpoint_base=str(folder / CHECKPOINTS),

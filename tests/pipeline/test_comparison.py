@@ -220,6 +220,20 @@ def test_variants_are_shown_only_where_they_were_measured():
     ]
 
 
+def test_several_folders_get_tables_of_their_own():
+    one, two = measured("a"), measured("b")
+    assert figures.folder_tables([one, two]) == []
+    for entry, gain, left_gray in ((one, 2.0, 0.1), (two, 1.0, None)):
+        group = {"psnr_db": 20.0 + gain, "grayscale": {"psnr_db": 20.0}}
+        group |= {} if left_gray is None else {"left_gray": left_gray}
+        entry["metrics"]["labels"] = {"people": group, "sea": group} if entry is one else {"people": group}
+    gain, left_gray = figures.folder_tables([one, two, failed("c")])
+    assert [label for label, _ in gain.rows] == ["a", "b", "c"]
+    assert column(gain, "people") == [("+2.00", True), ("+1.00", False), ("–", False)]
+    assert column(gain, "sea") == [("+2.00", False), ("–", False), ("–", False)]
+    assert [text for text, _ in column(left_gray, "people")] == ["10.0%", "–", "–"]
+
+
 def test_an_entry_without_an_ordinary_end_is_remarked_upon():
     diverged = measured("d")
     diverged["training"]["stopped"] = "diverged"

@@ -43,7 +43,7 @@ def trained(tmp_path_factory) -> Trained:
     write_collection(folder / "photographs", 24, side=40)
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        train(str(folder / "photographs"), "demo", folder / "out", SETTINGS)
+        train([str(folder / "photographs")], "demo", folder / "out", SETTINGS)
     return Trained(folder / "photographs", folder / "out", stdout.getvalue(), stderr.getvalue())
 
 

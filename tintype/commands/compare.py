@@ -95,12 +95,12 @@ def _print_tables(report: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pipeline.comparison.figures import cost_table, quality_table, remarks
+    from pipeline.comparison.figures import remarks, tables
 
     console = Console()
     # A table that a terminal wraps can still be read; one that loses a column cannot.
     console.width = max(console.width, 100)
-    for figures in (quality_table(report["entries"]), cost_table(report["entries"])):
+    for figures in tables(report["entries"]):
         table = Table(title=figures.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("", overflow="fold")
         for heading in figures.short_headings:

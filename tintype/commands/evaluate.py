@@ -1,22 +1,44 @@
 """`tintype evaluate`: the metrics of a SavedModel on photographs."""
 
+import enum
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
 
+class Grouping(enum.StrEnum):
+    """What the figures are told apart by."""
+
+    FOLDER = "folder"
+    SKIN = "skin"
+
+
 def evaluate(
     model: Annotated[Path, typer.Option(help="The folder of saved_model.pb, as the Pusher or the Trainer leaves it.")],
-    data: Annotated[str, typer.Option(help="Photographs in colour: a folder, a .zip or a .tar.")],
+    data: Annotated[
+        list[str], typer.Option(help="Photographs in colour: a folder, a .zip or a .tar. May be repeated.")
+    ],
     out: Annotated[Path | None, typer.Option(help="A file for the metrics, in JSON.", show_default=False)] = None,
     size: Annotated[
         int | None,
         typer.Option(min=16, help="Measure at this side in pixels. [default: the model's own]", show_default=False),
     ] = None,
+    spoil: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="SEED",
+            help="Measure also on gray that is aged as old photographs are: how much of the gain is lost.",
+            show_default=False,
+        ),
+    ] = None,
+    by: Annotated[
+        Grouping, typer.Option(help="The table's groups; skin: portraits in thirds by the lightness of skin.")
+    ] = Grouping.FOLDER,
 ) -> None:
     """Measure a model: each photograph is taken to gray, coloured by the model, and compared with itself.
 
@@ -24,22 +46,24 @@ def evaluate(
 
         tintype evaluate --model runs/demo/serving/colorizer/1 --data holiday.zip --out metrics.json
 
-    Figures of models of different sizes can be compared when they are measured at one --size.
+    Figures of models of different sizes can be compared when they are measured at one --size. Photographs that are gray
+    themselves are left out: there is nothing to compare with.
     """
     import json
 
     from rich.console import Console
     from rich.progress import track
-    from rich.table import Table
 
     import_tensorflow_quietly()
-    from components.evaluator.evaluation import evaluate_saved_model, metric_rows
+    from components.evaluator.evaluation import evaluate_saved_model
+    from components.image_example_gen.listing import list_photographs
+    from components.image_example_gen.locations import join_locations
     from photo.errors import PhotoError
     from photo.whole_file import write_whole
-    from serving.batch.file_systems import list_entries, read_photographs
+    from serving.batch.file_systems import read_photographs
 
     console = Console(stderr=True)
-    entries = list(list_entries(data))
+    entries = list(list_photographs(join_locations(data)))
 
     def photographs() -> Iterator[tuple[str, bytes]]:
         for entry, content in track(read_photographs(entries), "measuring", total=len(entries), console=console):
@@ -48,14 +72,32 @@ def evaluate(
             else:
                 yield Path(entry.name).parent.name, content
 
-    metrics = evaluate_saved_model(str(model), photographs(), size=size)
-    table = Table(
-        title=f"{metrics['n_images']} photographs of {data}, {metrics['size']} pixels",
-        show_header=False,
-        title_justify="left",
+    metrics = evaluate_saved_model(
+        str(model), photographs(), size=size, spoil_seed=spoil, by_skin=by is Grouping.SKIN, frechet=True
     )
-    for row in metric_rows(metrics):
-        table.add_row(*row)
-    Console().print(table)
+    _print_tables(metrics, ", ".join(data), by)
     if out:
         write_whole(out, json.dumps(metrics, indent=2))
+
+
+def _print_tables(metrics: dict[str, Any], data: str, by: Grouping) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.evaluator.evaluation import SKIN
+    from components.evaluator.metric_rows import label_table, metric_rows
+
+    title = f"{metrics['n_images']} photographs of {data}, {metrics['size']} pixels"
+    table = Table(title=title, show_header=False, title_justify="left")
+    for row in metric_rows(metrics):
+        table.add_row(*row)
+    if gray := metrics["n_gray_left_out"]:
+        table.add_row("left out", f"{gray} that are gray themselves: figures on colours mean nothing there")
+    Console().print(table)
+    groups = metrics[SKIN] if by is Grouping.SKIN else metrics["labels"]
+    if by is Grouping.SKIN or len(groups) > 1:
+        headings, rows = label_table(groups)
+        grouped = Table(*headings, title=f"by {by}", title_justify="left")
+        for cells in rows:
+            grouped.add_row(*cells)
+        Console().print(grouped)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tintype.commands.config_options import Config, Settings
+from tintype.commands.config_options import Config, Photographs, Settings
 
 
 def run(
-    data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
+    data: Photographs,
     config: Config = "tintype_lab",
     out: Annotated[
         Path | None, typer.Option(help="The run's folder. [default: runs/<recipe>]", show_default=False)
@@ -29,13 +29,18 @@ def run(
     """
     from rich.console import Console
 
+    from components.image_example_gen.locations import join_locations
     from pipeline.config import load_config
     from pipeline.runners.local import run_local
 
     run_config = load_config(config, settings or [])
     print("loading TFX (about half a minute)", file=sys.stderr, flush=True)
     report = run_local(
-        run_config, data=data, out=out or Path("runs") / run_config.recipe, verbose=verbose, workers=workers
+        run_config,
+        data=join_locations(data),
+        out=out or Path("runs") / run_config.recipe,
+        verbose=verbose,
+        workers=workers,
     )
 
     from pipeline.run_report import report_table

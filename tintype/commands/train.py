@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
-from tintype.commands.config_options import Config, Settings
+from tintype.commands.config_options import Config, Photographs, Settings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[str, typer.Option(help="Photographs: a folder, a .zip or a .tar, here or on gs:// or s3://.")],
+    data: Photographs,
     config: Config,
     out: Annotated[Path, typer.Option(help="Gets examples, run and model, the SavedModel.")],
     settings: Settings = None,
@@ -34,10 +34,11 @@ def train(
 
     run_config = load_config(config, settings or [])
     import_tensorflow_quietly()
+    from components.image_example_gen.locations import join_locations
     from pipeline.standalone_training import train_standalone
 
-    trained = train_standalone(run_config, data=data, out=out, workers=workers)
-    Console().print(_table(trained, data))
+    trained = train_standalone(run_config, data=join_locations(data), out=out, workers=workers)
+    Console().print(_table(trained, ", ".join(data)))
     Console(stderr=True).print(
         f"\nlosses and pictures:  tintype's own in {out / 'run'}/curves.png and {out / 'run'}/pictures/\n"
         f"in TensorBoard:       tensorboard --logdir {out / 'run'}\n"

@@ -48,3 +48,4 @@ class TrainerConfig(Section):
     size: int
     network: NetworkConfig
     train: TrainConfig
+    weights: dict[str, float] | None = None

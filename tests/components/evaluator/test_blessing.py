@@ -10,6 +10,10 @@ def metrics(**changes):
         "ab_mae": 8.0,
         "n_images": 10,
         "n_not_finite": 0,
+        "left_gray": 0.1,
+        "colorfulness": 20.0,
+        "colorfulness_truth": 40.0,
+        "labels": {},
         "grayscale": {"psnr_db": 23.0, "ab_mae": 10.0},
         "baseline": None,
     } | changes
@@ -30,6 +34,10 @@ def test_a_good_candidate_gets_no_reason():
         ({"baseline": {"psnr_db": 25.3}}, {}, "0.30 dB below the served model's 25.30; max_psnr_drop_db is 0.2"),
         ({"n_not_finite": 3}, {}, "not finite on 3 of 10"),
         ({"psnr_db": float("nan")}, {}, "nan dB"),
+        ({"left_gray": 0.16}, {"max_left_gray": 0.03}, "16.0% of 10 photographs are left gray; max_left_gray is 0.03"),
+        ({}, {"min_colorfulness_ratio": 0.75}, "colorfulness 20.0 is under 0.75 x the truth's 40.0"),
+        ({"colorfulness": 50.0}, {"max_colorfulness_ratio": 1.1}, "colorfulness 50.0 is over 1.1 x the truth's 40.0"),
+        ({"colorfulness": float("nan")}, {"min_colorfulness_ratio": 0.1}, "colorfulness nan"),
     ],
 )
 def test_each_threshold_gives_its_reason(changes, config, words):
@@ -44,3 +52,18 @@ def test_gray_itself_is_never_blessed_by_the_defaults():
 
 def test_a_served_model_without_metrics_does_not_count():
     assert reasons_against(metrics(baseline={"path": "/old/3", "error": "does not load"}), EvaluateConfig()) == []
+
+
+def test_a_folder_that_is_left_gray_is_not_hidden_by_the_mean():
+    people = metrics(n_images=20, left_gray=0.3, psnr_db=22.5)
+    labels = {"people": people, "sea": metrics(n_images=80), "": metrics(n_images=9, left_gray=1.0)}
+    assert reasons_against(metrics(labels=labels), EvaluateConfig()) == []
+    assert reasons_against(metrics(labels=labels), EvaluateConfig(max_left_gray=0.15)) == []
+    each_label = {"max_left_gray": 0.15, "min_psnr_gain_db": 0.0}
+    gray, loss = sorted(reasons_against(metrics(labels=labels), EvaluateConfig(each_label=each_label)))
+    assert gray == "people: 30.0% of 20 photographs are left gray; max_left_gray is 0.15"
+    assert loss.startswith("people: PSNR 22.50 dB is -0.50 dB")
+    few = EvaluateConfig(each_label=each_label | {"min_photographs": 5})
+    assert any(
+        reason.startswith("without a folder: 100.0% of 9") for reason in reasons_against(metrics(labels=labels), few)
+    )

@@ -45,6 +45,44 @@ def test_a_saved_model_is_measured_through_its_signature(photos, tmp_path):
     assert metrics["baseline"] is None
 
 
+def test_photographs_that_are_gray_themselves_are_left_out_and_counted(photos, tmp_path):
+    model = write_tiny_model(tmp_path / "model", size=32)
+    gray = [("sea", png(np.full((40, 40, 3), value, np.uint8))) for value in (30, 200)]
+    metrics = evaluate_saved_model(str(model), [*gray, *photos])
+    assert metrics["n_gray_left_out"] == 2
+    assert metrics == evaluate_saved_model(str(model), photos) | {"n_gray_left_out": 2}
+    with pytest.raises(TintypeError, match="nothing to measure: no photograph: all 2 are gray themselves"):
+        evaluate_saved_model(str(model), gray)
+
+
+def test_spoiled_gray_costs_a_part_of_the_gain_and_the_rest_stays_as_it_is(photos, tmp_path):
+    model = write_tiny_model(tmp_path / "model", size=32)
+    plain = evaluate_saved_model(str(model), photos)
+    spoiled = evaluate_saved_model(str(model), photos, spoil_seed=3)
+    assert spoiled["psnr_db"] == plain["psnr_db"]
+    assert spoiled["spoiled"]["psnr_db"] < plain["psnr_db"] - 1  # the tiny model's colours follow the lightness alone
+    assert spoiled["spoiled"]["gain_lost_db"] == spoiled["psnr_db"] - spoiled["spoiled"]["psnr_db"]
+    assert spoiled["spoil_seed"] == 3
+    assert spoiled["labels"]["sea"]["spoiled"]["n_images"] == 4
+    assert spoiled["spoiled"] == evaluate_saved_model(str(model), photos[::-1], spoil_seed=3)["spoiled"] | {
+        "ab_mae": pytest.approx(spoiled["spoiled"]["ab_mae"])
+    }
+    assert plain["spoil_seed"] is None
+    assert "spoiled" not in plain
+
+
+def test_portraits_are_measured_in_thirds_by_lightness_of_skin(tmp_path):
+    model = write_tiny_model(tmp_path / "model", size=32, ab=(10.0, 20.0))
+    skin = [("people", png(tinted_photo(seed, ab=(20.0, 40.0)))) for seed in range(6)]
+    metrics = evaluate_saved_model(str(model), [*skin, ("people", png(tinted_photo(7)))], by_skin=True)
+    groups = metrics["skin"]
+    assert list(groups) == ["darkest third", "middle third", "lightest third"]
+    assert [group["n_images"] for group in groups.values()] == [2, 2, 2]  # and one photograph without skin
+    edges = [edge for group in groups.values() for edge in group["skin_lightness"]]
+    assert edges == sorted(edges)
+    assert groups["lightest third"]["ab_mae"] > groups["darkest third"]["ab_mae"]
+
+
 def test_a_baseline_of_another_size_is_measured_at_the_candidates(photos, tmp_path):
     model = write_tiny_model(tmp_path / "model", size=32)
     baseline = write_tiny_model(tmp_path / "baseline", size=16, ab=(18.0, -27.0))

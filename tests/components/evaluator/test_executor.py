@@ -88,6 +88,18 @@ def test_colours_worse_than_gray_are_not_blessed(tmp_path, examples, caplog):
     assert metrics["reasons"][0] in caplog.text
 
 
+def test_a_model_that_leaves_a_folder_gray_is_not_blessed_though_the_mean_is_good(tmp_path):
+    pale = [("sea", png(tinted_photo(seed, ab=(5.0, -8.0)))) for seed in range(20)]
+    people = [("people", png(tinted_photo(seed, ab=(30.0, -48.0)))) for seed in range(20, 23)]
+    examples = write_examples(tmp_path / "examples", [*pale, *people])
+    each_label = {"max_left_gray": 0.1, "min_photographs": 3}
+    metrics, _ = evaluate(tmp_path / "mean", examples, ab=(5.0, -8.0), max_left_gray=0.2)
+    assert metrics["blessed"] is True
+    metrics, _ = evaluate(tmp_path / "each", examples, ab=(5.0, -8.0), max_left_gray=0.2, each_label=each_label)
+    assert metrics["blessed"] is False
+    assert metrics["reasons"] == ["people: 100.0% of 3 photographs are left gray; max_left_gray is 0.1"]
+
+
 def test_a_model_that_is_not_finite_is_not_blessed_and_the_json_stays_valid(tmp_path, examples):
     metrics, _ = evaluate(tmp_path, examples, ab=(float("nan"), -30.0))
     assert metrics["n_not_finite"] == 7

@@ -105,3 +105,13 @@ def test_sums_give_the_same_means_however_they_are_split_and_merged():
     assert whole.not_finite("model") == merged.not_finite("model") == 5
     with pytest.raises(ValueError, match="no photo"):
         MetricSums().means("model")
+
+
+@pytest.mark.parametrize(("share", "left_gray"), [(0.0, 1.0), (0.2, 1.0), (0.3, 0.0), (1.0, 0.0)])
+def test_a_photo_with_under_a_quarter_of_the_chroma_is_left_gray(photo, share, left_gray):
+    assert photo_metrics(photo, share * rgb_to_lab(photo)[..., 1:])["left_gray"] == left_gray
+
+
+def test_a_gray_photo_is_never_left_gray():
+    gray = np.full((16, 16, 3), 90, np.uint8)
+    assert photo_metrics(gray, np.zeros((16, 16, 2), np.float32))["left_gray"] == 0

@@ -1,7 +1,9 @@
+import shutil
 import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from components.image_example_gen import ingestion
 from components.image_example_gen.config import DataConfig, Splits
@@ -9,7 +11,7 @@ from components.image_example_gen.ingestion import ingest
 from components.image_example_gen.summary import read_summary
 from components.trainer.decoded_photos import count_examples, example_files
 from photo.errors import DataError
-from tests.components.image_example_gen.photographs import write_good, write_good_and_bad
+from tests.components.image_example_gen.photographs import encoded, picture, write_good, write_good_and_bad
 
 
 def contents(folder):
@@ -48,6 +50,30 @@ def test_the_same_photographs_are_not_read_again_whatever_the_networks_size(tmp_
     write_good(tmp_path / "data", 7)
     with pytest.raises(AssertionError, match="read again"):
         ingest(data, tmp_path / "examples", DataConfig())
+
+
+def test_several_places_are_taken_in_together_each_photograph_under_its_source(tmp_path):
+    folder = write_good(tmp_path / "folder", 6)
+    zipped, tarred = tmp_path / "zipped.zip", tmp_path / "tarred.tar.gz"
+    for form, seed in (("zip", 100), ("gztar", 200)):
+        other = tmp_path / f"{seed}"
+        other.mkdir()
+        for index in range(4):
+            (other / f"{index}.png").write_bytes(encoded(picture(seed + index), "PNG"))
+        (other / "damaged.jpg").write_bytes(b"not a photograph")
+        shutil.make_archive(str(tmp_path / ("zipped" if form == "zip" else "tarred")), form, other)
+    data = "\n".join(map(str, (folder, zipped, tarred)))
+    summary = ingest(data, tmp_path / "examples", DataConfig())
+    assert summary.kept == 14
+    named = {line["path"] for line in summary.first_unreadable}
+    assert named == {"zipped/damaged.jpg", "tarred/damaged.jpg"}
+    found = set()
+    for split in summary.splits:
+        for record in tf.data.TFRecordDataset(example_files(str(tmp_path / "examples"), split), "GZIP"):
+            features = tf.train.Example.FromString(record.numpy()).features.feature
+            found.add(tuple(features[f"image/{name}"].bytes_list.value[0].decode() for name in ("label", "filename")))
+    assert {name.split("/")[0] for _, name in found} == {"folder", "zipped", "tarred"}
+    assert {label for label, name in found if not name.startswith("folder")} == {"zipped", "tarred"}
 
 
 def test_refused_photographs_leave_what_stood_there_before(tmp_path):

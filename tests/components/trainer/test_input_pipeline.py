@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.trainer import decoded_photos
 from components.trainer.config import AgingConfig, AugmentationConfig
-from components.trainer.decoded_photos import content_digest, decode_photos, example_files, first_squares
+from components.trainer.decoded_photos import content_digest, decode_photos, example_files, first_squares, photo_weights
 from components.trainer.input_pipeline import training_batches
 from photo.aging import EFFECTS
 from photo.color import gray_of_mix
@@ -62,6 +63,46 @@ def test_every_epoch_shows_each_photo_once_in_another_order(files):
     assert len(set(first)) == 10
     assert set(first) == set(second)
     assert first != second
+
+
+def drawn(weights, steps, seed=1):
+    """How often each of ten photographs was drawn in some steps of five."""
+    photos = np.broadcast_to(np.arange(10, dtype=np.uint8)[:, None, None, None], (10, 16, 16, 3))
+    augmentation = AugmentationConfig(enlarge=1.0, flip=False)
+    weights = None if weights is None else np.array(weights, np.float64)
+    dataset = training_batches(
+        photos, size=16, batch_size=5, augmentation=augmentation, seed=seed, weights=weights
+    ).take(steps)
+    return np.concatenate([batch[:, 0, 0, 0] for batch in dataset.as_numpy_iterator()])
+
+
+def test_photographs_are_drawn_as_often_as_their_weights_say():
+    counts = np.bincount(drawn([1, 1, 1, 1, 1, 1, 1, 1, 2, 0], 200), minlength=10)
+    assert counts[9] == 0
+    assert counts[8] == pytest.approx(200, abs=2)
+    assert counts[:8] == pytest.approx(np.full(8, 100), abs=12)
+    assert np.array_equal(drawn([1] * 9 + [3], 8), drawn([1] * 9 + [3], 8))
+    assert not np.array_equal(drawn([1] * 9 + [3], 8), drawn([1] * 9 + [3], 8, seed=2))
+
+
+def test_equal_weights_show_each_photo_once_an_epoch_as_none_do():
+    for weights in (None, [0.3] * 10):
+        epochs = drawn(weights, 8).reshape(4, 10)
+        assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+
+
+def test_weights_go_by_the_folders_of_a_photograph_s_path(tmp_path):
+    names = ["scenes/sea/1.jpg", "people/portraits/2.jpg", "people/3.jpg", "4.jpg"]
+    path = str(tmp_path / "examples.gz")
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for name in names:
+            feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode()]))
+            example = tf.train.Example(features=tf.train.Features(feature={"image/filename": feature}))
+            writer.write(example.SerializeToString())
+    assert photo_weights([path], {"people": 2.0, "portraits": 1.5}).tolist() == [1, 3, 2, 1]
+    with pytest.raises(TintypeError, match=r"names portrait, but .* are people, portraits, scenes, sea"):
+        photo_weights([path], {"portrait": 2.0})
+    assert photo_weights([path], {"people": 0}).tolist() == [1, 0, 0, 1]
 
 
 def test_crops_of_several_sides_are_resized_to_the_one_that_the_network_sees():

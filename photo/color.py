@@ -241,8 +241,8 @@ def encode_srgb(linear: Float32, dtype: DTypeLike) -> NDArray[Any]:
 
 def _gray_of_linear(linear: Float32) -> Float32:
     """Apply the transfer curve of sRGB by a table: several times as quick as computing it."""
-    steps = cv2.multiply(linear, 65535.0, dtype=cv2.CV_16U)  # rounds, and clips to the table
-    return np.take(_GRAY_OF_LINEAR, steps, mode="clip").reshape(linear.shape)
+    steps = np.clip(linear * np.float32(65535) + np.float32(0.5), 0, 65535).astype(np.uint16)
+    return np.asarray(np.take(_GRAY_OF_LINEAR, steps, mode="clip"))
 
 
 def _cie_root(relative: Float32) -> Float32:

@@ -10,7 +10,7 @@ from rich.table import Table
 from tfx.orchestration import metadata
 from tfx.types import artifact_utils
 
-from components.evaluator.metric_rows import metric_rows
+from components.evaluator.metric_rows import MOST_LABELS, label_table, metric_rows
 from pipeline.report_rows import photograph_rows, training_row
 
 
@@ -109,6 +109,11 @@ def report_table(report: RunReport) -> Table:
     rows = (*photograph_rows(report.photos, report.photos_report), training_row(report.training))
     for row in (*rows, *metric_rows(report.metrics)):
         table.add_row(*row)
+    if 1 < len(labels := report.metrics["labels"]) <= MOST_LABELS:
+        headings, label_rows = label_table(labels)
+        for label, *cells in label_rows:
+            figures = (f"{heading} {cell}" for heading, cell in zip(headings[1:], cells, strict=True))
+            table.add_row(f"in {label}", "; ".join(figures))
     table.add_row("evaluator", _verdict(report.metrics))
     table.add_row("canary", _verdict(report.canary))
     table.add_row("pushed to", report.pushed or "[red]not pushed[/red]")

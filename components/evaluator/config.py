@@ -14,7 +14,7 @@ class Thresholds(BaseModel):
         default=1.0,
         ge=0,
         le=1,
-        description="at most this share of the photographs keeps a mean chroma under a quarter of the truth's",
+        description="the largest share of photographs that may be left gray, with under a quarter of the true chroma",
     )
     min_colorfulness_ratio: float = Field(
         default=0.0, ge=0, description="colorfulness at least this share of the truth's"

@@ -251,12 +251,11 @@ class _Tally:
             if self._portraits is not None and (lightness := skin_lightness(square)) is not None:
                 self._portraits.append((lightness, metrics))
         if self._features is not None and self.total.count <= MOST_PHOTOS:
-            lightness = rgb_to_lightness(measured.squares)
+            squares, features = rgb_to_lightness(measured.squares), imagenet_features()
             ab = np.nan_to_num(measured.ab, posinf=0.0, neginf=0.0)
-            of = imagenet_features()
-            self._features[TRUTH].append(of(measured.squares))
-            self._features[MODEL].append(of(join_lightness_and_color(lightness, ab)))
-            self._features[GRAYSCALE].append(of(join_lightness_and_color(lightness, np.zeros_like(ab))))
+            self._features[TRUTH].append(features(measured.squares))
+            self._features[MODEL].append(features(join_lightness_and_color(squares, ab)))
+            self._features[GRAYSCALE].append(features(join_lightness_and_color(squares, np.zeros_like(ab))))
 
     def report(self) -> dict[str, Any]:
         found = summarize(self._by_label, self.total)
@@ -272,7 +271,7 @@ class _Tally:
 
 
 class _ColoredPhotos:
-    """Label and pixels of each photograph that has colours to compare with; what has none is logged and counted."""
+    """Label and pixels of each photograph that has colours to compare with; gray ones are counted."""
 
     def __init__(self, photos: Iterable[tuple[str, bytes]]):
         self.left_out_gray = 0
@@ -292,7 +291,7 @@ class _ColoredPhotos:
                 continue
             if colorfulness(rgb) < GRAY_COLORFULNESS:
                 self.left_out_gray += 1
-                logging.warning("A photograph of %r is left out: it is gray, no colours can be compared", label)
+                logging.info("A photograph of %r is left out: it is gray, no colours can be compared", label)
                 continue
             yield label, rgb
 

@@ -42,11 +42,11 @@ def imagenet_features() -> Callable[[NDArray[np.uint8]], Features]:
     head(encoder(np.zeros((1, 64, 64, 3), np.float32))[-1])
     load_imagenet(encoder, head)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
     def features(photos: tf.Tensor) -> tf.Tensor:
         return head(encoder(imagenet_range(tf.cast(photos, tf.float32) / 255.0))[-1])[0]
 
-    return lambda photos: np.asarray(features(photos))
+    traced = tf.function(features, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    return lambda photos: np.asarray(traced(photos))
 
 
 def frechet_distance(one: Features, other: Features) -> float:
@@ -66,5 +66,7 @@ def frechet_distance(one: Features, other: Features) -> float:
         means.append(values.mean(axis=0))
         centered.append((values - means[-1]) / np.sqrt(len(values) - 1))
     traces = sum(float(np.square(values).sum()) for values in centered)
-    root = float(np.linalg.svd(centered[0] @ centered[1].T, compute_uv=False).sum())
+    # A and B times a rotation have no more than D rows, and the same singular values.
+    one_rows, other_rows = (np.asarray(np.linalg.qr(values, mode="r")) for values in centered)
+    root = float(np.linalg.svd(one_rows @ other_rows.T, compute_uv=False).sum())
     return max(0.0, float(np.square(means[0] - means[1]).sum()) + traces - 2 * root)

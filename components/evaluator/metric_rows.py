@@ -5,6 +5,9 @@ from typing import Any
 
 Figures = Mapping[str, Any]
 
+# More labels than these make no table that could be read.
+MOST_LABELS = 12
+
 _LABEL_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("photographs", lambda figures: f"{figures['n_images']}"),
     ("PSNR over gray", lambda figures: f"{figures['psnr_db'] - figures['grayscale']['psnr_db']:+.2f} dB"),

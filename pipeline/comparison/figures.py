@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from components.evaluator.metric_rows import MOST_LABELS
+
 BASELINE_LABEL = "left gray"
-# More folders than these make no table that could be read.
-MOST_FOLDERS = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,7 @@ def folder_tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
     """PSNR over gray, and the share of photographs left gray, a column for each folder; none for a single folder."""
     done = [entry for entry in entries if entry["status"] == "done"]
     folders = sorted({folder for entry in done for folder in entry["metrics"].get("labels", {})})
-    if not 1 < len(folders) <= MOST_FOLDERS:
+    if not 1 < len(folders) <= MOST_LABELS:
         return []
 
     def columns(form: str, value: Callable[[Mapping[str, Any]], float | None], better: str) -> list[_Column]:

@@ -46,8 +46,7 @@ def evaluate(
 
         tintype evaluate --model runs/demo/serving/colorizer/1 --data holiday.zip --out metrics.json
 
-    Figures of models of different sizes can be compared when they are measured at one --size. Photographs that are gray
-    themselves are left out: there is nothing to compare with.
+    Figures of models of different sizes can be compared when they are measured at one --size.
     """
     import json
 
@@ -85,7 +84,7 @@ def _print_tables(metrics: dict[str, Any], data: str, by: Grouping) -> None:
     from rich.table import Table
 
     from components.evaluator.evaluation import SKIN
-    from components.evaluator.metric_rows import label_table, metric_rows
+    from components.evaluator.metric_rows import MOST_LABELS, label_table, metric_rows
 
     title = f"{metrics['n_images']} photographs of {data}, {metrics['size']} pixels"
     table = Table(title=title, show_header=False, title_justify="left")
@@ -95,7 +94,7 @@ def _print_tables(metrics: dict[str, Any], data: str, by: Grouping) -> None:
         table.add_row("left out", f"{gray} that are gray themselves: figures on colours mean nothing there")
     Console().print(table)
     groups = metrics[SKIN] if by is Grouping.SKIN else metrics["labels"]
-    if by is Grouping.SKIN or len(groups) > 1:
+    if by is Grouping.SKIN or 1 < len(groups) <= MOST_LABELS:
         headings, rows = label_table(groups)
         grouped = Table(*headings, title=f"by {by}", title_justify="left")
         for cells in rows:

@@ -41,7 +41,7 @@ def test_a_saved_model_is_measured_through_its_signature(photos, tmp_path):
     assert {label: group["n_images"] for label, group in metrics["labels"].items()} == {"forest": 3, "sea": 4}
     labels = metrics["labels"].values()
     assert metrics["ssim"] == pytest.approx(sum(group["ssim"] * group["n_images"] for group in labels) / 7)
-    assert metrics["model"] == {"recipe": "tiny", "size": 32, "stride": 1, "fingerprint": "tiny"}
+    assert metrics["model"].items() >= {"recipe": "tiny", "size": 32, "stride": 1, "fingerprint": "tiny"}.items()
     assert metrics["baseline"] is None
 
 
@@ -64,9 +64,8 @@ def test_spoiled_gray_costs_a_part_of_the_gain_and_the_rest_stays_as_it_is(photo
     assert spoiled["spoiled"]["gain_lost_db"] == spoiled["psnr_db"] - spoiled["spoiled"]["psnr_db"]
     assert spoiled["spoil_seed"] == 3
     assert spoiled["labels"]["sea"]["spoiled"]["n_images"] == 4
-    assert spoiled["spoiled"] == evaluate_saved_model(str(model), photos[::-1], spoil_seed=3)["spoiled"] | {
-        "ab_mae": pytest.approx(spoiled["spoiled"]["ab_mae"])
-    }
+    backwards = evaluate_saved_model(str(model), photos[::-1], spoil_seed=3)
+    assert spoiled["spoiled"] == pytest.approx(backwards["spoiled"])
     assert plain["spoil_seed"] is None
     assert "spoiled" not in plain
 

@@ -55,6 +55,18 @@ def test_a_changed_archive_changes_the_fingerprint(tmp_path):
     assert seen[-1] == resolve(archive)[0]
 
 
+def test_several_places_are_fingerprinted_together_and_take_no_span(tmp_path):
+    for name in ("one", "two"):
+        write_good(tmp_path / name, 2)
+    both = f"{tmp_path / 'one'}\n{tmp_path / 'two'}"
+    before = resolve(both)
+    assert before == resolve(both)
+    write_good(tmp_path / "two", 3)
+    assert resolve(both)[0] != before[0]
+    with pytest.raises(DataError, match="takes one folder, not several"):
+        resolve(both, "day-{SPAN}/*")
+
+
 def test_the_latest_span_and_version_are_taken_and_fingerprinted_alone(tmp_path):
     for span, version in ((1, 1), (2, 1), (2, 3)):
         write_good(tmp_path / f"day-{span}/v{version}", 2)

@@ -130,7 +130,7 @@ def candidate_server(base_path: str) -> contextlib.AbstractContextManager[Server
     It runs on the processor alone: after a training in this process, TensorFlow still holds the accelerator's memory.
     """
     options = ServerOptions(MODEL_NAME, base_path, file_system_poll_wait_seconds=0, max_num_load_retries=0)
-    return server_process(options, patience=_STOP_SECONDS, silent=True, must_load=True, with_accelerator=False)
+    return server_process(options, patience=_STOP_SECONDS, silent=True, with_accelerator=False)
 
 
 def ask(colorizer: Colorizer, photos: list[Rgb], config: CanaryConfig, report: dict[str, Any]) -> None:

@@ -234,11 +234,27 @@ def array_from_tensor(tensor: Any) -> NDArray[Any]:
     if len(values) > count or (count > 1_000_000 and len(values) < count):
         raise ValueError(f"{len(values)} values for a {dtype} tensor of shape {shape}")
     array = np.full(count, b"", dtype) if dtype.kind == "O" else np.zeros(count, dtype)
-    try:  # half_val carries the bits of each half as an integer
-        given = np.fromiter(values, np.uint16 if field == "half_val" else dtype, len(values)).view(dtype)
+    try:
+        given = _values_of_field(tensor, field, dtype)
     except OverflowError as error:
         raise ValueError(f"a {dtype} tensor with a value beyond its type: {error}") from error
     array[: len(given)] = given
     if 0 < len(given) < count:
         array[len(given) :] = given[-1]
     return array.reshape(shape)
+
+
+def _values_of_field(tensor: Any, field: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    values = getattr(tensor, field)
+    if field in ("float_val", "double_val") and values:
+        # Serialized by themselves they are a tag, a length, and the array: a thirtieth of the time of a loop.
+        alone = TensorProto()
+        alone.CopyFrom(tensor)
+        alone.DiscardUnknownFields()
+        for described, _ in alone.ListFields():
+            if described.name != field:
+                alone.ClearField(described.name)
+        little_endian = dtype.newbyteorder("<")
+        return np.frombuffer(alone.SerializeToString()[-dtype.itemsize * len(values) :], little_endian, len(values))
+    # half_val carries the bits of each half as an integer.
+    return np.fromiter(values, np.uint16 if field == "half_val" else dtype, len(values)).view(dtype)

@@ -1,22 +1,20 @@
 """Loads a SavedModel's signatures, ready to be called. Imports TensorFlow."""
 
-import keyword
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf import text_format
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from serving.model.version_folders import SAVED_MODEL_FILE
-
-Signature = Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]
-"""Takes tensors by name and returns tensors by name."""
+from serving.model.session_model import INIT_OPERATION, SessionModel, Signature
+from serving.model.version_folders import SAVED_MODEL_FILE, SAVED_MODEL_TEXT_FILE
 
 _SERVE_TAG = "serve"
 
@@ -25,11 +23,13 @@ class LoadedModel:
     """The signatures of one SavedModel, to be called from any number of threads.
 
     Args:
-        folder: holds `saved_model.pb`, on any file system TensorFlow knows; its graph tagged `serve` is loaded.
+        folder: holds `saved_model.pb` or `saved_model.pbtxt`, on any file system TensorFlow knows; its graph tagged
+            `serve` is loaded.
 
     Attributes:
         signature_defs: the signatures as they stand in the file, by name.
         signatures: the signatures to call, by name.
+        input_dtypes: by the signature's name, the dtypes of its inputs by theirs.
 
     Raises:
         ValueError: the file is no SavedModel, or has no graph tagged `serve`.
@@ -37,19 +37,27 @@ class LoadedModel:
     """
 
     def __init__(self, folder: str):
-        saved_model = _read(folder)
-        graph = _serving_graph(saved_model, folder)
+        graph = _serving_graph(_read(folder), folder)
         # Copies: a part of a message keeps all of it in memory, the graph too.
         self.signature_defs: dict[str, SignatureDef] = {
             name: SignatureDef.FromString(signature.SerializeToString())
             for name, signature in graph.signature_def.items()
+            if name != INIT_OPERATION
         }
         # The functions do not own their variables: the loaded object must live as long as they do.
-        with _without_wildcards(folder) as plain:
-            self._loaded = _load(plain, saved_model)
-        self.signatures: dict[str, Signature] = {
-            name: partial(_call, function) for name, function in self._loaded.signatures.items()
-        }
+        if graph.HasField("object_graph_def"):
+            with _without_wildcards(folder) as plain:
+                self._loaded = tf.saved_model.load(plain, tags=[_SERVE_TAG])
+            self.signatures: dict[str, Signature] = {
+                name: partial(_call, function) for name, function in self._loaded.signatures.items()
+            }
+            self.input_dtypes = {
+                name: {key: tf.as_dtype(info.dtype) for key, info in signature.inputs.items()}
+                for name, signature in self.signature_defs.items()
+            }
+        else:  # made by TensorFlow 1
+            self._loaded = SessionModel(folder, graph)
+            self.signatures, self.input_dtypes = self._loaded.signatures, self._loaded.input_dtypes
 
 
 @contextmanager
@@ -64,12 +72,15 @@ def _without_wildcards(folder: str) -> Iterator[str]:
         yield str(link)
 
 
-def _read(folder: str) -> Any:
-    path = f"{folder.rstrip('/')}/{SAVED_MODEL_FILE}"
+def _read(folder: str) -> SavedModel:
+    binary, text = (f"{folder.rstrip('/')}/{name}" for name in (SAVED_MODEL_FILE, SAVED_MODEL_TEXT_FILE))
+    path = binary if tf.io.gfile.exists(binary) or not tf.io.gfile.exists(text) else text
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     try:
-        return SavedModel.FromString(content)
+        if path == binary:
+            return SavedModel.FromString(content)
+        return text_format.Parse(content, SavedModel())
     except Exception as error:  # protobuf's DecodeError has no common base in all of its implementations
         raise ValueError(f"{path} is not a SavedModel: {error}") from error
 
@@ -81,30 +92,6 @@ def _serving_graph(saved_model: Any, folder: str) -> MetaGraphDef:
     raise ValueError(f"{folder} has no graph tagged {_SERVE_TAG!r}; it is not a SavedModel made for serving")
 
 
-def _load(folder: str, saved_model: Any) -> Any:
-    graph = _serving_graph(saved_model, folder)
-    if not any(_parameter(name) != name for signature in graph.signature_def.values() for name in signature.inputs):
-        return tf.saved_model.load(folder, tags=[_SERVE_TAG])
-    # TensorFlow makes every input of a TensorFlow 1 model a parameter of a Python function: it cannot load this one.
-    # (TensorFlow 2 saves no model with such names.)
-    renamed = SavedModel.FromString(saved_model.SerializeToString())
-    for signature in _serving_graph(renamed, folder).signature_def.values():
-        for name in [name for name in signature.inputs if _parameter(name) != name]:
-            signature.inputs[_parameter(name)].CopyFrom(signature.inputs[name])
-            del signature.inputs[name]
-    with tempfile.TemporaryDirectory(prefix="served-model-") as twin:
-        (Path(twin) / SAVED_MODEL_FILE).write_bytes(renamed.SerializeToString())
-        for child in Path(folder).iterdir():
-            if child.name != SAVED_MODEL_FILE:
-                (Path(twin) / child.name).symlink_to(child.absolute())
-        return tf.saved_model.load(twin, tags=[_SERVE_TAG])
-
-
 def _call(function: Any, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    outputs: dict[str, tf.Tensor] = function(**{_parameter(name): tensor for name, tensor in inputs.items()})
+    outputs: dict[str, tf.Tensor] = function(**inputs)
     return outputs
-
-
-def _parameter(name: str) -> str:
-    """Return the name under which an input can be an argument of a Python method."""
-    return f"{name}_of_this_model" if keyword.iskeyword(name) or name == "self" else name

@@ -1,11 +1,15 @@
 """Which versions of a model lie under a serving base path, read the way TensorFlow Serving reads it."""
 
+import os
 from collections.abc import Iterable
+from errno import ENOENT
 from pathlib import Path
 from typing import NamedTuple
 
 SAVED_MODEL_FILE = "saved_model.pb"
+SAVED_MODEL_TEXT_FILE = "saved_model.pbtxt"  # the same in protobuf's text format
 
+_SERVED_FILES = (SAVED_MODEL_FILE, SAVED_MODEL_TEXT_FILE)
 _LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving's version is an int64
 
 
@@ -33,14 +37,36 @@ def numbered(names: Iterable[str]) -> dict[int, str]:
     return {number: found[number] for number in sorted(found) if number <= _LARGEST_VERSION}
 
 
-def versions_under(base_path: Path) -> dict[int, Path]:
-    """Return the complete versions under a base path of this machine, by number.
+def versions_under(base_path: str) -> dict[int, str]:
+    """Return the folders of the complete versions under a base path, by number: those that a server may load.
+
+    Args:
+        base_path: a folder of this machine, or an address that TensorFlow's file systems know (`gs://...`), which
+            imports TensorFlow.
 
     Raises:
-        OSError: the base path cannot be listed.
+        OSError, tf.errors.OpError: the base path is not there or cannot be listed.
     """
-    folders = [path.name for path in base_path.iterdir() if (path / SAVED_MODEL_FILE).is_file()]
-    return {number: base_path / name for number, name in numbered(folders).items()}
+    if "://" not in base_path:
+        local = Path(base_path)
+        names = [path.name for path in local.iterdir() if any((path / file).is_file() for file in _SERVED_FILES)]
+        return {number: str(local / name) for number, name in numbered(names).items()}
+    import tensorflow as tf
+
+    base_path = base_path.rstrip("/")
+    if not tf.io.gfile.isdir(base_path):  # an object store lists nothing where nothing is
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), base_path)
+    found = numbered(name.rstrip("/") for name in tf.io.gfile.listdir(base_path))
+    return {
+        number: f"{base_path}/{name}"
+        for number, name in found.items()
+        if any(tf.io.gfile.exists(f"{base_path}/{name}/{file}") for file in _SERVED_FILES)
+    }
+
+
+def without_file_scheme(base_path: str) -> str:
+    """Return a base path that may be a `file://` address as a path; what lies elsewhere stays as it is."""
+    return base_path.removeprefix("file://") if base_path.startswith("file:///") else base_path
 
 
 def list_versions(base_path: str) -> list[Version]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from serving.model.saved_model import Signature
+from serving.model.session_model import Signature
 from serving.server.config_files import BatchingParameters
 from serving.server.errors import invalid
 

@@ -77,8 +77,8 @@ def multi_inference(model: ServedModel, request: MultiInferenceRequest) -> Multi
     Of each result's model_spec only the signature's name is filled.
 
     Raises:
-        RequestError: as `classify` and `regress`; INVALID_ARGUMENT also for tasks that name several models, one
-            signature twice, or signatures that read different tensors; UNIMPLEMENTED for another method.
+        RequestError: as `classify` and `regress`; INVALID_ARGUMENT also for tasks that name several models or
+            one signature twice; UNIMPLEMENTED for another method.
     """
     _check_tasks(model, request)
     examples = _serialized_examples(request.input)
@@ -103,7 +103,6 @@ def example_count(examples: Input) -> int:
 def _check_tasks(model: ServedModel, request: MultiInferenceRequest) -> None:
     signatures_seen: set[str] = set()
     model_name = ""
-    tensor_name = ""
     for task in request.tasks:
         if not task.model_spec.name:
             raise invalid("Found ModelSpec with an empty model name.")
@@ -121,10 +120,6 @@ def _check_tasks(model: ServedModel, request: MultiInferenceRequest) -> None:
             _check_regresses(signature)
         else:
             raise RequestError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
-        tensor_name = tensor_name or signature.inputs[_INPUTS].name
-        # Signatures of a TensorFlow 2 model each have a placeholder of their own, named after the signature.
-        if signature.inputs[_INPUTS].name != tensor_name:
-            raise invalid("Input tensor must be the same for all Signatures.")
 
 
 def _signature(model: ServedModel, spec: ModelSpec) -> tuple[str, SignatureDef]:

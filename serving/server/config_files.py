@@ -12,7 +12,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from serving.proto_messages import Declarations, file_of_messages
 from serving.server.errors import ServeError
 
-_FILE, _PACKAGE = "serving/server/config_files.proto", "serving.server"
+_FILE, _PACKAGE = "serving/server/config_files.proto", "tensorflow.serving"
 
 # tensorflow-serving-api comes without these messages; only their text form is read, so the numbers are free.
 _MESSAGES: Declarations = {
@@ -170,7 +170,8 @@ def _parse(path: str | os.PathLike[str], message: Any) -> Any:
     except OSError as error:
         raise ServeError(f"cannot read {path}: {error.strerror or error}") from error
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise ServeError(f"Invalid protobuf file: '{path}': {error}") from error
+        name = message.DESCRIPTOR.full_name
+        raise ServeError(f"Invalid protobuf file: '{path}': Error parsing text-format {name}: {error}") from error
 
 
 def _message(name: str) -> Message:

@@ -8,6 +8,8 @@ from photo.errors import TintypeError
 if TYPE_CHECKING:
     import grpc
 
+_TRACE_LINES = ("Detected at node", "  File ", "<stack traces unavailable>")
+
 
 class ServeError(TintypeError):
     """The server cannot start, or no version of its model became available."""
@@ -42,3 +44,17 @@ def listed_names(names: Iterable[str]) -> str:
 def listed_sizes(shape: Iterable[int]) -> str:
     """Return a shape as TensorFlow Serving's errors write it: `[1,2]`."""
     return "[" + ",".join(map(str, shape)) + "]"
+
+
+def words_of(error: BaseException) -> str:
+    """Return an error in one line, without places in Python and without the nodes of a graph."""
+    message = getattr(error, "message", "") or getattr(error, "strerror", "") or str(error) or type(error).__name__
+    return " ".join(without_traces(str(message)).split())
+
+
+def without_traces(message: str) -> str:
+    """Return the words of TensorFlow's error itself: it puts places in Python before them and the nodes behind them."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    if lines and lines[0].startswith("Graph execution error"):
+        lines = [line for line in lines[1:] if not line.startswith(_TRACE_LINES)]
+    return "\n".join(line for line in lines if not line.lstrip().startswith("[[{{")) or message

@@ -27,14 +27,11 @@ _CONTROL_THREADS = 4
 Handler = Callable[[Any, grpc.ServicerContext], Message]
 
 
-def add_services(server: grpc.Server, models: ModelServer, turns: RequestTurns) -> Health:
-    """Let `server` answer for PredictionService, ModelService and the health protocol.
+def add_services(server: grpc.Server, models: ModelServer, turns: RequestTurns, health: Health | None) -> None:
+    """Let `server` answer for PredictionService, ModelService and, where `health` is given, the health protocol.
 
     Only the calls that run a model take turns. Questions about models, their status and the server's health are
     answered by threads of their own, so that they are answered under any load; configs are taken one after another.
-
-    Returns:
-        The health, NOT_SERVING until it is told otherwise.
     """
     control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="grpc-control")
     reload = ThreadPoolExecutor(1, thread_name_prefix="grpc-reload")
@@ -54,10 +51,9 @@ def add_services(server: grpc.Server, models: ModelServer, turns: RequestTurns) 
     model.HandleReloadConfigRequest = _InThreads(_reload(models), reload)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(model, server)
 
-    health = Health()
-    health.Check = _InThreads(health.Check, control)
-    add_HealthServicer_to_server(health, server)
-    return health
+    if health is not None:
+        health.Check = _InThreads(health.Check, control)
+        add_HealthServicer_to_server(health, server)
 
 
 class _InThreads:
@@ -126,6 +122,10 @@ def _model_name(request: Any) -> str:
 
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
     if isinstance(error, RequestError):
-        return error.code, error.message[:_MAX_MESSAGE_LENGTH]
+        return error.code, _shortened(error.message)
     log.error("a request failed", exc_info=error)
-    return grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"[:_MAX_MESSAGE_LENGTH]
+    return grpc.StatusCode.INTERNAL, _shortened(f"{type(error).__name__}: {error}")
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _MAX_MESSAGE_LENGTH else f"{message[:_MAX_MESSAGE_LENGTH]}...TRUNCATED"

@@ -8,7 +8,7 @@ import grpc
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-_SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+_SERVICES = ("", "PredictionService", "ModelService")  # the names that TensorFlow Serving gives them
 
 SendResponse = Callable[[HealthCheckResponse | None], None]
 

@@ -1,11 +1,13 @@
 """What a ModelServerConfig asks for, checked and worded as TensorFlow Serving does: models and their versions."""
 
-from pathlib import Path
+import logging
 
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig, ModelType
 
 from serving.server.errors import invalid
 from serving.server.version_policy import VersionPolicy, every, latest, specific
+
+log = logging.getLogger(__name__)
 
 _PLATFORM = "tensorflow"
 
@@ -31,18 +33,14 @@ def models_of(config: ModelServerConfig) -> dict[str, ModelConfig]:
 
 
 def policy_of(model: ModelConfig) -> VersionPolicy:
-    """Return which versions of a model its config asks for: the newest where it does not say.
-
-    Raises:
-        RequestError: INVALID_ARGUMENT, it asks for specific versions and names none.
-    """
+    """Return which versions of a model its config asks for: the newest where it does not say."""
     policy = model.model_version_policy
     match policy.WhichOneof("policy_choice"):
         case "all":
             return every
         case "specific":
             if not policy.specific.versions:
-                raise invalid(f"Model {model.name}: a specific version policy must name at least one version")
+                log.warning("No specific versions requested for model %s: none is served.", model.name)
             return specific(policy.specific.versions)
         case _:
             return latest(max(1, policy.latest.num_versions))
@@ -54,15 +52,17 @@ def _check_model(model: ModelConfig) -> None:
     if model.model_type != ModelType.MODEL_TYPE_UNSPECIFIED:
         if model.model_platform:
             raise invalid(
-                "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
+                "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform"
+                f", model name is {model.name}"
             )
         if model.model_type != ModelType.TENSORFLOW:
             raise invalid(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
     elif not model.model_platform:
         raise invalid(
-            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform, "
+            f"model name is {model.name}"
         )
     elif model.model_platform != _PLATFORM:
         raise invalid(f"Model {model.name} requests unsupported platform {model.model_platform}")
-    if not Path(model.base_path).is_absolute():
+    if not (model.base_path.startswith("/") or "://" in model.base_path):
         raise invalid(f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}")

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,6 +21,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
+from serving.model.version_folders import without_file_scheme
 from serving.server import classification
 from serving.server.errors import RequestError, invalid
 from serving.server.model_config import models_of, policy_of
@@ -55,7 +55,7 @@ class ModelServer:
     """
 
     def __init__(
-        self, load: Callable[[Path], ServedModel], options: ServerOptions, on_change: Callable[[], None] = lambda: None
+        self, load: Callable[[str], ServedModel], options: ServerOptions, on_change: Callable[[], None] = lambda: None
     ):
         self.metrics = ServerMetrics()
         self._load = load
@@ -68,15 +68,23 @@ class ModelServer:
         self._labels: dict[str, dict[str, int]] = {}
         self._retired: dict[str, VersionManager[ServedModel]] = {}
 
-    def predict(self, request: PredictRequest) -> PredictResponse:
+    def predict(self, request: PredictRequest, *, as_content: bool | None = None) -> PredictResponse:
         """Run the signature that the request names, `serving_default` if it names none.
+
+        Args:
+            request: its inputs by name.
+            as_content: numeric outputs as raw bytes in `tensor_content`, or in typed fields; None: as the server's
+                `enable_serialization_as_tensor_content` says.
 
         Raises:
             RequestError: INVALID_ARGUMENT for inputs or an output filter that do not fit, FAILED_PRECONDITION for an
                 unknown signature, NOT_FOUND for an unknown model or version, else the code of the TensorFlow error.
         """
         with self._lend(request) as (name, version, model), self._timed(name, "Predict"):
-            response = model.predict(request)
+            response = model.predict(
+                request,
+                as_content=self._options.enable_serialization_as_tensor_content if as_content is None else as_content,
+            )
         _write_spec(response.model_spec, name, version)
         return response
 
@@ -198,7 +206,7 @@ class ModelServer:
         if failed:
             raise RequestError(
                 grpc.StatusCode.UNKNOWN,
-                f"Some models did not become available: {{{', '.join(map(self._failure, failed))}}}",
+                f"{len(failed)} model(s) did not become available: {{{', '.join(map(self._failure, failed))}}}",
             )
 
     def model_names(self) -> list[str]:
@@ -244,12 +252,13 @@ class ModelServer:
                 log.info("adding model %s under %s", name, model.base_path)
                 managers[name] = new[name] = VersionManager(
                     name,
-                    Path(model.base_path),
+                    without_file_scheme(model.base_path),
                     self._load_one,
                     policy=policies[name],
                     poll_wait_seconds=self._options.file_system_poll_wait_seconds,
                     max_num_load_retries=self._options.max_num_load_retries,
                     load_retry_interval=max(0, self._options.load_retry_interval_micros) / 1e6,
+                    keep_last=self._options.keep_last_version,
                     on_change=self._on_change,
                 )
         removed = {name: manager for name, manager in self._models.items() if name not in wanted}
@@ -263,7 +272,7 @@ class ModelServer:
             if name in new:
                 manager.start()
             else:
-                manager.reconfigure(Path(wanted[name].base_path), policies[name])
+                manager.reconfigure(without_file_scheme(wanted[name].base_path), policies[name])
         self._on_change()
         return new
 
@@ -283,7 +292,7 @@ class ModelServer:
                 )
         return dict(model.version_labels)
 
-    def _load_one(self, folder: Path) -> ServedModel:
+    def _load_one(self, folder: str) -> ServedModel:
         with self._loading:
             started = time.monotonic()
             status = "fail"
@@ -291,10 +300,10 @@ class ModelServer:
                 model = self._load(folder)
                 status = "success"
                 if model.warmup_seconds is not None:
-                    self.metrics.observe_warmup(str(folder), model.warmup_seconds, "OK")
+                    self.metrics.observe_warmup(folder, model.warmup_seconds, "OK")
                 return model
             finally:
-                self.metrics.observe_load(str(folder), time.monotonic() - started, status)
+                self.metrics.observe_load(folder, time.monotonic() - started, status)
 
     @contextmanager
     def _timed(self, name: str, api: str) -> Iterator[None]:
@@ -303,11 +312,10 @@ class ModelServer:
         self.metrics.observe_runtime(name, api, time.perf_counter() - started)
 
     def _failure(self, name: str) -> str:
-        failed = [status for status in self.statuses(name) if status.error_message]
-        if not failed:
-            return f"{{name: {name}}} due to error: no versions found under its base path"
         return ", ".join(
-            f"{{name: {name} version: {status.version}}} due to error: {status.error_message}" for status in failed
+            f"{{{{name: {name} version: {status.version}}} due to error: {status.error_message}}}"
+            for status in self.statuses(name)
+            if status.error_message
         )
 
     def _version_asked_for(self, spec: ModelSpec) -> int | None:
@@ -338,4 +346,6 @@ def _write_spec(spec: ModelSpec, name: str, version: int) -> None:
 
 
 def _is_decided(statuses: list[VersionStatus]) -> bool:
+    if not statuses:
+        return False  # nothing under its base path yet: it is waited for
     return is_any_available(statuses) or all(status.state is ServableState.END for status in statuses)

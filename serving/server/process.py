@@ -122,7 +122,6 @@ def server_process(
     *,
     patience: float,
     silent: bool = False,
-    must_load: bool = False,
     with_accelerator: bool = True,
 ) -> Iterator[ServerProcess]:
     """Start a model server, and end it with the block. It also ends when this process is killed.
@@ -130,10 +129,10 @@ def server_process(
     Args:
         options: what to serve, and how. `model_base_path` may also be a single SavedModel; where it is None, the server
             serves the generator that comes with the package. It answers on a Unix socket that only this user may use,
-            whatever `grpc_socket_path` says.
+            whatever `grpc_socket_path` says, and
+            with raw bytes, whatever `enable_serialization_as_tensor_content` says.
         patience: seconds it has to finish its requests when the block ends.
         silent: keep its log, and what it says on standard error, off the terminal.
-        must_load: let it end when its model cannot be loaded, in place of waiting for another version.
         with_accelerator: False hides accelerators from it: this process may hold their memory.
 
     Raises:
@@ -154,13 +153,15 @@ def server_process(
             options,
             grpc_socket_path=f"{folder}/server.sock",
             model_base_path=_base_path(options.model_base_path, folder),
+            # Who asks it is the client, which takes both, and these are quicker.
+            enable_serialization_as_tensor_content=True,
         )
         with (
             open(folder / "stdout" if silent else os.devnull, "wb") as stdout,
             open(folder / "stderr" if silent else os.devnull, "wb") as stderr,
         ):
             process = subprocess.Popen(
-                _command(options, must_load),
+                _command(options),
                 # Its end is this process's end, however that comes.
                 stdin=subprocess.PIPE,
                 stdout=stdout if silent else None,
@@ -178,8 +179,8 @@ def server_process(
             process.stdin.close()
 
 
-def _command(options: ServerOptions, must_load: bool) -> list[str]:
-    arguments = {"options": asdict(options), "stop_when_input_ends": True, "must_load": must_load}
+def _command(options: ServerOptions) -> list[str]:
+    arguments = {"options": asdict(options), "stop_when_input_ends": True}
     # -P: a folder named as one of the packages may lie where the user is.
     return [sys.executable, "-P", "-m", "serving.server", json.dumps(arguments, default=os.fspath)]
 

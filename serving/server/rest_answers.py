@@ -24,7 +24,8 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionResult
 
 from serving.server.errors import RequestError, invalid
-from serving.server.rest_types import BASE64_KEY, DTYPE_NAMES, JSON_TYPES_OF_DTYPE, dtype_name
+from serving.server.rest_types import BASE64_KEY, JSON_TYPES_OF_DTYPE
+from serving.server.tensor_messages import dtype_in_words, dtype_name
 
 SIGNATURE_DEF = "signature_def"
 
@@ -115,25 +116,24 @@ def error_json(message: str) -> bytes:
 def _array(name: str, proto: TensorProto) -> NDArray[Any]:
     dtype = dtype_name(proto.dtype)
     if dtype != "string" and dtype not in JSON_TYPES_OF_DTYPE:
-        raise invalid(f"Failed to write JSON value for tensor type: {DTYPE_NAMES.get(dtype, dtype)}")
+        raise invalid(f"Failed to write JSON value for tensor type: {dtype_in_words(dtype)}")
     array: NDArray[Any] = tf.make_ndarray(proto)
     return array
 
 
 def _rows_json(arrays: dict[str, NDArray[Any]]) -> bytes:
-    batch_size = 0
+    batch_size = None
     for name, array in arrays.items():
         if array.ndim == 0:
             raise invalid(f"Tensor name: {name} has no shape information ")
-        if len(array) < 1:
-            raise invalid(f"Tensor name: {name} has invalid batch size: {len(array)}")
-        if batch_size not in (0, len(array)):
+        if batch_size not in (None, len(array)):
             raise invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch_size}")
         batch_size = len(array)
     if len(arrays) == 1:
         return _only(arrays)
     return _list(
-        _object({name: _array_json(name, array[row]) for name, array in arrays.items()}) for row in range(batch_size)
+        _object({name: _array_json(name, array[row]) for name, array in arrays.items()})
+        for row in range(batch_size or 0)
     )
 
 

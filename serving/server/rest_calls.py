@@ -31,6 +31,10 @@ _MODEL = r"/v1/models{name}(?:/versions/(\d+)|/labels/([^/:]+))?"
 _POST = re.compile(_MODEL.format(name="/([^/:]+)") + ":(classify|regress|predict)", re.ASCII | re.IGNORECASE)
 _GET = re.compile(_MODEL.format(name="(?:/([^/:]+))?") + "(?:/(metadata))?", re.ASCII | re.IGNORECASE)
 
+_MAX_GZIP_MEMBERS = 1000  # as files that are written one after the other
+_GZIP_PIECE_BYTES = 1 << 16
+_AUTHORITY = re.compile("https?://[^/?]*", re.IGNORECASE)
+
 
 class Target(NamedTuple):
     """What the address of a request names; `verb` is empty for a model's status and metadata."""
@@ -60,6 +64,11 @@ class BodyRefused(Exception):  # noqa: N818
     def __init__(self, status: int, message: str):
         super().__init__(message)
         self.status = status
+
+
+def without_authority(address: str) -> str:
+    """Return the path and query of a request's target, which may name the server: `http://localhost:8501/v1/...`."""
+    return _AUTHORITY.sub("", address) or "/"
 
 
 def target_of(method: str, address: str) -> Target:
@@ -141,7 +150,7 @@ class RestHandler:
         given = rest_requests.predict_inputs(parsed, signature)
         for key, tensor in given.inputs.items():
             request.inputs[key].CopyFrom(tensor)
-        outputs: Mapping[str, Any] = self._models.predict(request).outputs
+        outputs: Mapping[str, Any] = self._models.predict(request, as_content=True).outputs
         if name == signatures.COLORIZE_BYTES and list(outputs) == [signatures.BYTES]:
             outputs = {signatures.IMAGE_BYTES: outputs[signatures.BYTES]}  # of a model exported under the old name
         return rest_answers.predict_json(outputs, in_rows=given.in_rows)
@@ -166,16 +175,26 @@ def _metadata_request(target: Target) -> GetModelMetadataRequest:
 
 
 def _uncompressed(body: bytes, max_bytes: int) -> bytes:
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip's header and trailer
-    try:
-        plain = stream.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise invalid(f"Failed to uncompress the gzipped body: {error}") from error
-    if len(plain) > max_bytes:
-        raise too_large(max_bytes)
-    if not stream.eof:
-        raise invalid("Failed to uncompress the gzipped body: it ends too early")
-    return plain
+    plain = bytearray()
+    position = members = 0
+    while position < len(body):
+        members += 1
+        if members > _MAX_GZIP_MEMBERS:
+            raise invalid(f"Failed to uncompress the gzipped body: it has more than {_MAX_GZIP_MEMBERS} members")
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip's header and trailer
+        while not stream.eof:
+            piece = body[position : position + _GZIP_PIECE_BYTES]
+            if not piece:
+                raise invalid("Failed to uncompress the gzipped body: it ends too early")
+            try:
+                plain += stream.decompress(piece, max_bytes - len(plain) + 1)
+            except zlib.error as error:
+                raise invalid(f"Failed to uncompress the gzipped body: {error}") from error
+            if len(plain) > max_bytes:
+                raise too_large(max_bytes)
+            position += len(piece)
+        position -= len(stream.unused_data)
+    return bytes(plain)
 
 
 def too_large(max_bytes: int) -> BodyRefused:

@@ -1,16 +1,18 @@
 """The JSON of a REST request to TensorFlow Serving's messages, by the dtypes of a model's signature.
 
 Rows (`instances`) and columns (`inputs`), base64 objects, tf.train.Examples, and the words of the errors are TensorFlow
-Serving's. orjson reads; where it stops, at NaN, infinities and text that is not UTF-8, Python's own json goes on,
-because TensorFlow Serving takes those. Imports TensorFlow, through the messages.
+Serving's. orjson reads; where it stops, at NaN, infinities, text that is not UTF-8 or comes after the object, Python's
+own json goes on, because TensorFlow Serving takes those. Imports TensorFlow, through the messages.
 """
 
 import base64
 import binascii
 import gc
 import json
-from collections.abc import Mapping
-from itertools import chain, islice
+import math
+import re
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import grpc
@@ -24,10 +26,15 @@ from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo
 from tensorflow_serving.apis.input_pb2 import Input
 
 from serving.server.errors import RequestError, invalid, listed_sizes
-from serving.server.rest_types import BASE64_KEY, DTYPE_NAMES, FLOATS, JSON_TYPES_OF_DTYPE, dtype_name
+from serving.server.rest_types import BASE64_KEY, CARRIER_OF_DTYPE, FLOATS, JSON_TYPES_OF_DTYPE
+from serving.server.tensor_messages import dtype_in_words, dtype_name
 
-_MAX_SHOWN_CHARACTERS = 512
+_MAX_SHOWN_CHARACTERS = 256  # of a value that an error quotes, as in TensorFlow Serving
 _MAX_RANK = 254  # of a tensor in TensorFlow
+_INDENT = 4 * " "
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_KEYS = (b'"signature_name"', b'"instances"', b'"inputs"', b'"context"', b'"examples"')
+_STRING_OR_INF = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|Inf(?:inity)?')
 
 
 class PredictBody(NamedTuple):
@@ -64,10 +71,12 @@ def parse_body(body: bytes) -> dict[str, Any]:
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
+    body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
-        parsed = _loads(body)
-    except orjson.JSONDecodeError as error:
-        parsed = _parse_beyond_the_standard(body, error)
+        # Of a key that is there twice the first counts; orjson keeps the last.
+        parsed = _parse_beyond_the_standard(body) if any(body.count(key) > 1 for key in _KEYS) else _loads(body)
+    except orjson.JSONDecodeError:
+        parsed = _parse_beyond_the_standard(body)
     if not isinstance(parsed, dict):
         raise invalid(f"JSON Value: {_shown(parsed)} Is not object")
     return parsed
@@ -104,7 +113,7 @@ def predict_inputs(parsed: Mapping[str, Any], signature: Mapping[str, TensorInfo
     if "instances" in parsed:
         rows = parsed["instances"]
         if not isinstance(rows, list):
-            raise invalid(f"JSON Value: {_shown(parsed)} Excepting 'instances' to be an list/array")
+            raise invalid(f"JSON Value: {_shown(parsed)} Expecting 'instances' to be an list/array")
         if not rows:
             raise invalid(f"JSON Value: {_shown(parsed)} No values in 'instances' array")
         return PredictBody(_inputs_of_rows(rows, signature), in_rows=True)
@@ -149,27 +158,42 @@ def _loads(body: bytes) -> Any:
             gc.enable()
 
 
-def _parse_beyond_the_standard(body: bytes, error: orjson.JSONDecodeError) -> Any:
+def _parse_beyond_the_standard(body: bytes) -> Any:
+    """Parse what RapidJSON takes as TensorFlow Serving uses it: NaN, Inf, and anything after the first value."""
+    text = body.decode(errors="surrogateescape").lstrip(" \t\n\r")
+    if "Inf" in text:
+        text = _STRING_OR_INF.sub(lambda found: found[0] if found[0][0] == '"' else "Infinity", text)
     try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        text = body.decode(errors="surrogateescape")
-    else:
-        if "NaN" not in text and "Infinity" not in text:
-            raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    try:
-        return json.loads(text, parse_int=_integer)
-    except ValueError as beyond:
-        message = getattr(beyond, "msg", str(beyond))
-        raise invalid(f"JSON Parse error: {message} at offset: {getattr(beyond, 'pos', 0)}") from beyond
-    except RecursionError as beyond:
-        raise invalid("JSON Parse error: nested too deeply at offset: 0") from beyond
+        parsed, _ = _decoder.raw_decode(text)
+    except ValueError as error:
+        message = getattr(error, "msg", str(error))
+        raise invalid(f"JSON Parse error: {message} at offset: {getattr(error, 'pos', 0)}") from error
+    except RecursionError as error:
+        raise invalid("JSON Parse error: nested too deeply at offset: 0") from error
+    return parsed
 
 
 def _integer(digits: str) -> int | float:
     # Beyond 64 bits a JSON integer is a double, to orjson as to TensorFlow Serving.
-    number = int(digits) if len(digits) <= 20 else float(digits)
+    number = int(digits) if len(digits) <= 20 else _decimal(digits)
     return number if -(2**63) <= number < 2**64 else float(number)
+
+
+def _decimal(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("Number too big to be stored in double.")
+    return number
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    first: dict[str, Any] = {}
+    for key, value in pairs:
+        first.setdefault(key, value)
+    return first
+
+
+_decoder = json.JSONDecoder(parse_int=_integer, parse_float=_decimal, object_pairs_hook=_first_of_each)
 
 
 def _inputs_of_rows(rows: list[Any], signature: Mapping[str, TensorInfo]) -> dict[str, TensorProto]:
@@ -302,34 +326,22 @@ def _raggedness(value: Any, level: int, shape: list[int]) -> str | None:
 
 def _numbers(leaves: list[Any], dtype: str, size_of_value: int) -> NDArray[Any]:
     if dtype not in JSON_TYPES_OF_DTYPE:
-        words = f"Conversion of JSON Value: {_shown(leaves[:1])} to type: {DTYPE_NAMES.get(dtype, dtype)}"
+        words = f"Conversion of JSON Value: {_shown(leaves[:1])} to type: {dtype_in_words(dtype)}"
         raise _Irregular(0, RequestError(grpc.StatusCode.UNIMPLEMENTED, words))
     allowed = JSON_TYPES_OF_DTYPE[dtype]
     if not set(map(type, leaves)) <= allowed:
         index, leaf = next((index, leaf) for index, leaf in enumerate(leaves) if type(leaf) not in allowed)
         raise _Irregular(index // size_of_value, _type_error(leaf, dtype))
     if dtype in FLOATS:
-        return _decimals(leaves, np.dtype(dtype), size_of_value)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            return np.array(leaves, np.float64).astype(dtype)
+    carrier = CARRIER_OF_DTYPE.get(dtype, dtype)
     try:
-        return np.array(leaves, dtype)
+        return np.array(leaves, carrier).astype(dtype, copy=False)
     except OverflowError:
-        bounds = np.iinfo(dtype)
+        bounds = np.iinfo(carrier)
         index, leaf = next((i, leaf) for i, leaf in enumerate(leaves) if not bounds.min <= leaf <= bounds.max)
         raise _Irregular(index // size_of_value, _type_error(leaf, dtype)) from None
-
-
-def _decimals(leaves: list[Any], dtype: np.dtype[Any], size_of_value: int) -> NDArray[Any]:
-    doubles = np.array(leaves, np.float64)
-    with np.errstate(over="ignore"):
-        decimals = doubles.astype(dtype)
-    # As in TensorFlow Serving an integer must be exact, and a number must not be too large to be finite.
-    largest_integer = 2 ** (np.finfo(dtype).nmant + 1) - 1
-    for index in np.flatnonzero((np.abs(doubles) > largest_integer) & np.isfinite(doubles)).tolist():
-        leaf = leaves[index]
-        if isinstance(leaf, int) or np.isinf(decimals[index]):
-            words = f"{_shown(leaf)} to {DTYPE_NAMES[dtype.name]} without loss of precision."
-            raise _Irregular(index // size_of_value, invalid(f"Cannot convert JSON value: {words}"))
-    return decimals
 
 
 def _bytes(leaf: Any, index: int) -> bytes:
@@ -378,11 +390,12 @@ def _feature(name: str, values: list[Any]) -> Feature:
         elif _is_base64(value):
             kind, entry = "bytes_list", _base64_bytes(value[BASE64_KEY])
         elif isinstance(value, float):
-            kind, entry = "float_list", _decimal_feature(value)
+            with np.errstate(over="ignore"):
+                kind, entry = "float_list", float(np.float32(value))
         elif isinstance(value, int):
             kind, entry = "int64_list", int(value)
             if value >= 2**63:
-                raise invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
+                raise invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
         else:
             raise invalid(f"Feature: {name} has element with unexpected JSON type: {_json_type(value)}")
         present = feature.WhichOneof("kind")
@@ -390,13 +403,6 @@ def _feature(name: str, values: list[Any]) -> Feature:
             raise invalid(f"Unexpected element type in feature: {name} expecting type: {present.removesuffix('_list')}")
         getattr(feature, kind).value.append(entry)
     return feature
-
-
-def _decimal_feature(value: float) -> float:
-    try:
-        return float(_decimals([value], np.dtype(np.float32), 1)[0])
-    except _Irregular as irregular:
-        raise irregular.error from irregular
 
 
 def _is_base64(value: Any) -> bool:
@@ -423,8 +429,7 @@ def _text(text: str) -> str:
 
 def _type_error(value: Any, dtype: str) -> RequestError:
     return invalid(
-        f"JSON Value: {_shown(value)} Type: {_json_type(value)} is not of expected type: "
-        f"{DTYPE_NAMES.get(dtype, dtype)}"
+        f"JSON Value: {_shown(value)} Type: {_json_type(value)} is not of expected type: {dtype_in_words(dtype)}"
     )
 
 
@@ -436,10 +441,40 @@ def _json_type(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """`value` as JSON, cut where it grows long: it may be the whole request."""
-    try:
-        # The pieces come one after the other: only the first of them are made.
-        shown = "".join(islice(json.JSONEncoder(indent=4).iterencode(value), _MAX_SHOWN_CHARACTERS))
-    except RecursionError:
-        shown = "(nested too deeply)"
-    return shown if len(shown) <= _MAX_SHOWN_CHARACTERS else shown[:_MAX_SHOWN_CHARACTERS] + "..."
+    """`value` as JSON in RapidJSON's pretty form, cut where it grows long: it may be the whole request."""
+    shown: list[str] = []
+    size = 0
+    for piece in _pieces(value, 0):
+        if size >= _MAX_SHOWN_CHARACTERS:
+            break
+        shown.append(piece)
+        size += len(piece)
+    return "".join(shown)
+
+
+def _pieces(value: Any, depth: int) -> Iterator[str]:
+    """`value` as JSON, arrays on one line and the members of objects on lines of their own, piece by piece."""
+    if isinstance(value, list):
+        yield "["
+        for index, item in enumerate(value):
+            yield from _after(", " if index else "", _pieces(item, depth + 1))
+        yield "]"
+    elif isinstance(value, dict):
+        yield "{"
+        indent = "\n" + (depth + 1) * _INDENT
+        for index, (key, item) in enumerate(value.items()):
+            yield f"{',' if index else ''}{indent}{_scalar(key)}"
+            yield from _after(": ", _pieces(item, depth + 1))
+        yield f"\n{depth * _INDENT}}}" if value else "}"
+    else:
+        yield _scalar(value)
+
+
+def _after(prefix: str, pieces: Iterator[str]) -> Iterator[str]:
+    yield prefix + next(pieces)
+    yield from pieces
+
+
+def _scalar(value: Any) -> str:
+    # TensorFlow Serving quotes even the longest string whole.
+    return json.dumps(value[:_MAX_SHOWN_CHARACTERS] if isinstance(value, str) else value, ensure_ascii=False)

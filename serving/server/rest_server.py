@@ -5,6 +5,8 @@ Clients that send or read slowly cost a connection and never a thread. Imports T
 
 import asyncio
 import os
+import re
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -20,15 +22,30 @@ from starlette.types import Receive, Scope, Send
 
 from photo.errors import TintypeError
 from serving.http_timeouts import http_protocol_with_timeouts
-from serving.listening_socket import listening_socket
+from serving.listening_socket import bound_socket
 from serving.server import monitoring, rest_answers
 from serving.server.errors import RequestError, ServeError
 from serving.server.model_server import ModelServer
-from serving.server.rest_calls import BodyRefused, RestHandler, Target, target_of, timed_out, too_large
+from serving.server.rest_calls import (
+    BodyRefused,
+    RestHandler,
+    Target,
+    target_of,
+    timed_out,
+    too_large,
+    without_authority,
+)
 
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"  # TensorFlow Serving's, where its configuration names no other
 # JSON takes up to twenty times its size in memory while it is read: `[],[],` is the worst.
 MAX_BODY_BYTES = 32 * 2**20
+
+_CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_ORIGIN = re.compile("https?://")
 
 # Bodies in memory at once, in units of the largest: a request beyond them is refused like one beyond the threads.
 _MAX_HELD_BODIES = 4
@@ -64,6 +81,7 @@ class RestServer:
         models: does the work; it is called from several threads.
         host: the address to bind.
         port: where to listen; 0 takes a free port, which start() returns.
+        bound: a socket that is bound already, in place of `host` and `port`.
         timeout_in_ms: for an answer, from the end of the request's body; 0 is no limit.
         metrics: counts the requests; those of `models` if None.
         prometheus_path: where the metrics are shown, None for nowhere.
@@ -71,6 +89,7 @@ class RestServer:
         max_body_bytes: the largest body, compressed and not.
         patience: seconds that a client may take to send the head of a request, or its body, and that it may leave
             unread what was sent to it.
+        answers_other_sites: let browsers show the answers to the pages of other sites (CORS).
     """
 
     def __init__(
@@ -79,19 +98,23 @@ class RestServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        bound: socket.socket | None = None,
         timeout_in_ms: int = 30_000,
         metrics: monitoring.ServerMetrics | None = None,
         prometheus_path: str | None = None,
         threads: int | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         patience: float = 60.0,
+        answers_other_sites: bool = False,
     ):
         self._host, self._port = host, port
+        self._bound = bound
         self._timeout = timeout_in_ms / 1000 if timeout_in_ms > 0 else None
         self._metrics = metrics or models.metrics
         self._prometheus_path = prometheus_path
         self._max_body_bytes = max_body_bytes
         self._patience = patience
+        self._headers = _CORS_HEADERS if answers_other_sites else {}
         self._handler = RestHandler(models, max_body_bytes)
         self._threads = threads or 4 * (os.cpu_count() or 1)
         self._counting = threading.Lock()
@@ -126,7 +149,7 @@ class RestServer:
             ServeError: the address cannot be bound.
         """
         try:
-            listener = listening_socket(self._host, self._port, "REST")
+            listener = self._bound or bound_socket(self._host, self._port, "REST", both_families=True)
         except TintypeError as error:
             raise ServeError(str(error)) from error
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="rest")
@@ -168,11 +191,16 @@ class RestServer:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        if scope["path"] == self._prometheus_path:
+        path = without_authority(scope["path"])
+        if path == self._prometheus_path:
             page = await asyncio.to_thread(self._metrics.exposition)
             response: Response = Response(page, media_type=monitoring.CONTENT_TYPE)
-        elif not scope["path"].lower().startswith("/v1/"):
+        elif not path.lower().startswith("/v1/"):
             response = HTMLResponse("<html><head><title>404 Not Found</title></head></html>\n", 404)
+        elif scope["method"] == "OPTIONS":
+            # What a browser asks before it lets the page of another site ask.
+            is_of_a_page = _ORIGIN.match(request.headers.get("origin", "")) is not None
+            response = Response(status_code=200 if is_of_a_page else 400, headers=self._headers)
         else:
             try:
                 response = await self._answer_api(request)
@@ -182,7 +210,7 @@ class RestServer:
 
     async def _answer_api(self, request: Request) -> Response:
         started = time.monotonic()
-        address = request.scope["raw_path"].decode("latin-1")
+        address = without_authority(request.scope["raw_path"].decode("latin-1"))
         if request.scope["query_string"]:
             address += "?" + request.scope["query_string"].decode("latin-1")
         target = Target()
@@ -195,13 +223,16 @@ class RestServer:
         except BodyRefused as refused:
             # What was not read of the body is not worth reading.
             return Response(
-                rest_answers.error_json(str(refused)), refused.status, {"Connection": "close"}, "application/json"
+                rest_answers.error_json(str(refused)),
+                refused.status,
+                {"Connection": "close", **self._headers},
+                "application/json",
             )
         except RequestError as error:
             code, status = error.code, _STATUS_CODE_OF.get(error.code, 500)
             content = rest_answers.error_json(error.message)
         self._metrics.observe_request(target.model_name, target.verb, "REST", code.name, time.monotonic() - started)
-        return Response(content, status, media_type="application/json")
+        return Response(content, status, self._headers, media_type="application/json")
 
     @asynccontextmanager
     async def _body(self, request: Request) -> AsyncIterator[bytes]:

@@ -1,11 +1,6 @@
 """What the JSON of the REST API can carry: which dtypes as what, and base64."""
 
-import tensorflow as tf
-
 BASE64_KEY = "b64"
-
-# TensorFlow's C++ names of the dtypes, where they are not NumPy's.
-DTYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 FLOATS = ("float32", "float64")
 
@@ -16,7 +11,5 @@ JSON_TYPES_OF_DTYPE: dict[str, set[type]] = {
     **{name: {int, float} for name in FLOATS},
 }
 
-
-def dtype_name(datatype: int) -> str:
-    """Return NumPy's name of a dtype that a message gives by its number."""
-    return str(tf.as_dtype(datatype).name)
+# The integers that TensorFlow Serving takes for the small dtypes, which then wrap around.
+CARRIER_OF_DTYPE = dict.fromkeys(("int8", "int16", "uint8"), "int32")

@@ -23,7 +23,7 @@ _STOP_GRACE_SECONDS = 30.0  # what Kubernetes gives a pod between SIGTERM and SI
 log = logging.getLogger("serving.server")
 
 
-def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, must_load: bool = False) -> None:
+def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, with a log on standard output; for the main thread of a process of its own.
 
     Where the options name no model, it is the generator that comes with Tintype.
@@ -31,10 +31,9 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, mu
     Args:
         options: what to serve, and how.
         stop_when_input_ends: stop when standard input ends, too: with whoever holds its other end.
-        must_load: end with an error when a model cannot be loaded, in place of waiting for another version.
 
     Raises:
-        TintypeError: it cannot start, or with `must_load` a model is not available.
+        TintypeError: it cannot start, or a model that it starts with cannot be loaded.
     """
     # Before there are threads: versions come and go, and their memory with them.
     share_heaps(max(2, os.cpu_count() or 1))
@@ -57,16 +56,15 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, mu
 
         tf.config.list_physical_devices()  # says what it misses when no GPU is there
     log.info("serving %s, gRPC on %s", _what(options), _where(options, server.port, server.rest_api_port))
-    while not _waited_for(stop, 0.1):
-        if server.is_available():
-            log.info("%s %d", READY, server.port)
-            stop.get()
-            break
-        elif must_load and server.has_failed():
-            try:
-                server.wait_until_available(0)  # raises what failed
-            finally:
-                server.stop(_STOP_GRACE_SECONDS)
+    try:
+        while not _waited_for(stop, 0.1):
+            if server.is_open():
+                log.info("%s %d", READY, server.port)
+                stop.get()
+                break
+    except ServeError:
+        server.stop(_STOP_GRACE_SECONDS)
+        raise
     log.info("stopping: running requests have %g s to finish", _STOP_GRACE_SECONDS)
     if not server.stop(_STOP_GRACE_SECONDS):
         log.warning("stopped, but something still ran after %g s", _STOP_GRACE_SECONDS)

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from serving.malloc_settings import give_memory_back
 from serving.model.version_folders import SAVED_MODEL_FILE, versions_under
+from serving.server.errors import words_of
 from serving.server.version_policy import VersionPolicy, latest, next_action
 from serving.server.version_status import ServableState, VersionStatus
 
@@ -29,7 +29,7 @@ class VersionUnavailableError(LookupError):
 @dataclass(eq=False)
 class _Version(Generic[ServableT]):
     number: int
-    path: Path
+    path: str
     aspired: bool = True
     state: ServableState = ServableState.START
     servable: ServableT | None = None
@@ -47,28 +47,30 @@ class _Version(Generic[ServableT]):
 class VersionManager(Generic[ServableT]):
     """Keeps the versions under a base path served that its policy asks for, as TensorFlow Serving does.
 
-    WHAT IS ASPIRED. Every poll looks for `<base path>/<integer>/saved_model.pb`, and the policy chooses from what is
-    found: the greatest number (`latest()`, the default), the N greatest, all, or a set of numbers; a number asked for
-    and not found is said in the log. All other versions are not aspired. Entries whose name is not purely decimal
-    digits, whose number does not fit an int64, or that lack `saved_model.pb` do not exist for the manager, so a model
-    may be copied under another name and renamed into place. A base path that cannot be read says nothing: what was
-    aspired stays so. The content of a version is read once; files changed under a number already loaded are not
-    noticed, and neither is another base path that holds the same number. `reconfigure()` changes base path and policy
-    and polls at once.
+    WHAT IS ASPIRED. Every poll looks for `<base path>/<integer>/saved_model.pb` (or `.pbtxt`), and the policy chooses
+    from what is found: the greatest number (`latest()`, the default), the N greatest, all, or a set of numbers; a
+    number asked for and not found is said in the log. All other versions are not aspired. Entries whose name is not
+    purely decimal digits, whose number does not fit an int64, or that lack that file do not exist for the manager, so
+    a model may be copied under another name and renamed into place. A base path that is not there or cannot be read
+    says nothing: what was aspired stays so. The content of a version is read once; files changed under a number already
+    loaded are not noticed, and neither is another base path that holds the same number. `reconfigure()` changes base
+    path and policy and polls at once.
 
     IN WHICH ORDER IT ACTS (TensorFlow Serving's AvailabilityPreservingPolicy). One action at a time, unloading first,
     because it frees memory:
-      1. A version that is not aspired is unloaded when any other version is available; the lowest number goes first.
+      1. A version that is not aspired is unloaded when any other version is available, or none is aspired; the lowest
+         number goes first.
       2. Otherwise the greatest aspired version that was not tried yet is loaded.
     So with the policy `latest()` a new version is loaded and warmed up before the old one is retired, and memory
     holds both for that moment. One attempt to load runs at a time, in a thread of its own; polls, requests and
     unloading go on meanwhile.
 
-    NO SPONTANEOUS UNLOADING. An available version is not unloaded while it is aspired. Neither is the last available
-    one, even when its folder and all others vanish, or when the policy asks only for versions that are not there or
-    cannot be loaded: that is taken for an accident (what TensorFlow Serving calls `servable_versions_always_present`).
-    When the folder of the newest version vanishes and an older one is left, the older is loaded, and only then the
-    vanished one unloaded: removing a folder rolls back. Only `retire()` unloads everything.
+    WHAT IS UNLOADED. An available version is not unloaded while it is aspired, nor while the one that is to follow it
+    is not available: a broken version never replaces one that works. When the folder of the newest version vanishes
+    and an older one is left, the older is loaded, and only then the vanished one unloaded: removing a folder rolls
+    back. When all folders vanish, or the policy asks only for versions that are not there, nothing is aspired, and
+    everything is unloaded. With `keep_last` that is taken for an accident: the last available version stays (what
+    TensorFlow Serving calls `servable_versions_always_present`). `retire()` unloads everything.
 
     FAILED LOADS. A load that fails is tried again, `max_num_load_retries` times, `load_retry_interval` seconds apart;
     the version stays LOADING all that time, and other versions are loaded while it waits. The waiting ends early when
@@ -87,12 +89,13 @@ class VersionManager(Generic[ServableT]):
 
     Args:
         model_name: only for the log.
-        base_path: the folder of the versions.
+        base_path: the folder of the versions, or its address on a file system that TensorFlow knows.
         load: makes the servable from a version's folder, warm-up included; any exception is a failed load.
         policy: chooses the aspired versions among those found.
         poll_wait_seconds: time between two polls; 0 polls once, at the start.
         max_num_load_retries: attempts after the first.
         load_retry_interval: seconds between two attempts.
+        keep_last: never unload the last available version but by `retire()`.
         on_change: called at every change of a state, from the thread that makes it and with the manager's lock held:
             it must return at once and must not call the manager.
     """
@@ -100,13 +103,14 @@ class VersionManager(Generic[ServableT]):
     def __init__(
         self,
         model_name: str,
-        base_path: Path,
-        load: Callable[[Path], ServableT],
+        base_path: str,
+        load: Callable[[str], ServableT],
         *,
         policy: VersionPolicy | None = None,
         poll_wait_seconds: float = 1.0,
         max_num_load_retries: int = 5,
         load_retry_interval: float = 60.0,
+        keep_last: bool = False,
         on_change: Callable[[], None] = lambda: None,
     ):
         self._model_name = model_name
@@ -116,6 +120,7 @@ class VersionManager(Generic[ServableT]):
         self._poll_wait_seconds = poll_wait_seconds
         self._max_num_load_retries = max_num_load_retries
         self._load_retry_interval = load_retry_interval
+        self._keep_last = keep_last
         self._on_change = on_change
         self._polling = threading.Lock()  # taken before `_changed`; guards the base path and the policy
         self._changed = threading.Condition()  # guards everything below; notified at every change of state
@@ -132,7 +137,7 @@ class VersionManager(Generic[ServableT]):
         self._poll()
         self._thread.start()
 
-    def reconfigure(self, base_path: Path, policy: VersionPolicy) -> None:
+    def reconfigure(self, base_path: str, policy: VersionPolicy) -> None:
         """Take another base path and another policy, and poll; both may be what they were."""
         with self._polling:
             self._base_path = base_path
@@ -242,8 +247,8 @@ class VersionManager(Generic[ServableT]):
                 return
             try:
                 found = versions_under(self._base_path)
-            except OSError as error:
-                self._complain(f"cannot read {error.filename or self._base_path}: {error.strerror or error}")
+            except Exception as error:  # of a file system of TensorFlow's it is none of Python's
+                self._complain(f"cannot read the base path {self._base_path} of {self._model_name}: {words_of(error)}")
                 return
             wanted = self._policy(found)
             if not found:
@@ -267,7 +272,7 @@ class VersionManager(Generic[ServableT]):
             log.warning("%s", complaint)
         self._last_poll_complaint = complaint
 
-    def _aspire(self, paths: dict[int, Path]) -> None:
+    def _aspire(self, paths: dict[int, str]) -> None:
         for version in self._versions.values():
             if version.aspired and version.number not in paths:
                 version.aspired = False
@@ -289,7 +294,7 @@ class VersionManager(Generic[ServableT]):
             with self._changed:
                 if self._stopping:
                     return
-                action = next_action(self._versions.values(), keep_last=not self._retired)
+                action = next_action(self._versions.values(), keep_last=self._keep_last and not self._retired)
                 if action is not None:
                     kind, version = action
                     if kind == "unload":
@@ -327,7 +332,7 @@ class VersionManager(Generic[ServableT]):
             except Exception as error:
                 with self._changed:
                     version.error_code = getattr(error, "error_code", None) or _UNKNOWN_ERROR
-                    version.error_message = f"{type(error).__name__}: {error}"
+                    version.error_message = words_of(error)
             retries_left = self._max_num_load_retries - attempt
             log.error(
                 "%s version %d: load failed (%s): %s",

@@ -44,14 +44,18 @@ class ManagedVersion(Protocol):
 VersionT = TypeVar("VersionT", bound=ManagedVersion)
 
 
-def next_action(
-    versions: Iterable[VersionT], *, keep_last: bool = True
-) -> tuple[Literal["load", "unload"], VersionT] | None:
-    """What TensorFlow Serving's AvailabilityPreservingPolicy does next, if anything (see `VersionManager`)."""
+def next_action(versions: Iterable[VersionT], *, keep_last: bool) -> tuple[Literal["load", "unload"], VersionT] | None:
+    """What TensorFlow Serving's AvailabilityPreservingPolicy does next, if anything (see `VersionManager`).
+
+    Args:
+        versions: all that are known.
+        keep_last: keep the last available version also when no version is aspired any more.
+    """
     versions = list(versions)
     available = [version for version in versions if version.state is ServableState.AVAILABLE]
     retired = [version for version in available if not version.aspired]
-    if retired and (len(available) > 1 or not keep_last):
+    must_keep = keep_last or any(version.aspired for version in versions)
+    if retired and (len(available) > 1 or not must_keep):
         return "unload", min(retired, key=lambda version: version.number)
     if any(version.is_attempting for version in versions):
         return None

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from pathlib import Path
 
 import tensorflow as tf
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
@@ -19,13 +18,16 @@ WARMUP_REQUESTS = "assets.extra/tf_serving_warmup_requests"
 _MAX_WARMUP_REQUESTS = 1000  # TensorFlow Serving's WarmupConsts::kMaxNumRecords
 
 
-def load_served_model(folder: Path, *, warmup: bool = True, batching: BatchingParameters | None = None) -> ServedModel:
+def load_served_model(
+    folder: str, *, warmup: bool = True, iterations: int = 1, batching: BatchingParameters | None = None
+) -> ServedModel:
     """Load the SavedModel in `folder`.
 
     Args:
-        folder: holds `saved_model.pb`.
+        folder: of the SavedModel, on any file system TensorFlow knows.
         warmup: replay the requests in `assets.extra/tf_serving_warmup_requests`, if there are any, so that tracing,
             kernel selection and memory growth do not fall on the first real request.
+        iterations: how often each of them is replayed.
         batching: run requests that arrive together in one go; None runs each by itself.
 
     Raises:
@@ -33,16 +35,16 @@ def load_served_model(folder: Path, *, warmup: bool = True, batching: BatchingPa
         tf.errors.OpError, OSError: a file cannot be read.
     """
     model = ServedModel(folder, batching=batching)
-    requests = folder / WARMUP_REQUESTS
-    if warmup and requests.is_file():
-        _replay(model, requests)
+    requests = f"{folder.rstrip('/')}/{WARMUP_REQUESTS}"
+    if warmup and tf.io.gfile.exists(requests):
+        _replay(model, requests, iterations)
     return model
 
 
-def _replay(model: ServedModel, path: Path) -> None:
+def _replay(model: ServedModel, path: str, iterations: int) -> None:
     started = time.monotonic()
     count = 0
-    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
         count += 1
         if count > _MAX_WARMUP_REQUESTS:
             raise ValueError(f"{path}: more than {_MAX_WARMUP_REQUESTS} warm-up requests")
@@ -51,7 +53,8 @@ def _replay(model: ServedModel, path: Path) -> None:
         except Exception as error:
             raise ValueError(f"{path}: record {count} is not a PredictionLog: {error}") from error
         try:
-            _replay_one(model, prediction)
+            for _ in range(iterations):
+                _replay_one(model, prediction)
         except ValueError as error:
             raise ValueError(f"{path}: record {count}: {error}") from error
         except RequestError as error:

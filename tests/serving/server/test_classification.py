@@ -11,7 +11,7 @@ from tests.serving.server.example_models import write_example_model, write_typed
 def model(tmp_path_factory):
     from serving.server.served_model import ServedModel
 
-    return ServedModel(write_example_model(tmp_path_factory.mktemp("examples") / "1"))
+    return ServedModel(str(write_example_model(tmp_path_factory.mktemp("examples") / "1")))
 
 
 def example(**features):
@@ -104,7 +104,7 @@ def test_an_example_without_a_feature_that_must_be_there_names_it(model):
 def test_a_signature_for_other_things_neither_classifies_nor_regresses(tmp_path):
     from serving.server.served_model import ServedModel
 
-    model = ServedModel(write_typed_model(tmp_path / "1"))
+    model = ServedModel(str(write_typed_model(tmp_path / "1")))
     refused(model, request("classify", example(x=1.0)), "No classification inputs found in SignatureDef")
     refused(model, request("regress", example(x=1.0), signature="several"), "Expected one input Tensor.")
 

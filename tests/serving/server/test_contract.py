@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.serving.server.conftest import NAME, model_config, model_configs, model_server
-from tests.serving.server.example_models import write_example_model
+from tests.serving.server.example_models import write_example_model, write_half_plus_two
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -22,13 +22,14 @@ LABELS = 'version_labels { key: "stable" value: 2 } version_labels { key: "canar
 
 @pytest.fixture(scope="module")
 def folder(tiny_models, tmp_path_factory):
-    """Base paths: `colorizer` with the models `one` as version 2 and `two` as 3, `examples`, and `vintage` of TF 1."""
+    """Base paths: `colorizer` with the models `one` as version 2 and `two` as 3, `examples`, and two of TF 1."""
     folder = tmp_path_factory.mktemp("contract")
     (folder / NAME).mkdir()
     (folder / NAME / "2").symlink_to(tiny_models["one"])
     (folder / NAME / "3").symlink_to(tiny_models["two"])
     write_example_model(folder / "examples" / "1")
     write_vintage_model(folder / "vintage" / "1")
+    write_half_plus_two(folder / "half_plus_two" / "1", producer=21)
     return folder
 
 
@@ -47,6 +48,7 @@ def everything(folder) -> str:
         model_config(NAME, folder / NAME, EVERY_VERSION + LABELS),
         model_config("examples", folder / "examples"),
         model_config("vintage", folder / "vintage"),
+        model_config("half_plus_two", folder / "half_plus_two"),
     )
 
 
@@ -143,6 +145,13 @@ def test_a_model_made_by_tensorflow_1_answers_whatever_its_inputs_are_called(cli
     answer = client.prediction.Predict(request, timeout=20)
     assert ndarray(answer.outputs["scaled"]).tolist() == [3, 6]
     assert ndarray(answer.outputs["name"]).tolist() == [b"odd", b"?"]
+
+
+def test_a_model_of_the_quick_start_answers_in_typed_fields_values_of_any_shape(client):
+    answer = client.predict(name="half_plus_two", x=np.array([1.0, 2.0, 5.0], np.float32)).outputs["y"]
+    assert list(answer.float_val) == [2.5, 3.0, 4.5]
+    assert not answer.tensor_content
+    assert [dim.size for dim in answer.tensor_shape.dim] == [3]
 
 
 def test_what_names_no_model_or_none_that_is_served_is_refused_in_tensorflow_servings_words(any_server):

@@ -1,6 +1,9 @@
 """The embedded server over real gRPC, asked with TensorFlow Serving's own messages and stubs."""
 
 import json
+import os
+import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks.free_port import free_port
 from serving.server import EmbeddedServer, ServeError, ServerOptions
 from serving.server.version_status import ServableState
 from tests.serving.server.conftest import NAME, Client, model_config, model_configs
@@ -59,18 +63,33 @@ def test_predict_gives_the_models_values_for_every_pixel(client):
     answer = client.predict(L=lightness)
     ab = tf.make_ndarray(answer.outputs["ab"])
     np.testing.assert_allclose(ab, lightness / 100 * np.array([20, -30], np.float32), rtol=1e-5)
-    assert answer.outputs["ab"].tensor_content
+    assert len(answer.outputs["ab"].float_val) == ab.size
+    assert not answer.outputs["ab"].tensor_content
     assert answer.model_spec.name == "colorizer"
     assert answer.model_spec.version.value == 3
     assert answer.model_spec.signature_name == "serving_default"
 
 
+def test_numbers_come_as_raw_bytes_where_the_server_is_told_so(serve, publish, tiny_models):
+    publish(tiny_models["one"], "1")
+    server = serve(enable_serialization_as_tensor_content=True)
+    server.wait_until_available(20)
+    ab = Client(server.port).predict(L=pixel()).outputs["ab"]
+    assert not ab.float_val
+    assert np.frombuffer(ab.tensor_content, np.float32).tolist() == pytest.approx([10, -15])
+
+
 def test_values_may_come_as_a_list_or_as_one_repeated_value(client):
     import tensorflow as tf
 
-    for values in ([40.0, 40.0], [40.0]):
+    for values in ([40.0, 40.0], [40.0], [40.0, 40.0, 90.0]):
         answer = client.predict(L=proto(dtype=1, float_val=values, shape=[1, 2, 1, 1]))
         np.testing.assert_allclose(tf.make_ndarray(answer.outputs["ab"]).ravel(), [8, -12, 8, -12], rtol=1e-5)
+
+
+def test_a_shape_without_values_is_filled_with_zeros(client):
+    answer = client.predict(L=proto(dtype=1, shape=[1, 2, 1, 1]))
+    assert list(answer.outputs["ab"].float_val) == [0.0] * 4
 
 
 def test_an_empty_batch_gives_an_empty_answer(client):
@@ -83,33 +102,21 @@ def test_an_empty_batch_gives_an_empty_answer(client):
     [
         (dict, ["Missing but required: {L}"]),
         (lambda: {"L": pixel(), "mask": pixel()}, ["Sent extra: {mask}"]),
-        (lambda: {"L": pixel().astype(np.float64)}, ["'L'", "float32", "float64"]),
-        (lambda: {"L": np.array([b"x"])}, ["'L'", "float32", "string"]),
-        (lambda: {"L": proto(dtype=99, shape=[])}, ["'L'", "99"]),
-        (lambda: {"L": np.zeros((1, 4, 4, 3), np.float32)}, ["'L'", "(None, None, None, 1)", "[1, 4, 4, 3]"]),
-        (lambda: {"L": np.zeros((4, 4, 1), np.float32)}, ["'L'", "[4, 4, 1]"]),
-        (lambda: {"L": proto(dtype=1, shape=[1, -1, 1, 1], float_val=[1.0])}, ["'L'", "fully known"]),
-        (lambda: {"L": proto(dtype=1, shape=[1, 2, 1, 1], tensor_content=b"1234")}, ["'L'", "8 bytes", "received 4"]),
-        (lambda: {"L": proto(dtype=1, shape=[1, 2, 1, 1], float_val=[1.0] * 3)}, ["'L'", "2 values", "received 3"]),
-        (lambda: {"L": proto(dtype=1, shape=[1, 2, 1, 1])}, ["'L'", "2 values", "received 0"]),
-        (lambda: {"L": proto(dtype=1, shape=[10**6, 10**6, 10**6, 1], float_val=[1.0])}, ["'L'", "too large"]),
+        (lambda: {"L": pixel().astype(np.float64)}, ["Expects arg[0] to be float but double is provided (input L)"]),
+        (lambda: {"L": np.array([b"x"])}, ["Expects arg[0] to be float but string is provided"]),
+        (lambda: {"L": proto(dtype=99, shape=[])}, ["tensor parsing error: L", "99"]),
+        (lambda: {"L": proto(dtype=1, shape=[1, -1, 1, 1], float_val=[1.0])}, ["tensor parsing error: L", "known"]),
+        (lambda: {"L": proto(dtype=1, shape=[1, 2, 1, 1], tensor_content=b"1234")}, ["L: ", "8 bytes", "received 4"]),
+        (lambda: {"L": proto(dtype=1, shape=[10**6, 10**6, 10**6, 1], float_val=[1.0])}, ["L: ", "too large"]),
+        (lambda: {"L": proto(dtype=1, shape=[10**6, 10**6, 10**6, 1])}, ["L: ", "too large"]),
     ],
 )
 def test_inputs_that_do_not_fit_the_signature_are_refused_by_name(client, inputs, words):
     fails_with(grpc.StatusCode.INVALID_ARGUMENT, lambda: client.predict(**inputs()), *words)
 
 
-def test_a_signature_that_is_not_there_is_refused_with_those_that_are(client):
-    fails_with(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        lambda: client.ab(signature="paint"),
-        'Serving signature key "paint" not found',
-        "{describe,serving_default}",
-    )
-
-
 def test_words_too_long_for_a_header_are_cut(client):
-    fails_with(grpc.StatusCode.NOT_FOUND, lambda: client.ab(name="x" * 100_000), "Latest(xxx")
+    fails_with(grpc.StatusCode.NOT_FOUND, lambda: client.ab(name="x" * 100_000), "Latest(xxx", "x...TRUNCATED")
 
 
 def test_an_error_inside_the_model_comes_back_with_its_own_code(serve, publish, base_path, tmp_path):
@@ -132,7 +139,7 @@ def test_an_error_inside_the_model_comes_back_with_its_own_code(serve, publish, 
 
 def test_messages_far_above_grpcs_usual_limit_pass(client):
     answer = client.predict(L=np.full((1, 1500, 1500, 1), 50, np.float32))
-    assert len(answer.outputs["ab"].tensor_content) == 1500 * 1500 * 2 * 4
+    assert len(answer.outputs["ab"].float_val) == 1500 * 1500 * 2
 
 
 def test_status_tells_the_state_of_each_version(client):
@@ -215,7 +222,7 @@ def write_counting_model(folder, warmup_inputs):
 
 def calls(client):
     answer = client.predict(x=np.ones(1, np.float32))
-    return int(np.frombuffer(answer.outputs["calls"].tensor_content, np.int32)[0])
+    return int(answer.outputs["calls"].int_val[0])
 
 
 def test_warmup_requests_are_replayed_before_a_version_is_available(serve, publish, tmp_path):
@@ -245,33 +252,88 @@ def test_a_warmup_request_that_fails_keeps_a_version_from_being_available(serve,
         server.wait_until_available(20)
 
 
-def test_before_a_version_is_there_predict_is_not_found_and_then_it_is_served(serve, publish, tiny_models):
-    server = serve()
-    client = Client(server.port)
-    fails_with(grpc.StatusCode.NOT_FOUND, client.ab, "Latest(colorizer)")
-    fails_with(grpc.StatusCode.NOT_FOUND, client.status, "Could not find any versions")
+def test_the_ports_open_when_a_version_is_available_also_where_the_base_path_comes_later(
+    serve, base_path, tiny_models, tmp_path
+):
+    base_path.rmdir()
+    server = serve(rest_api_port=0, grpc_socket_path=tmp_path / "grpc.sock")
+    for port in (server.port, server.rest_api_port):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+    assert not (tmp_path / "grpc.sock").exists()
     with pytest.raises(ServeError, match="nothing under"):
         server.wait_until_available(0.1)
-    publish(tiny_models["two"], "1")
+    assert not server.is_open()
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "incoming" / "1").symlink_to(tiny_models["two"])
+    (tmp_path / "incoming").rename(base_path)
     assert server.wait_until_available(20) == 1
-    assert client.ab() == pytest.approx([1, 2])
+    assert server.is_open()
+    assert Client(server.port).ab() == pytest.approx([1, 2])
+    assert httpx.get(f"http://127.0.0.1:{server.rest_api_port}/v1/models/colorizer").status_code == 200
+
+
+def test_a_model_that_cannot_be_loaded_at_the_start_keeps_the_ports_closed_and_says_why(serve, base_path):
+    (base_path / "1").mkdir()
+    (base_path / "1" / "saved_model.pb").write_bytes(b"no model")
+    server = serve(max_num_load_retries=0)
+    with pytest.raises(ServeError, match=r"version 1 is END .*is not a SavedModel"):
+        server.wait_until_available(20)
+    with pytest.raises(ServeError, match="is not a SavedModel"):
+        server.is_open()
+
+
+def test_both_families_of_addresses_are_answered(serve, publish, tiny_models):
+    publish(tiny_models["one"], "1")
+    server = serve(host="0.0.0.0", rest_api_port=0)
+    server.wait_until_available(20)
+    for address in ["127.0.0.1", *(["[::1]"] if socket.has_dualstack_ipv6() else [])]:
+        assert Client(f"{address}:{server.port}").ab() == pytest.approx([10, -15])
+        assert httpx.get(f"http://{address}:{server.rest_api_port}/v1/models/colorizer").status_code == 200
+
+
+def test_a_rest_port_that_is_the_grpc_port_is_left_out(serve, publish, tiny_models, caplog):
+    publish(tiny_models["one"], "1")
+    port = free_port()
+    server = serve(port=port, rest_api_port=port)
+    server.wait_until_available(20)
+    assert server.rest_api_port is None
+    assert "Skipped exporting HTTP/REST API" in caplog.text
+    assert Client(port).ab() == pytest.approx([10, -15])
+
+
+def test_a_base_path_may_lie_on_any_file_system_of_tensorflow(tiny_models, base_path):
+    import tensorflow as tf
+
+    (base_path / "7").symlink_to(tiny_models["two"])
+    base = "ram://test_a_base_path"
+    for folder, _, files in os.walk(tiny_models["one"]):
+        there = f"{base}/3/{os.path.relpath(folder, tiny_models['one'])}".removesuffix("/.")
+        tf.io.gfile.makedirs(there)
+        for file in files:
+            with tf.io.gfile.GFile(f"{there}/{file}", "wb") as copy:
+                copy.write(pathlib.Path(folder, file).read_bytes())
+    for address, version, ab in ((base, 3, [10, -15]), (f"file://{base_path}", 7, [1, 2])):
+        with EmbeddedServer(ServerOptions(NAME, address)) as server:
+            assert server.wait_until_available(30) == version
+            assert Client(server.port).ab() == pytest.approx(ab)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_two_servers_cannot_share_a_port(serve, host):
+def test_two_servers_cannot_share_a_port(serve, publish, tiny_models, host):
+    publish(tiny_models["one"], "1")
     server = serve(host=host)
-    with pytest.raises(ServeError, match=f"{server.port}: the port is in use"):
+    server.wait_until_available(20)
+    with pytest.raises(ServeError, match=f"cannot serve gRPC on .*:{server.port}: Address already in use"):
         serve(host=host, port=server.port)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"model_base_path": "nowhere"}, "nowhere is not a folder"),
         ({}, "neither a model base path nor a model config file"),
         ({"model_config_file": "nowhere.config"}, "cannot read nowhere.config"),
         ({"model_base_path": ".", "batching_parameters_file": "b"}, "without setting enable_batching"),
-        ({"model_base_path": ".", "port": 8500, "rest_api_port": 8500}, "both 8500"),
         ({"model_base_path": ".", "grpc_channel_arguments": "grpc.x"}, "expected name=value, received 'grpc.x'"),
         ({"model_base_path": ".", "mixed_precision": "float8"}, "must be bfloat16 or nothing, got 'float8'"),
         (
@@ -390,17 +452,18 @@ def test_a_config_file_is_read_again_and_a_broken_one_changes_nothing(tiny_model
         assert client.ab(name="second") == pytest.approx([1, 2])
         write(model_config("first", base_path))
         eventually(lambda: client.states("second") == {2: "END"})
-        assert server.is_available()
 
 
-def test_a_label_for_a_version_that_is_not_available_keeps_the_server_from_starting(base_path, tmp_path):
+def test_a_label_for_a_version_that_is_not_available_keeps_the_server_from_starting(tiny_models, base_path, tmp_path):
     file = tmp_path / "models.config"
     file.write_text(model_configs(model_config("first", base_path, 'version_labels { key: "stable" value: 1 }')))
     with pytest.raises(ServeError, match="Request to assign label to version 1 of model first"):
         EmbeddedServer(ServerOptions(model_config_file=file)).start()
+    (base_path / "2").symlink_to(tiny_models["two"])
     with EmbeddedServer(
         ServerOptions(model_config_file=file, allow_version_labels_for_unavailable_models=True)
     ) as server:
+        server.wait_until_available(20)
         fails_with(
             grpc.StatusCode.NOT_FOUND,
             lambda: Client(server.port).ab(name="first", label="stable"),
@@ -416,8 +479,12 @@ def test_a_new_model_that_cannot_be_loaded_is_told_to_who_adds_it(serve, publish
     (tmp_path / "broken" / "7").mkdir(parents=True)
     (tmp_path / "broken" / "7" / "saved_model.pb").write_bytes(b"no model")
     good = model_config(NAME, base_path)
-    unknown = grpc.StatusCode.UNKNOWN
-    for name, words in (("broken", "version: 7"), ("nowhere", "no versions found")):
-        added = model_configs(good, model_config(name, tmp_path / name))
-        fails_with(unknown, lambda added=added: client.reload(added), "did not become available", name, words)
+    broken = model_configs(good, model_config("broken", tmp_path / "broken"))
+    words = "1 model(s) did not become available: {{{name: broken version: 7} due to error: "
+    fails_with(grpc.StatusCode.UNKNOWN, lambda: client.reload(broken), words, "is not a SavedModel")
+    assert client.ab() == pytest.approx([10, -15])
+    # A model that is nowhere yet is waited for, as long as the caller waits.
+    for name, more in (("nowhere", ""), ("none", "model_version_policy { specific {} }")):
+        nowhere = model_configs(good, model_config(name, tmp_path / name, more))
+        fails_with(grpc.StatusCode.DEADLINE_EXCEEDED, lambda config=nowhere: client.reload(config, timeout=0.5))
         assert client.ab() == pytest.approx([10, -15])

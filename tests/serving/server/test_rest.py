@@ -6,6 +6,7 @@ The same tests ask a real tensorflow_model_server where TENSORFLOW_MODEL_SERVER 
 import base64
 import gzip
 import json
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -14,19 +15,20 @@ import pytest
 
 from benchmarks.free_port import free_port
 from tests.serving.server.conftest import model_config, model_configs, model_server
-from tests.serving.server.example_models import write_example_model, write_typed_model
+from tests.serving.server.example_models import write_example_model, write_half_plus_two, write_typed_model
 
 
 @pytest.fixture(scope="module")
 def rest(tiny_models, tmp_path_factory) -> Iterator[httpx.Client]:
-    """A client of a server with the models `colorizer`, `examples` and `typed`, each with its version 3 as `stable`."""
+    """A client of a server with the models `colorizer`, `examples`, `typed`, `half_plus_two`, version 3, `stable`."""
     folder = tmp_path_factory.mktemp("rest")
     (folder / "colorizer").mkdir()
     (folder / "colorizer" / "3").symlink_to(tiny_models["one"])
     write_example_model(folder / "examples" / "3")
     write_typed_model(folder / "typed" / "3")
+    write_half_plus_two(folder / "half_plus_two" / "3")
     label = 'version_labels { key: "stable" value: 3 }'
-    models = (model_config(name, folder / name, label) for name in ("colorizer", "examples", "typed"))
+    models = (model_config(name, folder / name, label) for name in ("colorizer", "examples", "typed", "half_plus_two"))
     (folder / "models.config").write_text(model_configs(*models))
     (folder / "monitoring.config").write_text("prometheus_config { enable: true }")
     port = free_port()
@@ -135,6 +137,26 @@ def test_a_128_pixel_square_gets_the_models_colour(rest):
     np.testing.assert_allclose(ab, lightness[None] / 100 * np.array([20, -30], np.float32), rtol=1e-5)
 
 
+def test_the_quick_start_answers_as_its_documentation_says(rest):
+    answer = post(rest, "half_plus_two:predict", {"instances": [1.0, 2.0, 5.0]})
+    assert good(answer) == {"predictions": [2.5, 3.0, 4.5]}
+
+
+def test_a_browser_may_ask_before_it_asks(rest):
+    answer = rest.options("/v1/models/typed:predict", headers={"Origin": "https://example.org"})
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert rest.options("/v1/models/typed:predict").status_code == 400
+
+
+def test_a_target_may_name_the_server(rest):
+    with socket.create_connection((rest.base_url.host, rest.base_url.port), timeout=20) as connection:
+        target = f"http://{rest.base_url.host}:{rest.base_url.port}/v1/models/typed"
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"AVAILABLE"' in answer
+
+
 def test_several_outputs_come_by_their_names_and_integers_exactly(rest):
     inputs = {"i": [2**53, -2], "b": [True, False], "d": [1.0, 3.0]}
     rows = [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
@@ -173,6 +195,9 @@ def test_a_gzipped_body_is_read(rest):
     body = gzip.compress(b'{"instances": [[1, 2]]}')
     response = post(rest, "typed:predict", body, headers={"Content-Encoding": "gzip"})
     assert good(response) == {"predictions": [[2.0, 4.0]]}
+    members = gzip.compress(b'{"instances": ') + gzip.compress(b"[[1, 2]]}")
+    response = post(rest, "typed:predict", members, headers={"Content-Encoding": "gzip"})
+    assert good(response) == {"predictions": [[2.0, 4.0]]}
 
 
 @pytest.mark.parametrize(
@@ -186,7 +211,6 @@ def test_a_gzipped_body_is_read(rest):
         ({"instances": [[1, 2], [3]]}, "Expecting tensor size: 2 but got: 1"),
         ({"instances": [[[1, 2], [3]]]}, "Encountered list at unexpected size: 1 at level: 1 expected size: 2"),
         ({"instances": [["a"]]}, "is not of expected type: float"),
-        ({"instances": [[16777217]]}, "Cannot convert JSON value: 16777217 to float without loss of precision."),
         ({"instances": []}, "No values in 'instances' array"),
         ({"instances": [{"y": [1]}]}, "JSON object: does not have named input: y"),
         ({"inputs": {"y": [[1]]}}, "Missing named input: x in 'inputs' object."),
@@ -197,7 +221,6 @@ def test_a_gzipped_body_is_read(rest):
         ({"signature_name": "several", "instances": [1]}, "instances is a plain list, but expecting list of objects"),
         ({"signature_name": "echo", "instances": [{"b64": "!"}]}, "Unable to base64 decode"),
         ({"signature_name": "ragged", "instances": [1, 2]}, "has inconsistent batch size"),
-        ({"signature_name": "scalar", "inputs": [1, 2]}, ""),
     ],
 )
 def test_a_body_that_cannot_be_answered_is_refused(rest, body, words):

@@ -23,7 +23,7 @@ PREDICT = "/v1/models/colorizer:predict"
 def served_model(tiny_models):
     from serving.server.served_model import ServedModel
 
-    return ServedModel(tiny_models["one"])
+    return ServedModel(str(tiny_models["one"]))
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,11 @@ def models(served_model, tmp_path_factory):
         begun = 0
         ended = 0
 
-        def predict(self, request):
+        def predict(self, request, *, as_content=None):
             self.begun += 1
             try:
                 assert self.gate.wait(20)
-                return super().predict(request)
+                return super().predict(request, as_content=as_content)
             finally:
                 self.ended += 1
 
@@ -261,7 +261,7 @@ def test_what_is_no_http_is_refused_and_the_server_lives_on(serve):
 
 def test_an_error_of_the_server_itself_is_an_internal_one(serve, models, monkeypatch):
     client = serve()
-    monkeypatch.setattr(models, "predict", lambda request: 1 // 0)
+    monkeypatch.setattr(models, "predict", lambda request, **_: 1 // 0)
     response = client.post(PREDICT, content=BODY)
     assert response.status_code == 500
     assert "ZeroDivisionError" in response.json()["error"]

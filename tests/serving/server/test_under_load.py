@@ -1,5 +1,6 @@
 """What becomes of requests when there are too many, when nobody waits for them any more, and when the server stops."""
 
+import shutil
 import socket
 import threading
 import time
@@ -56,7 +57,7 @@ def start(client, seconds, timeout=20.0):
 
 
 def calls(client) -> int:
-    return int(np.frombuffer(start(client, 0).result().outputs["calls"].tensor_content, np.int32)[0])
+    return int(start(client, 0).result().outputs["calls"].int_val[0])
 
 
 def fails_with(code, call, *words):
@@ -98,7 +99,7 @@ def test_a_request_whose_client_no_longer_waits_is_not_worked_on(slow):
 
 
 def test_status_metadata_and_health_are_answered_while_all_threads_work(slow):
-    server, client = slow(grpc_max_threads=1)
+    server, client = slow(grpc_max_threads=1, enable_grpc_healthcheck_service=True)
     running = [start(client, 0.6) for _ in range(6)]
     time.sleep(0.1)
     assert client.states() == {1: "AVAILABLE"}
@@ -128,24 +129,34 @@ def test_clients_that_never_send_their_request_take_no_turn(slow):
         sending.set()
 
 
-def test_health_serves_while_every_model_has_a_version_and_not_before(serve, publish, tiny_models):
-    server = serve()
+def test_health_serves_while_every_model_has_a_version(serve, publish, base_path, tiny_models):
+    publish(tiny_models["one"], "1")
+    server = serve(enable_grpc_healthcheck_service=True)
+    server.wait_until_available(20)
     client = Client(server.port)
     not_serving, serving = health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING
-    services = ["", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"]
-    assert [health(client, service) for service in services] == [not_serving] * 3
-    watch = health_pb2_grpc.HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
-    assert next(watch).status == not_serving
-    publish(tiny_models["one"], "1")
-    assert next(watch).status == serving
+    services = ["", "PredictionService", "ModelService"]
     assert [health(client, service) for service in services] == [serving] * 3
+    watch = health_pb2_grpc.HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
+    assert next(watch).status == serving
+    shutil.rmtree(base_path / "1")
+    assert next(watch).status == not_serving
+    publish(tiny_models["one"], "2")
+    assert next(watch).status == serving
     fails_with(grpc.StatusCode.NOT_FOUND, lambda: health(client, "painting"))
     assert server.stop(10)  # in time: the call of the watcher did not keep it
     assert [response.status for response in watch] == [not_serving]
 
 
+def test_without_the_flag_there_is_no_health_protocol(serve, publish, tiny_models):
+    publish(tiny_models["one"], "1")
+    server = serve()
+    server.wait_until_available(20)
+    fails_with(grpc.StatusCode.UNIMPLEMENTED, lambda: health(Client(server.port)))
+
+
 def test_stop_is_unhealthy_at_once_lets_requests_finish_and_refuses_new_ones(slow):
-    server, client = slow()
+    server, client = slow(enable_grpc_healthcheck_service=True)
     watch = health_pb2_grpc.HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
     running = start(client, 1.0)

@@ -1,6 +1,7 @@
 """The rules by which versions come and go, without TensorFlow: a servable is whatever `load` returns."""
 
 import itertools
+import os
 import shutil
 import threading
 import time
@@ -23,9 +24,9 @@ def add(base_path, version):
 def manage(base_path):
     managers = []
 
-    def manage(load=lambda folder: folder.name, **kwargs):
+    def manage(load=os.path.basename, **kwargs):
         kwargs = {"poll_wait_seconds": 0.02, "load_retry_interval": 0.02, **kwargs}
-        manager = VersionManager("colorizer", base_path, load, **kwargs)
+        manager = VersionManager("colorizer", str(base_path), load, **kwargs)
         managers.append(manager)
         manager.start()
         return manager
@@ -66,7 +67,7 @@ def test_a_new_version_is_available_before_the_old_one_is_retired(manage, base_p
 
     def load(folder):
         assert may_load.wait(5)
-        return folder.name
+        return os.path.basename(folder)
 
     manager = manage(load)
     settle(manager, v1="AVAILABLE")
@@ -117,10 +118,10 @@ def test_a_broken_version_ends_with_its_error_and_the_good_one_stays(manage, bas
     attempts = []
 
     def load(folder):
-        if folder.name == "2":
+        if os.path.basename(folder) == "2":
             attempts.append(time.monotonic())
             raise ValueError("half a model")
-        return folder.name
+        return os.path.basename(folder)
 
     add(base_path, 1)
     manager = manage(load, max_num_load_retries=3, load_retry_interval=0.05)
@@ -131,7 +132,7 @@ def test_a_broken_version_ends_with_its_error_and_the_good_one_stays(manage, bas
     assert min(later - sooner for sooner, later in itertools.pairwise(attempts)) >= 0.05
     time.sleep(0.15)
     assert len(attempts) == 4
-    assert manager.statuses()[1].error_message == "ValueError: half a model"
+    assert manager.statuses()[1].error_message == "half a model"
     assert manager.statuses()[1].error_code != 0
     assert served(manager) == 1
 
@@ -143,7 +144,7 @@ def test_a_load_that_succeeds_at_a_retry_is_served_without_an_error(manage, base
         attempts.append(folder)
         if len(attempts) < 3:
             raise OSError("not all there yet")
-        return folder.name
+        return os.path.basename(folder)
 
     add(base_path, 1)
     manager = manage(load)
@@ -154,9 +155,9 @@ def test_a_load_that_succeeds_at_a_retry_is_served_without_an_error(manage, base
 
 def test_a_newer_version_does_not_wait_for_the_retries_of_a_broken_one(manage, base_path):
     def load(folder):
-        if folder.name == "2":
+        if os.path.basename(folder) == "2":
             raise ValueError("broken")
-        return folder.name
+        return os.path.basename(folder)
 
     add(base_path, 1)
     manager = manage(load, load_retry_interval=3600)
@@ -174,7 +175,7 @@ def test_a_broken_version_is_tried_anew_after_its_folder_was_gone(manage, base_p
     def load(folder):
         if broken.is_set():
             raise ValueError("broken")
-        return folder.name
+        return os.path.basename(folder)
 
     add(base_path, 1)
     manager = manage(load, max_num_load_retries=0)
@@ -199,9 +200,19 @@ def test_removing_the_newest_version_rolls_back_to_the_older_one(manage, base_pa
     assert served(manager) == 1
 
 
-def test_the_last_version_is_kept_when_its_folder_vanishes_and_replaced_when_another_comes(manage, base_path):
+def test_a_version_whose_folder_vanishes_is_unloaded_and_another_one_is_served_when_it_comes(manage, base_path):
     add(base_path, 5)
     manager = manage()
+    settle(manager, v5="AVAILABLE")
+    shutil.rmtree(base_path / "5")
+    settle(manager, v5="END")
+    add(base_path, 3)
+    settle(manager, v3="AVAILABLE", v5="END")
+
+
+def test_the_last_version_can_be_kept_when_its_folder_vanishes_and_is_replaced_when_another_comes(manage, base_path):
+    add(base_path, 5)
+    manager = manage(keep_last=True)
     settle(manager, v5="AVAILABLE")
     shutil.rmtree(base_path / "5")
     time.sleep(0.1)
@@ -216,7 +227,7 @@ def test_a_base_path_that_vanishes_and_returns_changes_nothing(manage, base_path
 
     def load(folder):
         loads.append(folder)
-        return folder.name
+        return os.path.basename(folder)
 
     manager = manage(load)
     settle(manager, v1="AVAILABLE")
@@ -240,9 +251,9 @@ def test_polling_once_takes_what_is_there_and_nothing_later(manage, base_path):
 
 def test_stop_ends_the_waiting_of_a_retry_and_every_version(manage, base_path):
     def load(folder):
-        if folder.name == "2":
+        if os.path.basename(folder) == "2":
             raise ValueError("broken")
-        return folder.name
+        return os.path.basename(folder)
 
     add(base_path, 1)
     manager = manage(load, load_retry_interval=3600)
@@ -291,12 +302,12 @@ def test_a_changed_policy_loads_what_is_new_before_it_unloads_the_last_of_the_ol
     may_load = threading.Event()
 
     def load(folder):
-        assert folder.name != "1" or may_load.wait(5)
-        return folder.name
+        assert os.path.basename(folder) != "1" or may_load.wait(5)
+        return os.path.basename(folder)
 
     manager = manage(load, policy=specific([2, 3]))
     settle(manager, v2="AVAILABLE", v3="AVAILABLE")
-    manager.reconfigure(base_path, specific([1]))
+    manager.reconfigure(str(base_path), specific([1]))
     settle(manager, v1="LOADING", v2="END", v3="AVAILABLE")
     assert served(manager) == 3
     may_load.set()
@@ -305,10 +316,10 @@ def test_a_changed_policy_loads_what_is_new_before_it_unloads_the_last_of_the_ol
 
 def test_a_version_that_is_asked_for_and_not_there_is_said_and_the_others_are_kept(manage, base_path, caplog):
     add(base_path, 1)
-    manager = manage(policy=specific([1, 7]))
+    manager = manage(policy=specific([1, 7]), keep_last=True)
     settle(manager, v1="AVAILABLE")
     assert "asks for 7, not found" in caplog.text
-    manager.reconfigure(base_path, specific([7]))
+    manager.reconfigure(str(base_path), specific([7]))
     time.sleep(0.1)
     settle(manager, v1="AVAILABLE")
     add(base_path, 7)
@@ -317,9 +328,9 @@ def test_a_version_that_is_asked_for_and_not_there_is_said_and_the_others_are_ke
 
 def test_another_base_path_brings_its_versions(manage, base_path, tmp_path):
     def load(folder):
-        if folder.parent == base_path:
+        if os.path.dirname(folder) == str(base_path):
             raise ValueError("broken")
-        return folder.name
+        return os.path.basename(folder)
 
     add(base_path, 1)
     manager = manage(load, max_num_load_retries=0)
@@ -327,7 +338,7 @@ def test_another_base_path_brings_its_versions(manage, base_path, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     add(other, 1)
-    manager.reconfigure(other, latest())
+    manager.reconfigure(str(other), latest())
     settle(manager, v1="AVAILABLE")
 
 
@@ -335,19 +346,19 @@ def test_a_broken_version_does_not_keep_the_others_of_its_policy_waiting(manage,
     loading = []
 
     def load(folder):
-        loading.append(folder.name)
+        loading.append(folder)
         assert len(loading) == 1, "two at a time"
         time.sleep(0.02)
         loading.pop()
-        if folder.name == "3":
+        if os.path.basename(folder) == "3":
             raise ValueError("broken")
-        return folder.name
+        return os.path.basename(folder)
 
     for version in (1, 2, 3):
         add(base_path, version)
     manager = manage(load, policy=every, load_retry_interval=0.01, max_num_load_retries=10)
     settle(manager, v1="AVAILABLE", v2="AVAILABLE", v3="END")
-    assert manager.statuses()[2].error_message == "ValueError: broken"
+    assert manager.statuses()[2].error_message == "broken"
 
 
 def test_a_retired_model_is_unloaded_after_its_last_request_and_polled_no_more(manage, base_path):

@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -45,8 +46,8 @@ def main() -> None:
     for _ in range(arguments.repetitions):
         for as_content in (True, False):
             message = serialized(as_content)
-            times.setdefault((as_content, "server"), []).append(_milliseconds(lambda c=as_content: serialized(c)))
-            times.setdefault((as_content, "client"), []).append(_milliseconds(lambda m=message: read(m)))
+            times.setdefault((as_content, "server"), []).append(_milliseconds(partial(serialized, as_content)))
+            times.setdefault((as_content, "client"), []).append(_milliseconds(partial(read, message)))
     print(f"| float32 {list(ab.shape)} | server ms | client ms | bytes |\n| --- | --- | --- | --- |")
     for as_content, name in ((True, "raw bytes (`tensor_content`)"), (False, "typed field (`float_val`)")):
         server, client = (statistics.median(times[as_content, side]) for side in ("server", "client"))

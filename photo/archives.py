@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple, cast
 
 from photo.errors import DataError, PhotoError
-from photo.folders import ListedFile, is_hidden, printable, relative_name
+from photo.folders import is_hidden, printable
 
 # Larger files are left out unread: no photograph within the pixel limit needs that much, and a worker holds one whole.
 MAX_FILE_BYTES = 512 << 20
@@ -38,12 +38,14 @@ class FileEntry(NamedTuple):
         path: the file's, or its archive's, location in UTF-8 (bytes, because names on disk need not be text).
         position: the member's index in a zip, its header's offset in a tar, its index in a tar.gz; -1 for the archive
             as a whole (a tar.gz can only be read from its beginning); 0 for a plain file.
+        suffix: that fits a photograph whose name has none of a photograph; else "".
     """
 
     name: str
     kind: str
     path: bytes
     position: int
+    suffix: str = ""
 
     @property
     def location(self) -> str:
@@ -89,13 +91,17 @@ class FileReader:
     Args:
         open_file: opens the file at a location.
         open_archive: opens the archive at a location as a seekable stream; None: as `open_file` does.
+        unpacks: `open_archive` unpacks a tar.gz, whose members are then read as those of a tar.
     """
 
     def __init__(
         self,
         open_file: Callable[[str], IO[bytes]] = open_local,
         open_archive: Callable[[str], IO[bytes]] | None = None,
+        *,
+        unpacks: bool = False,
     ) -> None:
+        self.unpacks = unpacks
         self._open_file = open_file
         self._open_archive = open_archive or open_file
         self._archives: dict[bytes, IO[bytes]] = {}
@@ -113,32 +119,6 @@ class FileReader:
         """Close every archive."""
         for path in list(self._archives):
             self._close(path)
-
-    def list_entries(self, files: Iterable[ListedFile], location: str) -> Iterator[FileEntry]:
-        """Yield an entry for every file and for every member of every archive, without reading the photographs.
-
-        Members of an archive that is itself the `location` are named as in the archive, so that a folder and its
-        archive give the same names; members of an archive inside a folder begin with the archive's own name.
-
-        Args:
-            files: those below `location`.
-            location: folder or archive.
-
-        Raises:
-            DataError: its message names an archive that is damaged.
-        """
-        for file in files:
-            kind = archive_kind(file.path)
-            path = file.path.encode("utf-8", "surrogateescape")
-            name = relative_name(file.path, location)
-            if kind is None:
-                yield FileEntry(name, "file", path, 0)
-                continue
-            whole = FileEntry("" if file.path == location else name, kind, path, -1)
-            if kind == "tar.gz":
-                yield whole
-            else:
-                yield from self.members(whole)
 
     def read_all(self, entries: Iterable[FileEntry]) -> Iterator[tuple[FileEntry, bytes | PhotoError]]:
         """Yield each file with its content, or with what was wrong with reading it; a tar.gz yields its members.
@@ -187,6 +167,10 @@ class FileReader:
             name = _member_name(member.filename)
             if not (member.is_dir() or is_hidden(name)):
                 yield FileEntry(_join(whole.name, name), "zip", whole.path, index)
+
+    def is_locked(self, member: FileEntry) -> bool:
+        """Return whether a member of an archive can only be read with a password."""
+        return member.kind == "zip" and bool(self._directory(member).infolist()[member.position].flag_bits & 1)
 
     def walk(self, whole: FileEntry) -> Iterator[tuple[FileEntry, TarMember]]:
         """Yield the regular files of a tar or tar.gz in order.

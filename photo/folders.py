@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from photo.errors import DataError
@@ -12,6 +12,9 @@ _SYSTEM_FILES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 _ILLEGAL_ON_WINDOWS = frozenset('<>:"/\\|?*\x7f')
 _DEVICES_OF_WINDOWS = frozenset(
     ["CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³")]
+)
+_SUFFIXES_OF_OTHER_KINDS = frozenset(
+    [".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".j2c", ".jpf", ".jpx", ".gif", ".dng", ".mpo", ".apng", ".dib"]
 )
 _LONGEST_STEM_BYTES = 200  # of the 255 that file systems take
 
@@ -24,21 +27,27 @@ class ListedFile(NamedTuple):
     changed: float
 
 
-def list_folder(location: str) -> Iterator[ListedFile]:
+def list_folder(location: str, *, unlistable: Callable[[str, str], None] | None = None) -> Iterator[ListedFile]:
     """Yield every file below a folder in the order of names, or the one file that `location` is.
 
     Files and folders whose name begins with a dot, and those that systems leave beside photographs, are passed over.
     Linked folders are followed, each folder once.
 
+    Args:
+        location: a folder or a file.
+        unlistable: is told the path of a folder below `location` that cannot be listed, and why; the others go on.
+
     Raises:
-        DataError: when a folder cannot be listed.
+        DataError: `location` cannot be listed; without `unlistable` also when a folder below it cannot.
     """
     if os.path.isfile(location):
         yield _listed_file(location)
         return
 
     def refuse(error: OSError) -> None:
-        raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
+        if unlistable is None or error.filename == location:
+            raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
+        unlistable(error.filename, error.strerror or str(error))
 
     seen = set()
     for folder, subfolders, files in os.walk(location, onerror=refuse, followlinks=True):
@@ -81,6 +90,16 @@ def is_hidden(name: str) -> bool:
 def printable(name: str) -> str:
     """Return a name, which on disk need not be text, as text that any terminal and any JSON file takes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def name_of_kind(name: str, suffix: str) -> str:
+    """Return the name of a photograph with the suffix of what is written of it.
+
+    That takes the place of a suffix that the name has for another kind of photograph, and follows anything else:
+    "IMG_0001.HEIC" becomes "IMG_0001.jpg", and "harbour.1971" "harbour.1971.jpg".
+    """
+    stem, own = os.path.splitext(name)
+    return f"{stem if own.lower() in _SUFFIXES_OF_OTHER_KINDS else name}{suffix}"
 
 
 def portable_name(stem: str) -> str:

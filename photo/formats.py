@@ -45,6 +45,8 @@ WRITTEN_FORMATS = tuple(format for format in PhotoFormat if format.written_as is
 FORMAT_OF_SUFFIX = {
     ".jpg": PhotoFormat.JPEG,
     ".jpeg": PhotoFormat.JPEG,
+    ".jpe": PhotoFormat.JPEG,
+    ".jfif": PhotoFormat.JPEG,
     ".png": PhotoFormat.PNG,
     ".webp": PhotoFormat.WEBP,
     ".tif": PhotoFormat.TIFF,
@@ -75,6 +77,8 @@ _CAMERA_RAW_BRANDS = {b"crx "}
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 DEVELOP_FIRST = "a camera's RAW file: develop it first (as TIFF or JPEG), and colour that"
+
+_BMP_HEADER_BYTES = frozenset({12, 40, 52, 56, 64, 108, 124})
 
 
 def check_format(format: str) -> PhotoFormat:
@@ -114,6 +118,25 @@ def recognise_format(data: bytes) -> PhotoFormat:
         f"not a photograph of a known kind (JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000): "
         f"it begins with {start!r}",
     )
+
+
+def recognise_photo(head: bytes) -> PhotoFormat | None:
+    """Return the format of a file of whatever name by its first 64 bytes; None for one that is no photograph.
+
+    Stricter than `recognise_format` with BMP, whose signature is two letters that a text may begin with.
+
+    Raises:
+        PhotoError: with reason `unreadable`, for a picture of a kind that is known and not read.
+    """
+    try:
+        format = recognise_format(head)
+    except PhotoError as error:
+        if error.reason != "not_an_image":
+            raise
+        return None
+    # Reserved bytes, and the size of the second header: Windows' BITMAPFILEHEADER and BITMAPINFOHEADER.
+    is_bmp = head[6:10] == b"\0\0\0\0" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES
+    return format if format is not PhotoFormat.BMP or is_bmp else None
 
 
 def ends_early(data: bytes, name: str) -> bool:

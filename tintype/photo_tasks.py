@@ -1,14 +1,16 @@
 """Which photographs `tintype colorize` works on, and where their colourings go."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
 
+from photo.archives import FileReader
 from photo.errors import PhotoError, TintypeError
-from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat, recognise_format
+from photo.finding import OTHER_FILES, LeftOut, find_photographs
+from photo.folders import ListedFile, list_folder, name_of_kind
+from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 
 PIPE = Path("-")
 
@@ -29,12 +31,14 @@ class Tasks:
         ready: to colour.
         left_out: what cannot be coloured, and why.
         notes: what should be known of those that were coloured.
+        passed_over: folders, and what files in them are no photographs.
         total: of the photographs named and found.
     """
 
     ready: list[Task] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[tuple[Path, str]] = field(default_factory=list)
+    passed_over: list[tuple[Path, str]] = field(default_factory=list)
     total: int = 0
 
 
@@ -67,10 +71,11 @@ def plan_tasks(photos: list[Path], naming: Naming) -> Tasks:
         PhotoError: there are none.
     """
     tasks = Tasks()
-    sources = list(_find_photos(photos, naming.out, tasks.left_out))
+    sources = list(_find_photos(photos, naming.out, tasks))
     named = list(_name_targets(sources, naming))
     if not sources and not tasks.left_out:
-        raise PhotoError("empty", f"no photographs in {', '.join(map(str, photos))}")
+        others = "".join(f"; {detail}" for _, detail in tasks.passed_over)
+        raise PhotoError("empty", f"no photographs in {', '.join(map(str, photos))}{others}")
     tasks.total = len(named) + len(tasks.left_out)
     inputs = {source.resolve() for source, _ in sources}
     for task in named:
@@ -119,33 +124,44 @@ def is_file_name(out: Path) -> bool:
     return out.suffix.lower() in FORMAT_OF_SUFFIX and not out.is_dir()
 
 
-def _find_photos(photos: list[Path], out: Path, left_out: list[tuple[Path, str]]) -> Iterator[tuple[Path, Path]]:
-    """Yield each photograph once, with its place relative to the argument that named it.
+def _find_photos(photos: list[Path], out: Path, tasks: Tasks) -> Iterator[tuple[Path, Path]]:
+    """Yield each photograph once, with its name below the argument that named it.
 
-    Folders are searched for files with a photograph's suffix; hidden files and what lies in `out` (results of an
-    earlier run) are passed over. What does not exist is added to `left_out`.
+    What is left out of folders, and what does not exist, is added to `tasks`; what lies in `out` (results of an earlier
+    run) is no photograph to colour.
     """
     seen: set[Path] = set()
-    for argument in photos:
-        if argument.is_dir():
-            found = sorted(_walk(argument, out.resolve()))
-        elif argument.exists():
-            found = [argument]
-        else:
-            left_out.append((argument, "no such file or folder"))
-            continue
-        for path in found:
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
-                yield path, path.relative_to(argument) if argument.is_dir() else Path(path.name)
+    own = out.resolve()
+    with FileReader() as reader:
+        for argument in photos:
+            if not argument.exists():
+                tasks.left_out.append((argument, "no such file or folder"))
+                continue
+            if not (argument.is_dir() or argument.is_file()):  # a pipe: to look into it would take from it
+                yield argument, Path(argument.name)
+                continue
+            files = _files(argument, own, tasks.left_out)
+            for found in find_photographs(files, str(argument), reader, open_archives=False):
+                if isinstance(found, LeftOut) and found.reason == OTHER_FILES:
+                    tasks.passed_over.append((argument, found.detail))
+                elif isinstance(found, LeftOut):
+                    path = argument / found.name if argument.is_dir() else argument
+                    tasks.left_out.append((path, found.detail))
+                elif (source := Path(found.location)).resolve() not in seen:
+                    seen.add(source.resolve())
+                    yield source, Path(name_of_kind(found.name, found.suffix) if found.suffix else found.name)
 
 
-def _walk(folder: Path, out: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and (Path(parent) / name).resolve() != out]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in FORMAT_OF_SUFFIX:
-                yield Path(parent) / name
+def _files(argument: Path, own: Path, left_out: list[tuple[Path, str]]) -> Iterator[ListedFile]:
+    """Yield the files of a folder, or the one that is named; results below `own` are no photographs to colour."""
+
+    def note(path: str, why: str) -> None:
+        left_out.append((Path(path), f"the folder cannot be listed: {why}"))
+
+    is_own_folder = own != argument.resolve() and argument.is_dir()
+    for file in list_folder(str(argument), unlistable=note):
+        if not (is_own_folder and Path(file.path).resolve().is_relative_to(own)):
+            yield file
 
 
 def _name_targets(sources: list[tuple[Path, Path]], naming: Naming) -> Iterator[Task]:
@@ -164,7 +180,7 @@ def _name_targets(sources: list[tuple[Path, Path]], naming: Naming) -> Iterator[
         if naming.format is not None:
             relative = relative.with_suffix(naming.format.suffix)
         elif relative.suffix.lower() not in FORMAT_OF_SUFFIX:
-            relative = relative.with_name(relative.name + _true_suffix(source))
+            relative = relative.with_name(f"{relative.name}.png")
         target, number = naming.out / relative, 2
         # casefold: some file systems take A.jpg and a.jpg for one
         while not taken.isdisjoint(names := {str(path).casefold() for path in _variant_names(target, naming.variants)}):
@@ -185,13 +201,3 @@ def _check_format(naming: Naming) -> None:
     format, out = naming.format, naming.out
     if format is not None and format is not FORMAT_OF_SUFFIX[out.suffix.lower()]:
         raise typer.BadParameter(f"{format.suffix[1:]} contradicts the name {out}", param_hint="--format")
-
-
-def _true_suffix(source: Path) -> str:
-    """Return the suffix a file without a photograph's suffix should have had; what is no photograph fails later."""
-    try:
-        with open(source, "rb") as file:
-            format = recognise_format(file.read(16))
-    except (OSError, PhotoError):
-        return ".png"
-    return next(suffix for suffix, name in FORMAT_OF_SUFFIX.items() if name is format)

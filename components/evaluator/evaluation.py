@@ -24,7 +24,7 @@ from components.evaluator.skin import THIRDS, skin_lightness, thirds
 from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
 from photo.color import GRAY_COLORFULNESS, colorfulness, join_lightness_and_color, rgb_to_lightness
 from photo.decoding import Rgb, decode_photo
-from photo.errors import PhotoError, TintypeError
+from photo.errors import TintypeError, fault_of_photo
 from photo.geometry import centered_square, resize
 from photo.sixteen_bit import to_eight_bits
 from serving.model.saved_colorizer import SavedColorizer
@@ -286,8 +286,8 @@ class _ColoredPhotos:
         for label, encoded in self._photos:
             try:
                 rgb = decode_photo(encoded).rgb
-            except PhotoError as error:
-                logging.warning("A photograph of %r is left out: %s", label, error)
+            except Exception as error:
+                logging.warning("A photograph of %r is left out: %s", label, fault_of_photo(error))
                 continue
             if colorfulness(rgb) < GRAY_COLORFULNESS:
                 self.left_out_gray += 1

@@ -26,7 +26,8 @@ from components.image_example_gen.photo_example import photo_example, split_of
 from components.image_example_gen.source import read_source, source_of, write_source
 from components.image_example_gen.summary import SUMMARY_NAME, IngestionSummary, read_summary
 from photo.archives import FileEntry, FileReader, TarMember, read_blocks
-from photo.errors import DataError, PhotoError
+from photo.errors import DataError, PhotoError, fault_of_photo
+from photo.finding import DAMAGED, LOCKED, NESTED, OTHER_FILES, UNLISTABLE
 from photo.whole_file import whole_folder
 from serving.batch.file_systems import file_reader
 from serving.batch.local_runner import local_options
@@ -40,6 +41,9 @@ RECORDS_NAME = "data_tfrecord"
 UNREADABLE = frozenset({"empty", "not_an_image", "truncated", "unreadable"})
 # An archive or folder that cannot be listed: unlike one broken photograph it hides any number of good ones.
 DAMAGED_SOURCE = "damaged_source"
+_DAMAGED = frozenset({DAMAGED, UNLISTABLE})
+# Lines of the report that stand for no photograph, or for none that was looked at.
+_NOT_READ = frozenset({DAMAGED_SOURCE, LOCKED, NESTED, OTHER_FILES})
 _EXAMPLES_OF_UNREADABLE = 10
 
 
@@ -186,7 +190,12 @@ def _write_one_file(path: str) -> beam.io.WriteToText:
 def _list(source: tuple[str, str]) -> Iterator[Any]:
     name, location = source
     try:
-        yield from list_source(name, location)
+        for found in list_source(name, location):
+            if isinstance(found, FileEntry):
+                yield found
+            else:
+                reason = DAMAGED_SOURCE if found.reason in _DAMAGED else found.reason
+                yield TaggedOutput("left_out", IngestionOutcome(found.name, "", reason, found.detail))
     except DataError as error:
         yield TaggedOutput("left_out", IngestionOutcome(location, "", DAMAGED_SOURCE, str(error)))
 
@@ -263,8 +272,10 @@ class _Store(_Reading):
             if hashlib.sha256(data).hexdigest() != sha256:
                 raise PhotoError("unreadable", "the file changed while it was read")
             example = photo_example(data, entry.name, sha256, self._config)
-        except PhotoError as error:
-            yield from self._judge(sha256, entry, "", error.reason, error.detail)
+        except Exception as error:
+            fault = fault_of_photo(error)
+            reason = fault.reason if isinstance(fault, PhotoError) else "unreadable"
+            yield from self._judge(sha256, entry, "", reason, str(fault))
             return
         split = split_of(sha256, self._config.splits)
         yield TaggedOutput(split, example.SerializeToString(deterministic=True))
@@ -313,7 +324,7 @@ def _summarise(_: None, counts: dict[tuple[str, str], int], first: list[Ingestio
     splits = {split: counts.get((split, ""), 0) for split in SPLITS}
     left_out = {reason: count for (_, reason), count in sorted(counts.items()) if reason}
     return IngestionSummary(
-        read=sum(counts.values()) - left_out.get(DAMAGED_SOURCE, 0),
+        read=sum(counts.values()) - sum(left_out.get(reason, 0) for reason in _NOT_READ),
         kept=sum(splits.values()),
         splits=splits,
         left_out=left_out,

@@ -12,10 +12,10 @@ class IngestionSummary(BaseModel):
     """Counts of files.
 
     Attributes:
-        read: every file that was looked at; `kept` plus what is left out.
+        read: every photograph that was looked at; `kept` plus the photographs that are left out.
         kept: photographs stored, over all splits.
         splits: photographs by split.
-        left_out: files by reason.
+        left_out: photographs by reason; and lines of the report on archives that are not opened and on other files.
         first_unreadable: path, reason and detail of a few files that could not be read.
     """
 

@@ -17,6 +17,7 @@ from PIL import Image
 from components.evaluator.evaluation import colored_row, evaluate_saved_model
 from components.trainer.config import TrainerConfig
 from components.trainer.decoded_photos import example_files
+from photo.archives import FileEntry
 from photo.decoding import Rgb, decode_photo
 from photo.errors import PhotoError
 from photo.whole_file import write_whole
@@ -68,9 +69,10 @@ def train_and_measure(job: TrainingJob, folder: Path) -> None:
 def _photographs(job: TrainingJob) -> Iterator[tuple[str, bytes]]:
     """Label and encoded bytes of each photograph that is measured."""
     if job.test_data is not None:
-        from serving.batch.file_systems import list_entries, read_photographs
+        from serving.batch.file_systems import find_photographs, read_photographs
 
-        for entry, content in read_photographs(list_entries(job.test_data)):
+        entries = (found for found in find_photographs(job.test_data) if isinstance(found, FileEntry))
+        for entry, content in read_photographs(entries):
             if not isinstance(content, PhotoError):
                 yield Path(entry.name).parent.name, content
         return

@@ -5,14 +5,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, cast
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from photo import finding
 from photo.archives import FileEntry, FileReader, archive_kind, open_local
 from photo.errors import DataError, PhotoError
+from photo.finding import LeftOut
 from photo.folders import ListedFile, fingerprint_of, is_hidden, list_folder, relative_name
 
 _COPIED_AT_ONCE = 1 << 20
@@ -41,15 +43,19 @@ def check_location(location: str) -> None:
         raise DataError(f"no filesystem for {location}: {error}") from error
 
 
-def list_files(location: str) -> Iterator[ListedFile]:
+def list_files(location: str, *, unlistable: Callable[[str, str], None] | None = None) -> Iterator[ListedFile]:
     """Yield every file below a folder, or the one file that `location` is, but for what `list_folder` passes over.
+
+    Args:
+        location: a folder or a file.
+        unlistable: as in `list_folder`.
 
     Raises:
         DataError: when `location` does not exist or cannot be listed.
     """
     check_location(location)
     if is_local(location):
-        yield from list_folder(location)
+        yield from list_folder(location, unlistable=unlistable)
         return
     pattern = literal(location) if archive_kind(location) else FileSystems.join(literal(location), "**")
     try:
@@ -61,14 +67,19 @@ def list_files(location: str) -> Iterator[ListedFile]:
             yield ListedFile(file.path, file.size_in_bytes, file.last_updated_in_seconds or 0)
 
 
-def list_entries(location: str) -> Iterator[FileEntry]:
-    """Yield an entry for every file below a folder and every member of every archive, as `FileReader.list_entries`.
+def find_photographs(location: str) -> Iterator[FileEntry | LeftOut]:
+    """Yield an entry for every photograph in a folder or archive, and what is left out, as `photo.finding` has it.
 
     Raises:
-        DataError: when `location` does not exist; its message names an archive that is damaged.
+        DataError: when `location` does not exist or cannot be listed.
     """
+    unlistable: list[LeftOut] = []
     with file_reader() as reader:
-        yield from reader.list_entries(list_files(location), location)
+        files = list_files(
+            location, unlistable=lambda path, why: unlistable.append(finding.unlistable_folder(path, why))
+        )
+        yield from finding.find_photographs(files, location, reader)
+    yield from unlistable
 
 
 def read_photographs(entries: Iterable[FileEntry]) -> Iterator[tuple[FileEntry, bytes | PhotoError]]:
@@ -89,7 +100,7 @@ def file_reader(*, any_order: bool = False) -> FileReader:
         any_order: members of a tar.gz are read in any order, as those of a tar are: it is unpacked to a private
             temporary file.
     """
-    return FileReader(open_file, _open_unpacked if any_order else _open_archive)
+    return FileReader(open_file, _open_unpacked if any_order else _open_archive, unpacks=any_order)
 
 
 def open_file(location: str) -> IO[bytes]:

@@ -3,20 +3,21 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 
-from photo.archives import FileEntry, FileReader, archive_kind
+from photo.archives import FileEntry, archive_kind
 from photo.errors import DataError
-from photo.folders import relative_name
-from photo.formats import FORMAT_OF_SUFFIX
+from photo.finding import OTHER_FILES, LeftOut, find_photographs, is_named_like_photo, unlistable_folder
+from photo.folders import ListedFile
 from serving.batch.elements import OUTCOMES, ElementOrOutcome
 from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import file_reader, is_local, list_files, open_file
-from serving.batch.outcomes import Outcome, failed
+from serving.batch.outcomes import PASSED_OVER, Outcome, failed
+from serving.batch.outputs import join
 
 # A list of photographs, one path a line, is known by its name.
 LIST_SUFFIXES = (".txt", ".list")
@@ -43,26 +44,21 @@ def find_photos(location: str, *, output: str, root: str | None = None) -> Itera
     if location.lower().endswith(LIST_SUFFIXES) and not _WILDCARD.search(location):
         yield from _listed(location, output, root)
         return
+    if is_local(location) and not os.path.exists(location) and not _WILDCARD.search(location):
+        yield failed(location, "not_found", "no such file or folder")
+        return
+    unlistable: list[LeftOut] = []
     try:
-        if _WILDCARD.search(location) and not (is_local(location) and os.path.exists(location)):
-            files = iter(_matching(location))
-            base = root or _fixed_part(location)
-        elif is_local(location) and not os.path.exists(location):
-            yield failed(location, "not_found", "no such file or folder")
-            return
-        elif _is_file(location):
-            files = iter([location])
-            base = root or ("" if archive_kind(location) else location.rpartition("/")[0])
-        else:
-            files = (file.path for file in list_files(location) if _is_wanted(file.path))
-            base = root or location
+        files, base = _files_and_base(location, lambda path, why: unlistable.append(unlistable_folder(path, why)))
+        base = root or base
         own = _folder_to_pass_over(output, base)
+        wanted = (file for file in files if own is None or not _real(file.path).startswith(own))
         with file_reader(any_order=True) as reader:
-            for path in files:
-                if own is None or not _real(path).startswith(own):
-                    yield from _entries(path, base, reader)
+            for found in find_photographs(wanted, base, reader):
+                yield found if isinstance(found, FileEntry) else _outcome(found, base)
     except (DataError, OSError) as error:
         yield failed(location, "not_found", str(error))
+    yield from (_outcome(found, base) for found in unlistable)
 
 
 class Find(beam.DoFn):
@@ -78,19 +74,21 @@ class Find(beam.DoFn):
             yield TaggedOutput(OUTCOMES, found) if isinstance(found, Outcome) else found
 
 
-def _entries(path: str, base: str, reader: FileReader) -> Iterator[FileEntry | Outcome]:
-    encoded = path.encode("utf-8", "surrogateescape")
-    name = relative_name(path, base) if base else ""
-    kind = archive_kind(path)
-    if kind is None:
-        yield FileEntry(name or relative_name(path, path.rpartition("/")[0]), "file", encoded, 0)
-        return
-    # A tar.gz is a tar once the reader has unpacked it.
-    whole = FileEntry(name, "zip" if kind == "zip" else "tar", encoded, -1)
-    try:
-        yield from (member for member in reader.members(whole) if _is_photo(member.name))
-    except DataError as error:
-        yield failed(path, "damaged_archive", str(error))
+def _files_and_base(location: str, unlistable: Callable[[str, str], None]) -> tuple[Iterable[ListedFile], str]:
+    """Return the files that an input stands for, and the folder, or the archive, that they are named below."""
+    if _WILDCARD.search(location) and not (is_local(location) and os.path.exists(location)):
+        return _matching(location, unlistable), _fixed_part(location)
+    is_file = not os.path.isdir(location) if is_local(location) else _is_named_like_file(location)
+    if is_file and archive_kind(location) is None:
+        return [ListedFile(location, 0, 0)], location.rpartition("/")[0]
+    return list_files(location, unlistable=unlistable), location
+
+
+def _outcome(left_out: LeftOut, base: str) -> Outcome:
+    path = left_out.name if left_out.name.startswith(base) else join(base, left_out.name)
+    if left_out.reason == OTHER_FILES:
+        return Outcome(path, PASSED_OVER, detail=left_out.detail)
+    return failed(path, left_out.reason, left_out.detail)
 
 
 def _listed(location: str, output: str, root: str | None) -> Iterator[FileEntry | Outcome]:
@@ -117,37 +115,39 @@ def _top(path: str) -> str:
     return f"{scheme}:/" if scheme else "/"
 
 
-def _matching(pattern: str) -> list[str]:
-    """Return the files that a glob matches; ** stands for any folders, also none."""
+def _matching(pattern: str, unlistable: Callable[[str, str], None]) -> Iterator[ListedFile]:
+    """Yield the files that a glob matches; ** stands for any folders, also none."""
+    fixed = _fixed_part(pattern)
+    if is_local(pattern) and not os.path.isdir(fixed):
+        return
     # Beam's ** matches any text, so "a/**/b" would need a folder between.
-    parts = pattern.split("**/")
+    parts = pattern[len(fixed) :].split("**/")
     patterns = [
         "".join(joined) for joined in itertools.product(*[[part + "**/", part] for part in parts[:-1]], parts[-1:])
     ]
-    matched = FileSystems.match(patterns)
-    found = {file.path for result in matched for file in result.metadata_list}
-    prefix = len(_fixed_part(pattern))
-    return sorted(path for path in found if not any(part.startswith(".") for part in path[prefix:].split("/")))
+    translate = FileSystems.get_filesystem(pattern).translate_pattern
+    matchers = [re.compile(translate(f"/{each}")) for each in patterns]
+    for file in list_files(fixed, unlistable=unlistable):
+        if any(matcher.fullmatch(f"/{file.path[len(fixed) :]}") for matcher in matchers):
+            yield file
 
 
 def _fixed_part(pattern: str) -> str:
-    """Return the folders of a glob before its first wildcard, with the slash after them; "" when there are none."""
-    wildcard = _WILDCARD.search(pattern)
-    return pattern[: pattern.rfind("/", 0, wildcard.start()) + 1] if wildcard else pattern
+    """Return the folders of a glob before its first wildcard, with the slash after them; "" when there are none.
+
+    Folders of this machine that are named like a pattern, as "scans [1971]", are meant as they stand.
+    """
+    *folders, _ = pattern.split("/")
+    fixed = ""
+    for folder in folders:
+        if _WILDCARD.search(folder) and not (is_local(pattern) and os.path.isdir(f"{fixed}{folder}")):
+            break
+        fixed += f"{folder}/"
+    return fixed
 
 
-def _is_file(location: str) -> bool:
-    if is_local(location):
-        return not os.path.isdir(location)
-    return _is_wanted(location)
-
-
-def _is_wanted(path: str) -> bool:
-    return _is_photo(path) or archive_kind(path) is not None
-
-
-def _is_photo(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in FORMAT_OF_SUFFIX
+def _is_named_like_file(location: str) -> bool:
+    return is_named_like_photo(location) or archive_kind(location) is not None
 
 
 def _absolute(path: str) -> str:

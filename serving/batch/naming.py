@@ -22,7 +22,7 @@ class KeyByName(beam.DoFn):
 
     def process(self, entry: FileEntry) -> Iterator[tuple[str, FileEntry]]:
         """Give one its key."""
-        yield self._settings.output_name(entry.name).casefold(), entry
+        yield self._settings.output_name(entry.name, entry.suffix).casefold(), entry
 
 
 class NameOutputs(beam.DoFn):
@@ -39,7 +39,7 @@ class NameOutputs(beam.DoFn):
             return
         records = newest_records(record for line in found["records"] if (record := Outcome.from_json(line)))
         for number, entry in enumerate(entries):
-            output = self._settings.output_name(entry.name)
+            output = self._settings.output_name(entry.name, entry.suffix)
             if number:
                 output = told_apart(output, shown_path(entry))
             yield Task(entry, output, key, records[output].to_json() if output in records else "")

@@ -7,13 +7,16 @@ from photo.errors import PhotoError, fault_of_photo
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
+PASSED_OVER = "passed_over"
+"""Status of all files of an input that are no photographs, together."""
+
 
 class Outcome(NamedTuple):
     """What became of one photograph.
 
     Attributes:
         path: where it lies; of a member of an archive the archive's path, "!" and its name in the archive.
-        status: "done", "skipped" (an earlier run did it) or "failed".
+        status: "done", "skipped" (an earlier run did it), "failed", or "passed_over" of the files beside photographs.
         output: its colouring, below the job's output; "" when it failed.
         reason: of a failed one, a word to count by: a reason of `PhotoError`, or `not_found`, `damaged_archive`,
             `refused`, `unwritable`.

@@ -6,6 +6,7 @@ import string
 from dataclasses import dataclass, field
 
 from photo.coloring_options import ColoringOptions
+from photo.folders import name_of_kind
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 
 # What the job itself keeps lies in a folder of this name below the output.
@@ -52,14 +53,19 @@ class OutputSettings(ColoringOptions):
         if "/" in self.name or os.sep in self.name:
             raise ValueError(f"expected a pattern of a file's name, without folders, received {self.name!r}")
 
-    def output_name(self, name: str) -> str:
-        """Return where the colouring of `name`, a path with forward slashes, lies below the output; never outside."""
+    def output_name(self, name: str, own_suffix: str = "") -> str:
+        """Return where the colouring of `name`, a path with forward slashes, lies below the output; never outside.
+
+        Args:
+            name: of the photograph.
+            own_suffix: that fits it where its name has none of a photograph; "" takes .png.
+        """
         parts = [part for part in name.replace("\0", "").split("/") if part not in ("", ".", "..")]
         parts = [f"_{part}" if part.lower() == OWN_FOLDER else part for part in parts]
         *folders, last = parts or ["photo"]
         stem, suffix = posixpath.splitext(last)
         if suffix.lower() not in FORMAT_OF_SUFFIX:
-            stem, suffix = last, ".png"
+            stem, suffix = posixpath.splitext(name_of_kind(last, own_suffix or ".png"))
         suffix = self.suffix or (self.format.suffix if self.format is not None else suffix)
         folder = folders[-1] if folders else ""
         return "/".join([*folders, self.name.format(stem=stem, suffix=suffix, folder=folder)])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 
-from serving.batch.outcomes import DONE, FAILED, SKIPPED, Outcome
+from serving.batch.outcomes import DONE, FAILED, PASSED_OVER, SKIPPED, Outcome
 
 METRICS_NAMESPACE = "tintype_batch"
 _FOUND = "found"
@@ -73,7 +73,8 @@ class CountOutcomes(beam.DoFn):
 
     def process(self, outcome: Outcome) -> Iterator[Outcome]:
         """Count one."""
-        self._counter.add(outcome.status)
+        if outcome.status != PASSED_OVER:
+            self._counter.add(outcome.status)
         yield outcome
 
 

@@ -17,7 +17,7 @@ from photo.errors import TintypeError
 from serving.batch.contact_sheet import contact_sheet
 from serving.batch.file_systems import open_file
 from serving.batch.job import BatchJob
-from serving.batch.outcomes import FAILED, Outcome, failed
+from serving.batch.outcomes import Outcome, failed
 from serving.batch.output_settings import OWN_FOLDER
 from serving.batch.outputs import join, size_of, write_file
 from serving.batch.records import newest_records, read_records
@@ -130,21 +130,22 @@ def shard_of(outcome: Outcome, count: int) -> int:
 
 
 def _write_report(outcomes: PCollection[Outcome], job: BatchJob) -> None:
-    failures = outcomes | "Failed" >> beam.Filter(lambda outcome: outcome.status == FAILED)
-    _write_shards(failures, [job.report_location(REPORT_NAME)], encode_report, "Report")
+    left_out = outcomes | "LeftOut" >> beam.Filter(lambda outcome: not outcome.output)
+    _write_shards(left_out, [job.report_location(REPORT_NAME)], encode_report, "Report")
 
 
 def encode_report(outcomes: Iterable[Outcome]) -> bytes:
     """Return a line of JSON for each outcome."""
-    lines = (
-        json.dumps({"path": outcome.path, "reason": outcome.reason, "detail": outcome.detail}, ensure_ascii=False)
-        for outcome in outcomes
-    )
+    lines = (json.dumps(_report_line(outcome), ensure_ascii=False) for outcome in outcomes)
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
+def _report_line(outcome: Outcome) -> dict[str, str]:
+    return {"path": outcome.path, "reason": outcome.reason or outcome.status, "detail": outcome.detail}
+
+
 def _write_manifest(outcomes: PCollection[Outcome], job: BatchJob) -> None:
-    colored = outcomes | "Colored" >> beam.Filter(lambda outcome: outcome.status != FAILED)
+    colored = outcomes | "Colored" >> beam.Filter(lambda outcome: bool(outcome.output))
     _write_shards(colored, manifest_locations(job), encode_manifest, "Manifest")
 
 
@@ -188,7 +189,7 @@ def _write_counts(outcomes: PCollection[Outcome], job: BatchJob) -> None:
 def _write_contact_sheet(outcomes: PCollection[Outcome], job: BatchJob) -> None:
     (
         outcomes
-        | "Shown" >> beam.Filter(lambda outcome: outcome.status != FAILED)
+        | "Shown" >> beam.Filter(lambda outcome: bool(outcome.output))
         | "Draw" >> combiners.Top.Smallest(job.options.sample, key=_sampling_key)
         | "WriteContactSheet"
         >> beam.Map(

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from photo.errors import TintypeError
 from serving.batch.errors import BatchStopped
 from serving.batch.job import BatchJob
-from serving.batch.outcomes import DONE, SKIPPED
+from serving.batch.outcomes import DONE, PASSED_OVER, SKIPPED
 from serving.batch.output_lock import only_job_into
 from serving.batch.outputs import write_file
 from serving.batch.progress import CountFound, CountOutcomes, ProgressFolder
@@ -51,6 +51,7 @@ def run_batch(job: BatchJob, options: Sequence[str], *, show_progress: bool = Tr
     seconds = time.monotonic() - started
     counts = read_counts(job)
     done, skipped = counts.pop(DONE, 0), counts.pop(SKIPPED, 0)
+    counts.pop(PASSED_OVER, 0)  # lines of the report, no photographs
     summary = BatchSummary(done, skipped, counts, round(seconds, 1), round(done / seconds, 2))
     write_file(job.report_location(SUMMARY_NAME), json.dumps(asdict(summary), indent=2).encode())
     return summary

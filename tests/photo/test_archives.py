@@ -7,6 +7,7 @@ import pytest
 
 from photo.archives import FileReader
 from photo.errors import DataError, PhotoError
+from photo.finding import find_photographs
 from photo.folders import list_folder
 
 NAMES = ["a.jpg", "box/b.jpg", "box/deeper/c.jpg"]
@@ -30,7 +31,7 @@ def folder(tmp_path):
 
 def read(location):
     with FileReader() as reader:
-        entries = list(reader.list_entries(list_folder(location), location))
+        entries = list(find_photographs(list_folder(location), location, reader))
         return {entry.name: content for entry, content in reader.read_all(entries)}
 
 
@@ -52,14 +53,14 @@ def test_more_archives_than_stay_open_are_read_in_turns(folder):
         (folder / f"many/{index}.zip").write_bytes(content)
     location = str(folder / "many")
     with FileReader() as reader:
-        entries = sorted(reader.list_entries(list_folder(location), location), key=lambda entry: entry.position)
+        entries = sorted(find_photographs(list_folder(location), location, reader), key=lambda entry: entry.position)
         contents = [content for _, content in reader.read_all(entries)]
     assert contents == [name.encode() for name in NAMES for _ in range(6)]
 
 
 def test_a_file_that_has_gone_is_unreadable_and_a_damaged_archive_is_named(folder):
     with FileReader() as reader:
-        entries = list(reader.list_entries(list_folder(str(folder / "scans")), str(folder / "scans")))
+        entries = list(find_photographs(list_folder(str(folder / "scans")), str(folder / "scans"), reader))
         (folder / "scans/a.jpg").unlink()
         ((entry, content),) = [each for each in reader.read_all(entries) if isinstance(each[1], PhotoError)]
     assert (entry.name, content.reason) == ("a.jpg", "unreadable")

@@ -299,6 +299,8 @@ def _report(colored: int, tasks: Tasks, out: Path) -> None:
     """Say what became of the photographs; ends the command with exit code 1 when some were left out."""
     for path, note in tasks.notes:
         typer.secho(f"{path}: {note}", fg="yellow", err=True)
+    for path, reason in tasks.passed_over:
+        typer.echo(f"passed over in {path}: {reason}", err=True)
     for path, reason in tasks.left_out:
         typer.secho(f"left out {path}: {reason}", fg="yellow", err=True)
     typer.echo(_summary(colored, tasks.total, out))

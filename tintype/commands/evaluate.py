@@ -57,17 +57,23 @@ def evaluate(
     from components.evaluator.evaluation import evaluate_saved_model
     from components.image_example_gen.listing import list_photographs
     from components.image_example_gen.locations import join_locations
+    from photo.archives import FileEntry
     from photo.errors import PhotoError
     from photo.whole_file import write_whole
     from serving.batch.file_systems import read_photographs
 
     console = Console(stderr=True)
-    entries = list(list_photographs(join_locations(data)))
+    entries = []
+    for found in list_photographs(join_locations(data)):
+        if isinstance(found, FileEntry):
+            entries.append(found)
+        else:
+            console.print(f"left out {found.name}: {found.detail}", highlight=False, markup=False)
 
     def photographs() -> Iterator[tuple[str, bytes]]:
         for entry, content in track(read_photographs(entries), "measuring", total=len(entries), console=console):
             if isinstance(content, PhotoError):
-                console.print(f"left out {entry.name}: {content}", highlight=False)
+                console.print(f"left out {entry.name}: {content}", highlight=False, markup=False)
             else:
                 yield Path(entry.name).parent.name, content
 

@@ -3,7 +3,7 @@ import pytest
 from components.image_example_gen.listing import check_locations, fingerprint_locations, list_photographs
 from components.image_example_gen.locations import split_locations
 from photo.errors import DataError
-from serving.batch.file_systems import fingerprint, list_entries
+from serving.batch.file_systems import find_photographs, fingerprint
 from tests.components.image_example_gen.photographs import write_good
 
 
@@ -11,7 +11,7 @@ def test_one_place_is_what_it_was(tmp_path):
     folder = str(write_good(tmp_path / "a", 2))
     assert split_locations(folder) == (folder,)
     assert fingerprint_locations(folder) == fingerprint(folder)
-    assert list(list_photographs(folder)) == list(list_entries(folder))
+    assert list(list_photographs(folder)) == list(find_photographs(folder))
 
 
 def test_of_several_places_each_gives_its_name_to_its_photographs(tmp_path):

@@ -51,8 +51,9 @@ def test_a_tree_is_mirrored_and_the_bad_ones_are_reported(colored, scans, tmp_pa
     assert (summary.done, summary.skipped, summary.failed) == (5, 0, {"not_an_image": 1})
     out = tmp_path / "out"
     assert files(out) == ALL_SCANS
-    (bad,) = report(out)
+    bad, other = sorted(report(out), key=lambda line: line["reason"])
     assert (bad["path"], bad["reason"]) == (str(scans / "box/text.jpg"), "not_an_image")
+    assert (other["path"], other["reason"]) == (str(scans), "passed_over")
     rows = {row["output"]: row for row in manifest(out)}
     assert sorted(rows) == ALL_SCANS
     row = rows["box/deeper/d.tif"]
@@ -164,7 +165,7 @@ def test_what_is_done_is_skipped_until_content_settings_model_or_output_change(c
     assert not any(path.exists() or (path.parent.name.startswith("beam") and path.parent.exists()) for path in half)
     assert {name: (out / name).stat().st_mtime_ns for name in ALL_SCANS} == written
     assert [row | {"status": "done"} for row in manifest(out)] == first
-    assert len(report(out)) == 1
+    assert len(report(out)) == 2
 
     write_photo(scans / "a.jpg", 99)
     (out / "b.png").unlink()
@@ -252,6 +253,31 @@ def test_one_photograph_that_the_server_refuses_is_named_and_its_batch_goes_on(c
     wire_server.squares.clear()
     colored(tmp_path / "in", handler=handler, output=str(tmp_path / "again"))
     assert wire_server.squares == [(4, 32, 32, 1)]
+
+
+def test_wildcards_in_the_names_of_folders_are_letters(colored, scans, tmp_path):
+    scans.rename(tmp_path / "scans [1971]")
+    out = tmp_path / "out [a]*?"
+    first = colored(tmp_path / "scans [1971]", output=str(out), sample=2)
+    assert (first.done, first.failed) == (5, {"not_an_image": 1})
+    assert files(out) == ALL_SCANS
+    assert len(manifest(out)) == 5
+    again = colored(tmp_path / "scans [1971]", output=str(out))
+    assert (again.done, again.skipped) == (0, 5)
+
+
+def test_a_job_that_is_stopped_leaves_report_and_manifest_of_what_it_did(colored, wire_server, scans, tmp_path):
+    import grpc
+
+    colored(scans)
+    write_photo(scans / "later.jpg", 7)
+    wire_server.failures = [(grpc.StatusCode.NOT_FOUND, "Servable not found")]
+    with pytest.raises(BatchStopped, match="NOT_FOUND"):
+        colored(scans)
+    (line,) = report(tmp_path / "out")
+    assert (line["reason"], "NOT_FOUND" in line["detail"]) == ("stopped", True)
+    assert sorted(row["output"] for row in manifest(tmp_path / "out")) == ALL_SCANS
+    assert not list((tmp_path / "out").glob("beam-temp-*"))
 
 
 def test_a_second_job_into_the_same_folder_is_refused(colored, scans, tmp_path):

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_a_folder_is_coloured_and_the_bad_ones_are_named(colorize, photo, tmp_pa
     photo("album/deeper/two.PNG")
     (tmp_path / "album" / "text.jpg").write_text("not a photograph")
     (tmp_path / "album" / "empty.png").touch()
-    (tmp_path / "album" / "notes.txt").write_text("no suffix of a photograph: passed over")
+    (tmp_path / "album" / "notes.txt").write_text("no photograph, whatever its name: passed over")
     done = colorize("album", "missing.jpg", "-o", "out")
     assert done.returncode == 1
     assert files(tmp_path / "out") == ["deeper/two.PNG", "one.jpg"]
@@ -61,6 +62,7 @@ def test_a_folder_is_coloured_and_the_bad_ones_are_named(colorize, photo, tmp_pa
     assert "left out album/text.jpg: not a JPEG" in done.stderr
     assert "left out album/empty.png: the file is empty" in done.stderr
     assert "left out missing.jpg: no such file or folder" in done.stderr
+    assert "passed over in album: 1 other file is no photograph: 1 .txt\n" in done.stderr
     assert "Traceback" not in done.stderr
     red, _, blue = np.asarray(Image.open(tmp_path / "out" / "one.jpg")).reshape(-1, 3).mean(0)
     assert blue > red > 0
@@ -108,6 +110,28 @@ def test_results_in_the_album_are_not_coloured_again(colorize, photo, tmp_path):
     for _ in range(2):
         colorize("album", "-o", "album/coloured", "--overwrite")
     assert files(tmp_path / "album") == ["coloured/x.jpg", "x.jpg"]
+
+
+def test_photographs_are_found_by_what_they_hold_through_links_and_under_any_name(colorize, photo, tmp_path):
+    photo("album/a.jpg", 60).rename(tmp_path / "album" / "no suffix")
+    photo("album/b.jpg", 90).rename(tmp_path / "album" / "b.jfif")
+    photo("album/c.png", 120).rename(tmp_path / "album" / "harbour.1971")
+    photo("elsewhere/d.jpg")
+    (tmp_path / "album" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "album" / "linked" / "back").symlink_to(tmp_path / "album")
+    done = colorize("album", "-o", "album/out")
+    assert (done.returncode, done.stdout) == (0, "coloured 4 of 4 photographs into album/out/\n")
+    assert files(tmp_path / "album" / "out") == ["b.jfif", "harbour.1971.png", "linked/d.jpg", "no suffix.jpg"]
+    assert Image.open(tmp_path / "album" / "out" / "b.jfif").format == "JPEG"
+
+
+def test_an_archive_among_photographs_is_named(colorize, photo, tmp_path):
+    photo("album/a.jpg")
+    with zipfile.ZipFile(tmp_path / "album" / "more.zip", "w") as archive:
+        archive.write(tmp_path / "album" / "a.jpg", "b.jpg")
+    done = colorize("album", "-o", "out")
+    assert done.returncode == 1
+    assert "left out album/more.zip: an archive; tintype batch colours the photographs in it" in done.stderr
 
 
 def test_no_server_is_one_clear_line(colorize, photo, free_port):

@@ -102,6 +102,12 @@ def name_of_kind(name: str, suffix: str) -> str:
     return f"{stem if own.lower() in _SUFFIXES_OF_OTHER_KINDS else name}{suffix}"
 
 
+def is_named_as_other_kind(name: str) -> bool:
+    """Return whether a name is one of a picture or document of a kind that nothing is written in."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in _SUFFIXES_OF_OTHER_KINDS or suffix in (".pdf", ".psd", ".svg", ".ico", ".jxl", ".zip")
+
+
 def portable_name(stem: str) -> str:
     """Return the beginning of a file's name that Windows, macOS and Linux take; "photo" where nothing is left of it."""
     text = stem.encode("utf-8", "replace").decode()

@@ -1,5 +1,6 @@
 """The `tintype` command. Every command imports its work when it runs, so that --help answers at once."""
 
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -94,6 +95,7 @@ def main() -> None:
     """Run the command line; what is the input's fault ends in one clear line, not in a traceback."""
     from photo.errors import TintypeError
 
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except TintypeError as error:
@@ -106,6 +108,11 @@ def main() -> None:
         if extra is None:
             raise
         _fail(f"this command needs {error.name}: pip install '.[{extra}]' in a clone of Tintype")
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """End as a program that is asked to end: what it keeps in temporary folders goes with it."""
+    raise SystemExit(128 + number)
 
 
 def _fail(message: str) -> NoReturn:

@@ -9,7 +9,7 @@ import typer
 from photo.archives import FileReader
 from photo.errors import PhotoError, TintypeError
 from photo.finding import OTHER_FILES, LeftOut, find_photographs
-from photo.folders import ListedFile, list_folder, name_of_kind
+from photo.folders import ListedFile, is_named_as_other_kind, list_folder, name_of_kind
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 
 PIPE = Path("-")
@@ -117,6 +117,16 @@ def check_may_write(target: Path, overwrite: bool) -> None:
     """Raise TintypeError where a result is there already and is not to be replaced."""
     if target.exists() and not overwrite:
         raise TintypeError(f"{target} exists already; --overwrite replaces it")
+
+
+def check_out(out: Path) -> None:
+    """Raise typer.BadParameter for the name of a file of a kind that is not written."""
+    if is_named_as_other_kind(out.name) and not out.is_dir():
+        suffixes = ", ".join(FORMAT_OF_SUFFIX)
+        raise typer.BadParameter(
+            f"{out}: what is written are JPEG, PNG, WebP, TIFF and BMP files, named {suffixes}; or give a folder",
+            param_hint="--out",
+        )
 
 
 def is_file_name(out: Path) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photo.coloring_options import ColoringOptions
-from photo.errors import ClientClosed, fault_of_photo
+from photo.errors import ClientClosed, TintypeError, fault_of_photo
 from photo.hints import Hint
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
 from photo.provenance import Provenance
@@ -36,7 +36,7 @@ class AsyncColorizer:
     """A client like `Colorizer`, with the same arguments, whose calls are awaited.
 
     What takes the processor's time runs in asyncio's threads, so the event loop stays free. Cancelling a task ends its
-    request. One client belongs to one event loop.
+    request. One client belongs to one event loop at a time; in another one it connects anew once the first has ended.
 
         async with AsyncColorizer("localhost:8500") as colorizer:
             colored = await colorizer.colorize(Path("grandmother.jpg"))
@@ -60,7 +60,7 @@ class AsyncColorizer:
     async def close(self) -> None:
         """Close the connection and end the calls of other tasks; a later call opens a new one."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is not None and not connection.loop.is_closed():
             await connection.close()
 
     @overload
@@ -272,6 +272,13 @@ class AsyncColorizer:
         return None
 
     def _open(self) -> "_Connection":
+        if self._connection is not None and self._connection.loop is not asyncio.get_running_loop():
+            if not self._connection.loop.is_closed():
+                raise TintypeError(
+                    "this AsyncColorizer is connected in another event loop, which still runs; make one for each loop, "
+                    "or close it there first"
+                )
+            self._connection = None  # it ended with its loop
         if self._connection is None:
             self._connection = _Connection(self._address.asynchronous_channel())
         return self._connection
@@ -281,6 +288,7 @@ class _Connection:
     """A channel, and whether it has been closed."""
 
     def __init__(self, channel: grpc.aio.Channel):
+        self.loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
         self._channel = channel
 

@@ -1,5 +1,6 @@
 """How a client reaches a server: its address, the channel to it and the headers of every request."""
 
+import ipaddress
 import json
 import re
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from serving.client.options import ConnectionOptions
 DEFAULT_SERVER = "localhost:8500"
 
 _HOST = r"(\[[0-9a-fA-F:.%]+\]|[^\s:/,]+):\d{1,5}"
+_SCHEME = re.compile(r"(dns:(//[^/]*/)?|ipv[46]:)")
 _SERVER = re.compile(rf"unix:.+|(dns:(//[^/\s]*)?/)?{_HOST}|ipv[46]:{_HOST}(,{_HOST})*")
 
 # Addresses that stand for several servers: every request goes to the next one that is up.
@@ -63,6 +65,8 @@ class ServerAddress:
             *(options.keepalive.channel_options() if options.keepalive else []),
             *(options.tls.channel_options() if options.tls else []),
             *([("grpc.service_config", _ROUND_ROBIN)] if may_be_several(server) else []),
+            # A proxy that http_proxy names is asked for other machines only; it knows another "localhost" than ours.
+            *([("grpc.enable_http_proxy", 0)] if _is_this_machine(server) else []),
         ]
 
     def channel(self) -> grpc.Channel:
@@ -79,4 +83,15 @@ class ServerAddress:
 
 
 def _is_this_machine(server: str) -> bool:
-    return server.startswith(("unix:", "localhost:", "127.0.0.1:", "[::1]:"))
+    """Return whether an address, each of those that it lists, is of the loopback interface or a socket's."""
+    if server.startswith("unix:"):
+        return True
+    hosts = (host.rpartition(":")[0].strip("[]") for host in _SCHEME.sub("", server).split(","))
+    return all(host == "localhost" or _is_loopback(host) for host in hosts)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -19,7 +19,7 @@ from photo.hints import Hint
 from serving.client.options import ConnectionOptions
 from tintype.command_options import Options, expand_options
 from tintype.photo_hints import GivenHints
-from tintype.photo_tasks import PIPE, Naming, Tasks, check_pipe, is_file_name, plan_tasks
+from tintype.photo_tasks import PIPE, Naming, Tasks, check_out, check_pipe, is_file_name, plan_tasks
 
 if TYPE_CHECKING:
     from photo.errors import TintypeError
@@ -164,6 +164,7 @@ def colorize(
 
         tintype colorize grandmother.jpg -o coloured --hint 0.42,0.31=#4a6b3c
     """
+    check_out(out)
     given = GivenHints(tuple(hint or ()), hints)
     given.parsed()
     if variants is not None and (given.texts or given.file):
@@ -262,7 +263,10 @@ def _color_many(
     seed: int | None,
     out: Path,
 ) -> int:
-    """Colour files into others, and return how many; those that fail are added to `tasks.left_out`."""
+    """Colour files into others, and return how many; those that fail are added to `tasks.left_out`.
+
+    Ctrl-C ends the command, when it has said how far it came.
+    """
     from photo.errors import ClientClosed, ServerUnavailable
 
     if beside is None:
@@ -275,23 +279,24 @@ def _color_many(
         seed=seed,
         hints=hints_of,
     )
-    with _progress(len(tasks.ready), "" if beside is None else _STARTING) as advance, closing(results):
-        for result in results:
-            if isinstance(result.error, ServerUnavailable | ClientClosed):
-                typer.echo(_summary(colored, tasks.total, out), err=True)
-                raise _explained(result.error, beside)
-            if result.colored is None:
-                tasks.left_out.append((result.photo, str(result.error)))
-                advance(f"{result.photo}: left out")
-            else:
-                colored += 1
-                tasks.notes += [(result.photo, note) for note in result.notes]
-                given = (
-                    f" ({count} hint{'s' if count > 1 else ''})"
-                    if (count := len(hints_of.get(result.photo, ())))
-                    else ""
-                )
-                advance(f"{result.photo} -> {', '.join(map(str, result.colored))}{given}")
+    try:
+        with _progress(len(tasks.ready), "" if beside is None else _STARTING) as advance, closing(results):
+            for result in results:
+                if isinstance(result.error, ServerUnavailable | ClientClosed):
+                    typer.echo(_summary(colored, tasks.total, out), err=True)
+                    raise _explained(result.error, beside)
+                if result.colored is None:
+                    tasks.left_out.append((result.photo, str(result.error)))
+                    advance(f"{result.photo}: left out")
+                else:
+                    colored += 1
+                    tasks.notes += [(result.photo, note) for note in result.notes]
+                    count = len(hints_of.get(result.photo, ()))
+                    given = f" ({count} hint{'s' if count > 1 else ''})" if count else ""
+                    advance(f"{result.photo} -> {', '.join(map(str, result.colored))}{given}")
+    except KeyboardInterrupt:
+        typer.echo(f"stopped: {_summary(colored, tasks.total, out)}", err=True)
+        raise typer.Exit(130) from None
     return colored
 
 

@@ -61,7 +61,7 @@ def test_two_stars_stand_for_any_folders_and_for_none(folder):
 
 def test_brackets_in_the_name_of_a_folder_are_letters(folder):
     (folder / "scans").rename(folder / "scans [1971]*")
-    for location in ("scans [1971]*", "scans [1971]*/**/*.*", f"{folder}/scans [1971]*/**/*.[jptw]*"):
+    for location in ("scans [1971]*", "scans [1971]*/**/*.*", f"{folder}/scans [1971]*/**/*.[jJptw]*"):
         assert names(location) in (NAMES, sorted(NAMES))
     assert names("scans [1971]*/box/*") == ["c.JPG"]
     assert names("*/a.jpg") == ["scans [1971]*/a.jpg"]

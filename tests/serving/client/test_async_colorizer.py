@@ -8,7 +8,7 @@ import pytest
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
-from photo.errors import ClientClosed, PhotoError, ServerUnavailable
+from photo.errors import ClientClosed, PhotoError, ServerUnavailable, TintypeError
 from photo.formats import PhotoFormat
 from serving.client import AsyncColorizer, Colorizer, ConnectionOptions, Retry
 from tests.serving.wire_server import WireServer, running
@@ -51,6 +51,20 @@ def test_it_gives_what_the_blocking_client_gives(wire_server, tmp_path):
         blocking.colorize_file(source, tmp_path / "blocking.png")
     written = [decode_photo((tmp_path / name).read_bytes()).rgb for name in ("async.png", "blocking.png")]
     np.testing.assert_array_equal(*written)
+
+
+def test_in_a_second_event_loop_it_connects_anew_but_never_in_two_at_once(wire_server):
+    colorizer = AsyncColorizer(wire_server.address)
+    first, second = (asyncio.run(colorizer.colorize(GRAY)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+    async def ask_from_another_loop():
+        await colorizer.describe()
+        with pytest.raises(TintypeError, match="connected in another event loop, which still runs"):
+            await asyncio.to_thread(asyncio.run, colorizer.describe())
+        await colorizer.close()
+
+    asyncio.run(ask_from_another_loop())
 
 
 def test_many_are_bounded_in_order_and_carry_their_errors(wire_server, tmp_path):

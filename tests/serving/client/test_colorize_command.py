@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -223,6 +224,8 @@ def test_label_token_and_canary_reach_the_server(colorize, photo, wire_server):
         ["one.jpg", "-o", "out", "--token", "secret", "--server", "example.org:1"],
         ["one.jpg", "two.jpg", "-o", "out.png"],
         ["one.jpg", "-o", "out.png", "--format", "jpg"],
+        ["one.jpg", "-o", "out.gif"],
+        ["one.jpg", "-o", "out.HEIC"],
         ["one.jpg", "-o", "out", "--server", "nowhere"],
         ["one.jpg"],
         ["-o", "out"],
@@ -238,6 +241,34 @@ def test_wrong_usage_ends_in_two(photo, tmp_path, monkeypatch, arguments):
     result = CliRunner().invoke(app, ["colorize", *paths])
     assert result.exit_code == 2, result.output
     assert "secret" not in result.output
+
+
+def test_a_kind_that_is_not_written_is_told_with_those_that_are(colorize, photo, tmp_path):
+    photo("one.jpg")
+    done = colorize("one.jpg", "-o", "out.gif")
+    assert done.returncode == 2
+    assert all(suffix in done.stderr for suffix in (".jpg", ".png", ".tiff", ".webp", ".bmp"))
+    assert not (tmp_path / "out.gif").exists()
+
+
+def test_a_proxy_is_not_asked_for_this_machine(colorize, photo, free_port):
+    photo("one.jpg")
+    proxy = dict.fromkeys(("http_proxy", "grpc_proxy", "https_proxy"), f"http://localhost:{free_port}")
+    assert colorize("one.jpg", "-o", "out", "--timeout", "20", environment=proxy).returncode == 0
+
+
+def test_sigterm_leaves_no_temporary_folder_and_no_half_of_a_file(photo, wire_server, tmp_path):
+    photo("one.jpg")
+    (tmp_path / "tmp").mkdir()
+    wire_server.released.clear()
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": "", "TMPDIR": str(tmp_path / "tmp")}
+    command = [*TINTYPE, "colorize", "one.jpg", "-o", "out", "--server", wire_server.address]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
+        wire_server.wait_until_held(1)
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_teaches_by_example(colorize):

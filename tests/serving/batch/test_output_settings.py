@@ -86,7 +86,7 @@ def test_a_suffix_can_be_spelled_in_its_own_way(settings: OutputSettings, output
 
 
 def test_an_unknown_or_contradicting_suffix_is_refused() -> None:
-    known = "expected a format of jpg, jpeg, png, webp, tif, tiff, bmp, received 'gif'"
+    known = "expected a format of jpg, jpeg, jpe, jfif, png, webp, tif, tiff, bmp, received 'gif'"
     with pytest.raises(ValueError, match=re.escape(known)):
         OutputSettings(suffix=".gif")
     with pytest.raises(ValueError, match=r"expected a suffix of the format PNG, received '\.jpg'"):

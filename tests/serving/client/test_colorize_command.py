@@ -60,7 +60,7 @@ def test_a_folder_is_coloured_and_the_bad_ones_are_named(colorize, photo, tmp_pa
     assert done.returncode == 1
     assert files(tmp_path / "out") == ["deeper/two.PNG", "one.jpg"]
     assert done.stdout == "coloured 2 of 5 photographs into out/ (3 left out)\n"
-    assert "left out album/text.jpg: not a JPEG" in done.stderr
+    assert "left out album/text.jpg: not a photograph" in done.stderr
     assert "left out album/empty.png: the file is empty" in done.stderr
     assert "left out missing.jpg: no such file or folder" in done.stderr
     assert "passed over in album: 1 other file is no photograph: 1 .txt\n" in done.stderr
@@ -182,7 +182,7 @@ def test_a_photo_goes_through_pipes_and_nothing_else_does(colorize, photo, tmp_p
     assert decode_photo((tmp_path / "out.webp").read_bytes()).format == "WEBP"
     done = colorize("-", "-o", "-", pipe=b"text")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"error: not a JPEG")
+    assert done.stderr.startswith(b"error: not a photograph")
 
 
 def test_variants_are_numbered_and_the_seeds_own(colorize, photo, wire_server, tmp_path):

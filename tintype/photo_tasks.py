@@ -70,6 +70,7 @@ def plan_tasks(photos: list[Path], naming: Naming) -> Tasks:
         typer.BadParameter: `naming.out` names one file and there are several photographs, or contradicts the format.
         PhotoError: there are none.
     """
+    _check_out(naming.out)
     tasks = Tasks()
     sources = list(_find_photos(photos, naming.out, tasks))
     named = list(_name_targets(sources, naming))
@@ -104,6 +105,7 @@ def check_pipe(photos: list[Path], naming: Naming) -> None:
         raise typer.BadParameter("a pipe carries one colouring; give a file and a folder", param_hint="--variants")
     if naming.out == PIPE:
         return
+    _check_out(naming.out)
     if not is_file_name(naming.out):
         raise typer.BadParameter(
             f"a photograph from a pipe has no name to take in the folder {naming.out}; give a file name",
@@ -119,7 +121,12 @@ def check_may_write(target: Path, overwrite: bool) -> None:
         raise TintypeError(f"{target} exists already; --overwrite replaces it")
 
 
-def check_out(out: Path) -> None:
+def is_file_name(out: Path) -> bool:
+    """Return whether a path names a photograph's file, not a folder."""
+    return out.suffix.lower() in FORMAT_OF_SUFFIX and not out.is_dir()
+
+
+def _check_out(out: Path) -> None:
     """Raise typer.BadParameter for the name of a file of a kind that is not written."""
     if is_named_as_other_kind(out.name) and not out.is_dir():
         suffixes = ", ".join(FORMAT_OF_SUFFIX)
@@ -127,11 +134,6 @@ def check_out(out: Path) -> None:
             f"{out}: what is written are JPEG, PNG, WebP, TIFF and BMP files, named {suffixes}; or give a folder",
             param_hint="--out",
         )
-
-
-def is_file_name(out: Path) -> bool:
-    """Return whether a path names a photograph's file, not a folder."""
-    return out.suffix.lower() in FORMAT_OF_SUFFIX and not out.is_dir()
 
 
 def _find_photos(photos: list[Path], out: Path, tasks: Tasks) -> Iterator[tuple[Path, Path]]:

@@ -19,7 +19,7 @@ from photo.hints import Hint
 from serving.client.options import ConnectionOptions
 from tintype.command_options import Options, expand_options
 from tintype.photo_hints import GivenHints
-from tintype.photo_tasks import PIPE, Naming, Tasks, check_out, check_pipe, is_file_name, plan_tasks
+from tintype.photo_tasks import PIPE, Naming, Tasks, check_pipe, is_file_name, plan_tasks
 
 if TYPE_CHECKING:
     from photo.errors import TintypeError
@@ -164,7 +164,6 @@ def colorize(
 
         tintype colorize grandmother.jpg -o coloured --hint 0.42,0.31=#4a6b3c
     """
-    check_out(out)
     given = GivenHints(tuple(hint or ()), hints)
     given.parsed()
     if variants is not None and (given.texts or given.file):

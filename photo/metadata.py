@@ -258,7 +258,12 @@ def orientation(exif: Image.Exif) -> int:
 
 
 def resolution(info: dict[str | tuple[int, int], Any]) -> tuple[float, float] | None:
-    """Return horizontal and vertical pixels per inch of an image's `info`, where it says so and can be believed."""
+    """Return horizontal and vertical pixels per inch of an image's `info`, where it says so and can be believed.
+
+    Of a JPEG whose header names no unit Pillow says what EXIF says, or where that says nothing 72: it is not believed.
+    """
+    if info.get("jfif_unit", 0) == 0 and info.get("dpi") == (72, 72):
+        return None
     try:
         horizontal, vertical = (float(value) for value in info["dpi"])
     except Exception:

@@ -334,6 +334,17 @@ def test_the_resolution_comes_through_a_webp():
     assert opened(result.data).info["dpi"] == (600, 600)
 
 
+def test_a_resolution_that_no_file_names_is_not_invented():
+    exif = Image.Exif()
+    exif[0x010F] = "Kodak"
+    data = jpeg(exif=exif)
+    assert opened(data).info["dpi"] == (72, 72)  # Pillow's own word
+    assert decode_photo(data).metadata.dpi is None
+    exif[0x011A], exif[0x011B], exif[0x0128] = 72.0, 72.0, 2
+    assert decode_photo(jpeg(exif=exif)).metadata.dpi == (72, 72)
+    assert decode_photo(jpeg(exif=exif, dpi=(72, 72))).metadata.dpi == (72, 72)
+
+
 def test_a_gps_place_in_exif_written_by_others_is_read_by_name():
     exif = opened(colored(jpeg(exif=scanner_exif())).data).getexif()
     assert ExifTags.GPS(next(iter(exif.get_ifd(GPS)))).name == "GPSLatitudeRef"

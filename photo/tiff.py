@@ -53,7 +53,7 @@ _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 _MOST_DIRECTORIES = 4096
 _MOST_BYTES_PER_PIXEL = 32
 
-_IMAGECODECS = "it takes the extra `formats` to read (pip install 'tintype[formats]'), or save it uncompressed"
+_IMAGECODECS = "it takes the extra `formats` to read (pip install '.[formats]' in a clone), or save it uncompressed"
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_what_needs_the_extra_names_it():
         "except Exception as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert "pip install 'tintype[formats]'" in done.stdout
+    assert "pip install '.[formats]'" in done.stdout
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF"])

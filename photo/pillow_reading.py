@@ -19,7 +19,9 @@ from photo.rgb_spaces import adobe_rgb, of_code_points, png_space
 
 _STRIP_PIXELS = 2**20  # converted at a time
 
-_NEEDS_FORMATS = "a HEIC file takes the extra `formats` to read: pip install '.[formats]' in a clone, or save it as JPEG"
+_NEEDS_FORMATS = (
+    "a HEIC file takes the extra `formats` to read: pip install '.[formats]' in a clone, or save it as JPEG"
+)
 
 # Kinds of an MPO's pictures that are smaller copies of the first (CIPA DC-007, table 5).
 _SMALLER_COPIES = (0x010001, 0x010002)

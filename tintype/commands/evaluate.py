@@ -50,16 +50,27 @@ def evaluate(
     """
     import json
 
+    import_tensorflow_quietly()
+    from components.evaluator.evaluation import evaluate_saved_model
+    from photo.whole_file import write_whole
+
+    metrics = evaluate_saved_model(
+        str(model), _photographs(data), size=size, spoil_seed=spoil, by_skin=by is Grouping.SKIN, frechet=True
+    )
+    _print_tables(metrics, ", ".join(data), by)
+    if out:
+        write_whole(out, json.dumps(metrics, indent=2))
+
+
+def _photographs(data: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the label and the bytes of each photograph, with the progress on standard error; names what is left out."""
     from rich.console import Console
     from rich.progress import track
 
-    import_tensorflow_quietly()
-    from components.evaluator.evaluation import evaluate_saved_model
     from components.image_example_gen.listing import list_photographs
     from components.image_example_gen.locations import join_locations
     from photo.archives import FileEntry
     from photo.errors import PhotoError
-    from photo.whole_file import write_whole
     from serving.batch.file_systems import read_photographs
 
     console = Console(stderr=True)
@@ -69,20 +80,11 @@ def evaluate(
             entries.append(found)
         else:
             console.print(f"left out {found.name}: {found.detail}", highlight=False, markup=False)
-
-    def photographs() -> Iterator[tuple[str, bytes]]:
-        for entry, content in track(read_photographs(entries), "measuring", total=len(entries), console=console):
-            if isinstance(content, PhotoError):
-                console.print(f"left out {entry.name}: {content}", highlight=False, markup=False)
-            else:
-                yield Path(entry.name).parent.name, content
-
-    metrics = evaluate_saved_model(
-        str(model), photographs(), size=size, spoil_seed=spoil, by_skin=by is Grouping.SKIN, frechet=True
-    )
-    _print_tables(metrics, ", ".join(data), by)
-    if out:
-        write_whole(out, json.dumps(metrics, indent=2))
+    for entry, content in track(read_photographs(entries), "measuring", total=len(entries), console=console):
+        if isinstance(content, PhotoError):
+            console.print(f"left out {entry.name}: {content}", highlight=False, markup=False)
+        else:
+            yield Path(entry.name).parent.name, content
 
 
 def _print_tables(metrics: dict[str, Any], data: str, by: Grouping) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from photo.version import __version__
 from serving.server.options import FLAGS_THAT_MUST_BE_OFF, FLAGS_WITHOUT_EFFECT, ServerOptions
 from tintype.command_options import expand_options
-from tintype.version import __version__
 
 _DEFAULTS = ServerOptions("colorizer", port=8500, host="0.0.0.0")
 _BOOLEANS = frozenset(field.metadata["flag"] for field in fields(ServerOptions) if "takes_value" in field.metadata)

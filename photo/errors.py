@@ -16,7 +16,8 @@ class PhotoError(TintypeError):
 
     Attributes:
         reason: one of `empty`, `not_an_image`, `truncated`, `unreadable`, `too_many_pixels`, `too_many_bytes`,
-            `too_small`, `gray`, `duplicate`, `no_such_page`, `out_of_memory`, `unexpected`; reports count by it.
+            `too_small`, `gray`, `duplicate`, `wrong_hints`, `no_such_page`, `out_of_memory`,
+            `unexpected`; reports count by it.
         detail: what exactly is wrong, in words.
     """
 

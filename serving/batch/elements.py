@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from photo.archives import FileEntry
 from photo.coloring import Prepared
 from photo.folders import printable
+from photo.hints import Hint
 from photo.metadata import Metadata
 
 OUTCOMES = "outcomes"  # tag of the output of every step that takes what goes no further
@@ -49,12 +50,14 @@ class LoadedPhoto:
         data: the file's bytes.
         sha256: of them, hexadecimal.
         seconds: that were spent on it so far.
+        hints: colours that a person asks for.
     """
 
     task: Task
     data: bytes
     sha256: str
     seconds: float
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,12 @@ class PreparedPhoto:
         task: where it came from and goes.
         input_bytes: size of its file.
         input_sha256: of its file, hexadecimal.
-        prepared: its lightness, and the square for the network.
+        prepared: its lightness, and the square for the network; of several the largest.
         metadata: of the photograph.
         alpha: as in `Photo`.
         notes: as in `Photo`.
         seconds: that were spent on it so far.
+        smaller: the same at the other sides at which the model is asked.
     """
 
     task: Task
@@ -80,6 +84,7 @@ class PreparedPhoto:
     alpha: NDArray[Any] | None
     notes: tuple[str, ...]
     seconds: float
+    smaller: tuple[Prepared, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ class JobOptions:
     """How a batch job goes about its photographs, and what it writes about itself.
 
     Attributes:
+        hints: a file with the hints of all photographs, as `photo.hints.HintsByPhoto` reads it; those of
+            `PHOTO.hints.json` beside a photograph count where it has none.
         root: outputs mirror the inputs' places below this folder; None: below each input.
         sample: photographs on the contact sheet; 0 makes none.
         manifest_shards: files the manifest is split into.
@@ -25,6 +27,14 @@ class JobOptions:
         reports_folder: where report, manifest, contact sheet and summary go; None: into the output.
     """
 
+    hints: str | None = field(
+        default=None,
+        metadata={
+            "help": "Colours of places, as JSON of file names with lists of {x, y, color}. "
+            "[default: PHOTO.hints.json beside a PHOTO]",
+            "metavar": "FILE",
+        },
+    )
     root: str | None = field(
         default=None,
         metadata={"help": "Mirror the folders below this one. [default: each input]", "metavar": "DIR"},

@@ -9,8 +9,10 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from numpy.typing import NDArray
 
+from photo.coloring import hint_map, mean_ab
 from serving.batch.elements import PreparedPhoto
 from serving.batch.errors import BatchStopped
+from serving.model.description import ModelDescription
 
 # A batch is closed before its photographs hold more pixels than this; one photograph may hold more, and is alone then.
 MAX_BATCH_PIXELS = 64_000_000
@@ -21,13 +23,11 @@ class ModelIdentity:
     """What a job has to know of its model.
 
     Attributes:
-        size: side in pixels of the squares it sees.
-        fingerprint: changes when the trained weights do.
+        description: what it says of itself.
         version: its number as it was pushed; "" when it lies in a folder without one.
     """
 
-    size: int
-    fingerprint: str
+    description: ModelDescription
     version: str
 
 
@@ -46,8 +46,8 @@ class PredictedAb(NamedTuple):
 class AbModel(Protocol):
     """What a worker asks: the model itself, or a server that has it."""
 
-    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return a*b*, [N, S, S, 2], of L* [N, S, S, 1]."""
+    def predict_ab(self, squares: NDArray[np.float32], hints: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return a*b*, [N, S, S, 2], of L* [N, S, S, 1] and of hints [N, S, S, 3]."""
 
 
 class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
@@ -93,7 +93,7 @@ class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
             return
         started = time.perf_counter()
         try:
-            answers = self._predict(np.stack([element.prepared.square for element in batch]), model)
+            answers = self._answers(batch, model)
         except BatchStopped:
             raise
         except Exception as error:
@@ -109,6 +109,18 @@ class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
         for element in batch:
             yield from self.run_inference([element], model)
 
-    def _predict(self, squares: NDArray[np.float32], model: AbModel) -> NDArray[np.float32]:
+    def _answers(self, batch: Sequence[PreparedPhoto], model: AbModel) -> list[NDArray[np.float32]]:
+        """Return a*b* for the square of each photograph; of several sides the mean."""
+        at_sides = [(element.prepared, *element.smaller) for element in batch]
+        found = []
+        for prepared in zip(*at_sides, strict=True):
+            has_hints = any(each.hints for each in prepared)
+            hints = np.stack([hint_map(each) for each in prepared]) if has_hints else None
+            found.append(self._predict(np.stack([each.square for each in prepared]), hints, model))
+        return [mean_ab(prepared, ab) for prepared, ab in zip(at_sides, zip(*found, strict=True), strict=True)]
+
+    def _predict(
+        self, squares: NDArray[np.float32], hints: NDArray[np.float32] | None, model: AbModel
+    ) -> NDArray[np.float32]:
         """Return what the model answers; raises BatchStopped where it would answer no other photograph either."""
-        return model.predict_ab(squares)
+        return model.predict_ab(squares, hints)

@@ -41,8 +41,7 @@ class SavedModelHandler(ColorHandler):
 
     def identity(self) -> ModelIdentity:
         """Ask the model itself, which is loaded for it."""
-        description = self.load_model().description
-        return ModelIdentity(description.size, description.fingerprint, self.version)
+        return ModelIdentity(self.load_model().description, self.version)
 
 
 class WorkerModel:
@@ -70,9 +69,9 @@ class WorkerModel:
                 raise BatchStopped(str(error)) from error
         self.description = self._colorizer.description
 
-    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_ab(self, squares: NDArray[np.float32], hints: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return finite a*b*, [N, S, S, 2], of L* [N, S, S, 1]; raises TintypeError where the model gives others."""
-        ab = self._colorizer.predict_ab(squares)
+        ab = self._colorizer.predict_ab(squares, hints)
         if not np.isfinite(ab).all():
             raise TintypeError("the model gives colours that are not numbers")
         return ab

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from photo.errors import ServerRefused, ServerUnavailable
+from photo.errors import ServerRefused, ServerUnavailable, SignatureMissing
 from serving.batch.errors import BatchStopped
 from serving.batch.job_options import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, PATIENT_CONNECTION
 from serving.batch.model_handler import AbModel, ColorHandler, ModelIdentity
@@ -57,11 +57,15 @@ class ServerHandler(ColorHandler):
         """Return what the server said when the job was made: all workers ask the same version."""
         return self._identity
 
-    def _predict(self, squares: NDArray[np.float32], model: AbModel) -> NDArray[np.float32]:
+    def _predict(
+        self, squares: NDArray[np.float32], hints: NDArray[np.float32] | None, model: AbModel
+    ) -> NDArray[np.float32]:
         try:
-            return model.predict_ab(squares)
+            return model.predict_ab(squares, hints)
         except ServerUnavailable as unavailable:
             raise BatchStopped(str(unavailable)) from unavailable
+        except SignatureMissing:  # photographs without hints can do without it
+            raise
         except ServerRefused as refused:
             if refused.code in _REFUSES_ALL:
                 raise BatchStopped(str(refused)) from refused
@@ -91,7 +95,7 @@ def server_handler(
     """
     with Colorizer(server, _with_token(connection)) as colorizer:
         description, version = colorizer.describe_version()
-    identity = ModelIdentity(description.size, description.fingerprint, str(version))
+    identity = ModelIdentity(description, str(version))
     return ServerHandler(server, identity, connection, batch_size=batch_size, concurrency=concurrency)
 
 
@@ -107,6 +111,6 @@ class _ServedModel:
         self._colorizer = colorizer
         self._free_requests = threading.BoundedSemaphore(concurrency)
 
-    def predict_ab(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_ab(self, squares: NDArray[np.float32], hints: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         with self._free_requests:
-            return self._colorizer.predict_ab(squares)
+            return self._colorizer.predict_ab(squares, hints)

@@ -1,5 +1,7 @@
 """How colourings are named and encoded, and which ways of encoding give the same pixels; quick to import."""
 
+import hashlib
+import json
 import os
 import posixpath
 import string
@@ -8,6 +10,7 @@ from dataclasses import dataclass, field
 from photo.coloring_options import ColoringOptions
 from photo.folders import name_of_kind
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
+from photo.hints import Hint
 
 # What the job itself keeps lies in a folder of this name below the output.
 OWN_FOLDER = ".tintype"
@@ -74,24 +77,32 @@ class OutputSettings(ColoringOptions):
         """Return the format to encode a colouring of this name in."""
         return FORMAT_OF_SUFFIX[posixpath.splitext(output_name)[1].lower()]
 
-    def digest(self, output_name: str, has_tint: bool | None = None) -> str:
+    def digest(self, output_name: str, has_tint: bool | None = None, hints: tuple[Hint, ...] = ()) -> str:
         """Return what, besides photograph and model, decides the bytes of this output.
 
         Args:
             output_name: as `output_name` returns it.
             has_tint: whether the photograph has a tint, which was kept; None where it was not looked for.
+            hints: colours that were asked for.
         """
         tint = {None: "", False: " no tint", True: " tint kept"}[has_tint]
         other = "" if self.mark_metadata else " not marked"
         other += " visibly marked" if self.mark else ""
         other += f" {self.tiff_compression}" if self.tiff_compression else ""
+        other += f" render {','.join(map(str, sorted(self.render)))}" if self.render else ""
+        other += f" {_digest_of_hints(hints)}" if hints else ""
         return f"{self.encoding_of(output_name)} quality {self.quality} strength {self.strength:g}{other}{tint}"
 
-    def digests_as_good(self, output_name: str) -> frozenset[str]:
+    def digests_as_good(self, output_name: str, hints: tuple[Hint, ...] = ()) -> frozenset[str]:
         """Return every digest whose output has the pixels that these settings would give: a tint matters to toned ones.
 
         With `keep_tint` the one without a word on the tint is not among them, though it is as good for an untoned one.
         """
-        return frozenset(
-            {self.digest(output_name, has_tint=False), self.digest(output_name, has_tint=self.keep_tint or None)}
-        )
+        tints = (False, self.keep_tint or None)
+        return frozenset(self.digest(output_name, has_tint, hints) for has_tint in tints)
+
+
+def _digest_of_hints(hints: tuple[Hint, ...]) -> str:
+    """Return how many hints there are, and hexadecimal digits that change with any of them."""
+    text = json.dumps([hint.document() for hint in hints])
+    return f"{len(hints)} hint{'s' if len(hints) > 1 else ''} {hashlib.sha256(text.encode()).hexdigest()[:12]}"

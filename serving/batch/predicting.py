@@ -28,4 +28,4 @@ class TakeAnswers(beam.DoFn):
             return
         identity = self._handler.identity()
         photo = replace(photo, seconds=photo.seconds + answer.seconds)
-        yield ColoredPhoto(photo, answer.ab, identity.version, identity.fingerprint)
+        yield ColoredPhoto(photo, answer.ab, identity.version, identity.description.fingerprint)

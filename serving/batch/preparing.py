@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from photo.coloring import prepare
+from photo.coloring import at_side, prepare
 from photo.decoding import decode_photo
+from photo.errors import TintypeError
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto
 from serving.batch.errors import BatchStopped
 from serving.batch.model_handler import ColorHandler
@@ -22,10 +23,11 @@ _LARGEST_BLOCK = 256 * 2**20
 class Prepare(beam.DoFn):
     """LoadedPhoto -> PreparedPhoto; or an outcome, when it is no photograph, or was done and has no tint to keep."""
 
-    def __init__(self, handler: ColorHandler, max_pixels: int, keep_tint: bool):
+    def __init__(self, handler: ColorHandler, max_pixels: int, keep_tint: bool, render: tuple[int, ...] | None):
         self._handler = handler
         self._max_pixels = max_pixels
         self._keep_tint = keep_tint
+        self._render = render
 
     def setup(self) -> None:
         """Leave the other cores to other workers, and keep memory for the next photograph."""
@@ -42,7 +44,9 @@ class Prepare(beam.DoFn):
         task, sha256, input_bytes = loaded.task, loaded.sha256, len(loaded.data)
         try:
             photo = decode_photo(loaded.data, max_pixels=self._max_pixels)
-            prepared = prepare(photo.color, self._handler.identity().size, keep_tint=self._keep_tint)
+            sides = self._sides()
+            prepared = prepare(photo.color, sides[0], keep_tint=self._keep_tint, hints=loaded.hints)
+            smaller = tuple(at_side(prepared, side) for side in sides[1:])
         except BatchStopped:
             raise
         except Exception as error:
@@ -55,4 +59,13 @@ class Prepare(beam.DoFn):
         seconds = loaded.seconds + time.perf_counter() - started
         metadata, alpha, notes = photo.metadata, photo.alpha, photo.notes
         del loaded, photo  # the next steps run inside this yield
-        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, alpha, notes, seconds)
+        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, alpha, notes, seconds, smaller)
+
+    def _sides(self) -> list[int]:
+        """Return the sides at which the model is asked; raises BatchStopped where it takes none such."""
+        try:
+            return self._handler.identity().description.sides_to_ask(self._render)
+        except BatchStopped:
+            raise
+        except TintypeError as error:
+            raise BatchStopped(str(error)) from error

@@ -11,6 +11,7 @@ from photo.archives import read_blocks
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, Task
 from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import file_reader
+from serving.batch.hints import JobHints
 from serving.batch.outcomes import failed_by
 from serving.batch.output_settings import OutputSettings
 from serving.batch.resuming import Resume, is_as_wanted, skipped
@@ -19,9 +20,10 @@ from serving.batch.resuming import Resume, is_as_wanted, skipped
 class Read(beam.DoFn):
     """Task -> LoadedPhoto; or an outcome, when it was done before or cannot be read."""
 
-    def __init__(self, settings: OutputSettings, resume: Resume | None):
+    def __init__(self, settings: OutputSettings, resume: Resume | None, hints: JobHints):
         self._settings = settings
         self._resume = resume
+        self._hints = hints
 
     def setup(self) -> None:
         """Begin without an archive open."""
@@ -38,7 +40,8 @@ class Read(beam.DoFn):
             with self._reader.open(task.entry) as stream:
                 data = b"".join(read_blocks(stream))
             sha256 = hashlib.sha256(data).hexdigest()
-            record = self._resume.record_of(task, sha256, self._settings) if self._resume is not None else None
+            hints = self._hints.of(task.entry)
+            record = None if self._resume is None else self._resume.record_of(task, sha256, self._settings, hints)
         except BatchStopped:
             raise
         except Exception as error:
@@ -46,7 +49,7 @@ class Read(beam.DoFn):
             return
         if record is None:
             task = task._replace(record="")
-        elif is_as_wanted(record, self._settings):
+        elif is_as_wanted(record, self._settings, hints):
             yield TaggedOutput(OUTCOMES, skipped(record, task))
             return
-        yield LoadedPhoto(task, data, sha256, time.perf_counter() - started)
+        yield LoadedPhoto(task, data, sha256, time.perf_counter() - started, hints)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from photo.coloring import Prepared
+from photo.hints import Hint
 from serving.batch.elements import Task
 from serving.batch.model_handler import ColorHandler
 from serving.batch.outcomes import SKIPPED, Outcome
@@ -27,8 +28,10 @@ class Resume:
     output: str
     handler: ColorHandler
 
-    def record_of(self, task: Task, sha256: str, settings: OutputSettings) -> Outcome | None:
-        """Return the record of the output that lies there, if it is of this content and model and of these settings.
+    def record_of(
+        self, task: Task, sha256: str, settings: OutputSettings, hints: tuple[Hint, ...] = ()
+    ) -> Outcome | None:
+        """Return the record of the output that lies there, if it is of this content, model, hints and settings.
 
         Whether a tint is kept may differ: `is_as_wanted` says whether that matters.
         """
@@ -36,16 +39,17 @@ class Resume:
         is_of_task = (
             record is not None
             and record.input_sha256 == sha256
-            and record.settings in settings.digests_as_good(task.output) | {settings.digest(task.output)}
+            and record.settings
+            in settings.digests_as_good(task.output, hints) | {settings.digest(task.output, hints=hints)}
             and record.output_bytes == size_of(join(self.output, task.output))
-            and record.model_fingerprint == self.handler.identity().fingerprint
+            and record.model_fingerprint == self.handler.identity().description.fingerprint
         )
         return record if is_of_task else None
 
 
-def is_as_wanted(record: Outcome, settings: OutputSettings) -> bool:
+def is_as_wanted(record: Outcome, settings: OutputSettings, hints: tuple[Hint, ...] = ()) -> bool:
     """Return whether a recorded output has the pixels that these settings would give, tinted photograph or not."""
-    return record.settings in settings.digests_as_good(record.output)
+    return record.settings in settings.digests_as_good(record.output, hints)
 
 
 def has_tint(prepared: Prepared) -> bool:

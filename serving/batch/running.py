@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from photo.errors import TintypeError
 from serving.batch.errors import BatchStopped
+from serving.batch.hints import read_job_hints
 from serving.batch.job import BatchJob
 from serving.batch.outcomes import DONE, PASSED_OVER, SKIPPED
 from serving.batch.output_lock import only_job_into
@@ -74,11 +75,12 @@ def _build(pipeline: beam.Pipeline, job: BatchJob, progress_folder: str) -> None
         settings=job.settings,
         output=job.output,
         root=job.options.root,
+        hints=read_job_hints(job.options.hints),
         resume=Resume(job.output, job.handler),
         counter=CountFound(progress_folder),
     )
     colored = read.photos | "Colorize" >> ColorizePhotos(
-        job.handler, max_pixels=job.options.max_pixels, keep_tint=job.settings.keep_tint
+        job.handler, max_pixels=job.options.max_pixels, keep_tint=job.settings.keep_tint, render=job.settings.render
     )
     written = colored.photos | "Write" >> WritePhotos(job.output, settings=job.settings)
     # Counted before they are flattened: a runner may gather a flattened collection until its stage ends.

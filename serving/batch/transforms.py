@@ -23,6 +23,7 @@ from apache_beam.typehints.decorators import no_annotations
 from photo.limits import MAX_PIXELS
 from serving.batch.elements import OUTCOMES, ColoredPhoto, LoadedPhoto
 from serving.batch.finding import Find
+from serving.batch.hints import JobHints
 from serving.batch.model_handler import ColorHandler
 from serving.batch.naming import KeyByName, NameOutputs
 from serving.batch.outcomes import Outcome
@@ -50,6 +51,7 @@ class ReadPhotos(beam.PTransform[beam.Pipeline, Photos]):
         settings: name the outputs.
         output: where they go; what lies there is not read. Without one, nothing is passed over.
         root: as for `find_photos`.
+        hints: of the photographs.
         resume: pass over what was done by an earlier run: the same content, model and settings, and the output is
             there with its size. None reads everything.
         counter: sees every photograph that was found, and passes it on.
@@ -62,6 +64,7 @@ class ReadPhotos(beam.PTransform[beam.Pipeline, Photos]):
         settings: OutputSettings = OutputSettings(),  # noqa: B008 - frozen
         output: str = "",
         root: str | None = None,
+        hints: JobHints = JobHints(),  # noqa: B008 - frozen
         resume: Resume | None = None,
         counter: beam.DoFn | None = None,
     ) -> None:
@@ -70,6 +73,7 @@ class ReadPhotos(beam.PTransform[beam.Pipeline, Photos]):
         self._settings = settings
         self._output = output
         self._root = root
+        self._hints = hints
         self._resume = resume
         self._counter = counter
 
@@ -92,7 +96,9 @@ class ReadPhotos(beam.PTransform[beam.Pipeline, Photos]):
             | "Name" >> beam.ParDo(NameOutputs(self._settings))
         )
         # Nothing may come between the grouping and the reading: the join has spread the photographs over the workers.
-        read = tasks | "Read" >> beam.ParDo(Read(self._settings, self._resume)).with_outputs(OUTCOMES, main="photos")
+        read = tasks | "Read" >> beam.ParDo(Read(self._settings, self._resume, self._hints)).with_outputs(
+            OUTCOMES, main="photos"
+        )
         outcomes = (found[OUTCOMES], read[OUTCOMES]) | "Outcomes" >> beam.Flatten()
         return Photos(read.photos, outcomes)
 
@@ -105,18 +111,27 @@ class ColorizePhotos(beam.PTransform[PCollection[LoadedPhoto], Photos]):
         max_pixels: larger photographs are left out.
         keep_tint: lay the tint of a toned or yellowed photograph over its colour; the `OutputSettings` of what reads
             and writes must say the same.
+        render: sides at which the model is asked, as in `ColoringOptions`; the same holds for it.
     """
 
-    def __init__(self, handler: ColorHandler, *, max_pixels: int = MAX_PIXELS, keep_tint: bool = False):
+    def __init__(
+        self,
+        handler: ColorHandler,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        keep_tint: bool = False,
+        render: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
         self._handler = handler
         self._max_pixels = max_pixels
         self._keep_tint = keep_tint
+        self._render = render
 
     @no_annotations  # type: ignore[untyped-decorator]  # as above
     def expand(self, photos: PCollection[LoadedPhoto]) -> Photos:
         """Build the graph."""
-        prepare_each = Prepare(self._handler, self._max_pixels, self._keep_tint)
+        prepare_each = Prepare(self._handler, self._max_pixels, self._keep_tint, self._render)
         prepared = photos | "Prepare" >> beam.ParDo(prepare_each).with_outputs(OUTCOMES, main="prepared")
         answered = (
             prepared.prepared

@@ -52,7 +52,7 @@ class Write(beam.DoFn):
             DONE,
             output=task.output,
             key=task.key,
-            settings=self._settings.digest(task.output, self._tint_of(photo.prepared)),
+            settings=self._settings.digest(task.output, self._tint_of(photo.prepared), photo.prepared.hints),
             width=width,
             height=height,
             input_bytes=photo.input_bytes,

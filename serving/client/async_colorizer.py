@@ -188,9 +188,11 @@ class AsyncColorizer:
         )
         return self._written(self._run_many(flows, check_concurrency(concurrency)))
 
-    async def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:
+    async def predict_ab(
+        self, lightness: NDArray[Any], hints: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Ask the model for the colour of a batch of lightness, as `Colorizer.predict_ab` does."""
-        return await self._run(self._flows.predicting_ab(lightness))
+        return await self._run(self._flows.predicting_ab(lightness, hints))
 
     async def describe(self) -> ModelDescription:
         """Ask the model what it is."""

@@ -159,9 +159,9 @@ class ColoringFlows:
             notes |= dict.fromkeys((yield Work(partial(write, ab, output_path, format))))
         return WrittenFiles(output_paths, tuple(notes))
 
-    def predicting_ab(self, lightness: NDArray[Any]) -> Flow[NDArray[np.float32]]:
+    def predicting_ab(self, lightness: NDArray[Any], hints: NDArray[np.float32] | None) -> Flow[NDArray[np.float32]]:
         """Ask for the colour of lightness [N, S, S, 1]."""
-        ab, _ = yield from self._requests.predicting_ab(lightness, self._label)
+        ab, _ = yield from self._requests.predicting_ab(lightness, self._label, hints=hints)
         return ab
 
     def describing(self) -> Flow[tuple[ModelDescription, int]]:
@@ -194,7 +194,7 @@ class ColoringFlows:
         self, rgb: NDArray[Any], question: Question, label: str | None, description: ModelDescription
     ) -> Flow[tuple[Prepared, NDArray[np.float32], int]]:
         """Ask at every side that the question names, or at the model's own; the photograph is at the largest."""
-        sides = sorted(description.check_sides(question.render or (description.size,)), reverse=True)
+        sides = description.sides_to_ask(question.render)
         first = yield Work(partial(prepare, rgb, sides[0], keep_tint=question.keep_tint, hints=question.hints))
         at_sides, found, version = [], [], 0
         for side in sides:

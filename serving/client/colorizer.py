@@ -319,16 +319,17 @@ class Colorizer:
         )
         return self._written(self._run_many(flows, check_concurrency(concurrency)))
 
-    def predict_ab(self, lightness: NDArray[Any]) -> NDArray[np.float32]:
+    def predict_ab(self, lightness: NDArray[Any], hints: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Ask the model for the colour of a batch of lightness.
 
         Args:
             lightness: L*, float32 [N, S, S, 1], 0..100; sides divisible by the model's stride.
+            hints: float32 [N, S, S, 3], as `photo.coloring.hint_map` draws them.
 
         Returns:
             a*b* in CIE units, float32 [N, S, S, 2].
         """
-        return self._run(self._flows.predicting_ab(lightness))
+        return self._run(self._flows.predicting_ab(lightness, hints))
 
     def describe(self) -> ModelDescription:
         """Ask the model what it is."""

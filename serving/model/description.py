@@ -28,15 +28,21 @@ class ModelDescription:
     sides: tuple[int, ...] = ()
     hints: bool = False
 
-    def check_sides(self, sides: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the sides at which the model is to be asked; raises TintypeError where it takes no such side."""
-        for side in sides:
+    def sides_to_ask(self, render: tuple[int, ...] | None) -> list[int]:
+        """Return the sides at which the model is to be asked, the largest first; without `render` its own.
+
+        Raises:
+            TintypeError: the model takes no such side.
+        """
+        if render is None:
+            return [self.size]
+        for side in render:
             if side % self.stride or (side > LARGEST_SIDE and side not in self.sides):
                 best = f" (best: {', '.join(map(str, self.sides))})" if self.sides else ""
                 raise TintypeError(
                     f"render: the model takes multiples of {self.stride} up to {LARGEST_SIDE}{best}, received {side}"
                 )
-        return sides
+        return sorted(render, reverse=True)
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> "ModelDescription":

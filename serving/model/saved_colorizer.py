@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from photo.errors import TintypeError
+from photo.errors import SignatureMissing, TintypeError
 from serving.model import signatures
 from serving.model.description import ModelDescription
 from serving.model.saved_model import LoadedModel
@@ -54,19 +54,30 @@ class SavedColorizer:
         """Whether the model gives several colourings of one photo."""
         return signatures.VARIANTS in self._signatures
 
-    def predict_ab(self, lightness: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_ab(
+        self, lightness: NDArray[np.float32], hints: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Predict colours.
 
         Args:
             lightness: L*, float32 [N, H, W, 1], 0..100.
+            hints: colours asked for, float32 [N, H, W, 3]: a*, b* and a mask of 0 or 1.
 
         Returns:
             a*b* as the model gives them, float32 [N, H, W, 2], CIE units; possibly not finite.
 
         Raises:
-            TintypeError: the model fails, or answers with another shape.
+            TintypeError: the model fails, or answers with another shape; SignatureMissing, one of them, where it takes
+                no hints.
         """
-        return self._predict(signatures.COLORIZE, lightness)
+        if hints is None:
+            return self._predict(signatures.COLORIZE, lightness)
+        if signatures.GUIDED not in self._signatures:
+            raise SignatureMissing(
+                f"the model in {self._model_dir} takes no hints: it has no signature {signatures.GUIDED!r}",
+                signatures.GUIDED,
+            )
+        return self._predict(signatures.GUIDED, lightness, {signatures.HINTS: tf.constant(hints)})
 
     def predict_variants(self, lightness: NDArray[np.float32], seeds: NDArray[np.int32]) -> NDArray[np.float32]:
         """Predict the colours that each row's seed stands for; `seeds` is int32 [N], the rest as in `predict_ab`."""

@@ -59,6 +59,7 @@ Settings = Annotated[
         "strength",
         "keep_tint",
         "keep_date",
+        "render",
         "mark_metadata",
         "mark",
         "credentials",

@@ -176,9 +176,9 @@ def test_what_is_done_is_skipped_until_content_settings_model_or_output_change(c
     assert Image.open(out / "box/c.JPG").size == (40, 30)
 
     assert colored(scans, settings=OutputSettings(strength=0.5)).done == 5
-    other = ServerHandler(
-        handler.server, replace(handler.identity(), fingerprint="other"), handler.connection, batch_size=3
-    )
+    own = handler.identity()
+    identity = replace(own, description=replace(own.description, fingerprint="other"))
+    other = ServerHandler(handler.server, identity, handler.connection, batch_size=3)
     assert colored(scans, settings=OutputSettings(strength=0.5), handler=other).done == 5
 
 

@@ -95,7 +95,7 @@ def test_a_worker_loads_a_model_once_and_never_holds_two(picture_model: Path, tm
     model = first.load_model()
     assert first.load_model() is model
     assert SavedModelHandler(str(picture_model)).load_model() is model
-    assert first.identity().size == SQUARE
+    assert first.identity().description.size == SQUARE
     assert second.load_model() is not model
     held = weakref.ref(model)
     del model

@@ -44,6 +44,8 @@ class ColoringOptions:
         render: sides of the squares at which the model is asked, in pixels, each a multiple of its stride; the mean of
             the answers is laid on. A larger one shows finer colour, and takes longer. None is the model's own side.
         format: of a result that is a file; None keeps the photograph's own, or takes it from the result's name.
+        page: of a TIFF of several pages the one to colour, from 1; None colours all where the result is a TIFF, too,
+            else the first.
         quality: 1..100, of JPEG and WebP.
         tiff_compression: of a TIFF: "none", "lzw", "deflate" or "packbits"; None keeps that of the photograph's file.
         keep_date: of a result that is a file on this machine: give it the date of the photograph's file.
@@ -89,6 +91,16 @@ class ColoringOptions:
             },
         },
     )
+    page: int | None = field(
+        default=None,
+        metadata={
+            "help": "Of a TIFF of several pages, colour this one, from 1. [default: all]",
+            "type": int,
+            "metavar": "N",
+            "min": 1,
+            "unset": True,
+        },
+    )
     quality: int = field(default=92, metadata={"help": "Quality of JPEG and WebP.", "min": 1, "max": 100})
     tiff_compression: str | None = field(
         default=None,
@@ -117,6 +129,8 @@ class ColoringOptions:
             object.__setattr__(self, "render", _checked_sides(self.render))
         if self.format is not None:
             object.__setattr__(self, "format", check_format(self.format))  # of "PNG", too, as JSON and YAML have it
+        if self.page is not None and self.page < 1:
+            raise ValueError(f"expected a page of at least 1, received {self.page}")
         if self.tiff_compression not in (None, *TIFF_COMPRESSIONS):
             raise ValueError(f"expected a TIFF compression of {TIFF_COMPRESSIONS}, received {self.tiff_compression!r}")
         if not 1 <= self.quality <= 100:

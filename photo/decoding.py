@@ -71,12 +71,16 @@ class PhotoHeader:
         width: in pixels, before the picture is turned upright.
         height: in pixels.
         pages: as in `Photo`.
+        pixels_of_pages: of all pages together.
+        pictures_left_out: as in `Photo`.
     """
 
     format: PhotoFormat
     width: int
     height: int
-    pages: int = 1
+    pages: int
+    pixels_of_pages: int
+    pictures_left_out: int = 0
 
 
 def decode_photo(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -111,7 +115,8 @@ def read_header(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> 
         if format is PhotoFormat.TIFF:
             return PhotoHeader(format, *tiff_size(data, page, max_pixels))
         check_page(page, 1)
-        return PhotoHeader(format, *picture_size(data, format, max_pixels))
+        width, height, more = picture_size(data, format, max_pixels)
+        return PhotoHeader(format, width, height, 1, width * height, more)
 
 
 def photo_from_image(image: Image.Image) -> Photo:

@@ -43,7 +43,7 @@ def open_photo(
 
     Args:
         photo: a path, bytes, a Pillow image or an array, as `Colorizer.colorize` takes them.
-        options: the format and the quality of the file to make of a path or bytes.
+        options: of a path or bytes, the page to take, and the format and quality of the file to make.
         max_pixels: larger photographs are refused.
 
     Raises:
@@ -53,7 +53,8 @@ def open_photo(
     if isinstance(photo, str | os.PathLike):
         photo = read_photo(Path(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
-        decoded = decode_photo(bytes(photo), max_pixels=max_pixels)
+        page = 0 if options.page is None else options.page - 1
+        decoded = decode_photo(bytes(photo), page=page, max_pixels=max_pixels)
         return decoded.color, partial(_file_bytes, decoded, options)
     if isinstance(photo, Image.Image):
         decoded = photo_from_image(photo)

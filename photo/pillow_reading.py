@@ -43,16 +43,17 @@ def read_picture(data: bytes, format: PhotoFormat, max_pixels: int) -> Picture:
     return _with_pictures_left_out(picture, more, note, data, format)
 
 
-def picture_size(data: bytes, format: PhotoFormat, max_pixels: int) -> tuple[int, int]:
-    """Return width and height as the header says them.
+def picture_size(data: bytes, format: PhotoFormat, max_pixels: int) -> tuple[int, int, int]:
+    """Return width and height as the header says them, and how many pictures there are beside the first.
 
     Raises:
         PhotoError, Exception: as `read_picture`, for what the header shows.
     """
     if format is PhotoFormat.HEIF:
-        size: tuple[int, int] = _opened_heif(data, max_pixels).size
-        return size
-    return _opened(data, format, max_pixels).size
+        file = _opened_heif(data, max_pixels)
+        return *file.size, len(file) - 1
+    image = _opened(data, format, max_pixels)
+    return *image.size, _more_pictures(image, data)[0]
 
 
 def picture_of_image(image: Image.Image, samples: Samples | None = None) -> Picture:

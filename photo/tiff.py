@@ -93,8 +93,8 @@ def read_tiff(data: bytes, page: int, max_pixels: int) -> Picture:
     return replace(picture, pages=len(album.pages)).noting(album.note)
 
 
-def tiff_size(data: bytes, page: int, max_pixels: int) -> tuple[int, int, int]:
-    """Return width and height of a page as its directory says them, and how many pages there are.
+def tiff_size(data: bytes, page: int, max_pixels: int) -> tuple[int, int, int, int]:
+    """Return width and height of a page as its directory says them, the number of pages, and the pixels of all.
 
     Raises:
         PhotoError, Exception: as `read_tiff`, for what the directory shows.
@@ -104,7 +104,8 @@ def tiff_size(data: bytes, page: int, max_pixels: int) -> tuple[int, int, int]:
         check_page(page, len(album.pages))
         found = album.pages[page].page
         _check(found, max_pixels)
-        return found.imagewidth, found.imagelength, len(album.pages)
+        total = sum(_area(one.page) for one in album.pages)
+        return found.imagewidth, found.imagelength, len(album.pages), total
 
 
 def _opened(data: bytes) -> "tifffile.TiffFile":

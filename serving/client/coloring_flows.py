@@ -1,8 +1,9 @@
 """The calls of a client as flows: all of `Colorizer` and `AsyncColorizer` that is not input and output."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from photo.coloring import Prepared, at_full_size, at_side, cell_of, finish, hint_map, mean_ab, prepare, shown_color
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
-from photo.encoding import encode_coloring
+from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring
 from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 from photo.hints import Hint, check_hints
 from photo.input_kinds import PhotoInput, PhotoOutput, open_photo, read_photo
+from photo.pages import decode_page, plan_pages
 from photo.provenance import Provenance, provenance_now
 from photo.whole_file import write_whole
 from serving.client.flow_steps import Flow, Work
@@ -27,6 +29,8 @@ from serving.client.options import ConnectionOptions
 from serving.client.results import LikelyColor, WrittenFiles
 from serving.model import signatures
 from serving.model.description import ModelDescription
+
+log = logging.getLogger(__name__)
 
 DEFAULT_CONCURRENCY = 4
 
@@ -85,6 +89,16 @@ class ColoringFlows:
     def coloring(self, photo: PhotoInput, options: ColoringOptions, hints: Sequence[Hint]) -> Flow[PhotoOutput]:
         """Colour one photograph."""
         question = _question(options, hints=hints)
+        if isinstance(photo, str | PathLike):
+            photo = yield Work(partial(read_photo, Path(photo)))
+        if isinstance(photo, bytes | bytearray | memoryview):
+            photo = bytes(photo)
+            plan = yield Work(partial(plan_pages, photo, options, max_pixels=self._connection.max_pixels))
+            if plan.note:
+                log.warning("a photograph of several pages: %s", plan.note)
+            if len(plan.pages) > 1:
+                encoded = yield from self._coloring_pages(photo, plan.pages, question, options)
+                return encoded.data
         rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
         prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
         colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options.strength), provenance))
@@ -145,19 +159,45 @@ class ColoringFlows:
             raise ValueError(f"expected one output path, or a seed for several, received {len(output_paths)}")
         question = _question(options, seeds=None if seed is None else _seeds(len(output_paths), seed), hints=hints)
         formats = [_format_of(output_path, path, options.format) for output_path in output_paths]
-        photo = yield Work(lambda: decode_photo(read_photo(path), max_pixels=self._connection.max_pixels))
+        data = yield Work(partial(read_photo, path))
+        several = "" if seed is None else "each variant"
+        max_pixels = self._connection.max_pixels
+        plan = yield Work(partial(plan_pages, data, options, formats[0], one_alone=several, max_pixels=max_pixels))
+        dated_as = path if options.keep_date else None
+        if len(plan.pages) > 1:
+            pages = yield from self._coloring_pages(data, plan.pages, question, options)
+            yield Work(partial(write_whole, output_paths[0], pages.data, dated_as=dated_as))
+            return WrittenFiles(output_paths, pages.notes)
+        photo = yield Work(partial(decode_photo, data, page=plan.pages[0], max_pixels=max_pixels))
         prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> tuple[str, ...]:
             rgb = finish(prepared, ab, options.strength)
             encoded = encode_coloring(rgb, format, photo.metadata, options, provenance, photo.alpha)
-            write_whole(output_path, encoded.data, dated_as=path if options.keep_date else None)
+            write_whole(output_path, encoded.data, dated_as=dated_as)
             return encoded.notes
 
-        notes = dict.fromkeys(photo.notes)
+        notes = dict.fromkeys((*photo.notes, *filter(None, [plan.note])))
         for ab, output_path, format in zip(found, output_paths, formats, strict=True):
             notes |= dict.fromkeys((yield Work(partial(write, ab, output_path, format))))
         return WrittenFiles(output_paths, tuple(notes))
+
+    def _coloring_pages(
+        self, data: bytes, pages: range, question: Question, options: ColoringOptions
+    ) -> Flow[EncodedColoring]:
+        """Colour several pages into one TIFF; hints are for the first of them."""
+        colored: list[ColoredPage] = []
+        notes: dict[str, None] = {}
+        provenance = Provenance()
+        for page in pages:
+            photo = yield Work(partial(decode_page, data, page, max_pixels=self._connection.max_pixels))
+            prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
+            rgb = yield Work(partial(finish, prepared, found[0], options.strength))
+            colored.append(ColoredPage(rgb, photo.metadata, photo.alpha))
+            notes |= dict.fromkeys(photo.notes)
+            question = replace(question, hints=())
+        encoded = yield Work(partial(encode_colored_pages, colored, options, provenance))
+        return EncodedColoring(encoded.data, tuple(notes | dict.fromkeys(encoded.notes)))
 
     def predicting_ab(self, lightness: NDArray[Any], hints: NDArray[np.float32] | None) -> Flow[NDArray[np.float32]]:
         """Ask for the colour of lightness [N, S, S, 1]."""

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from photo.apply_ab import apply_ab
 from photo.coloring_options import ColoringOptions
+from photo.decoding import PhotoHeader
 from photo.errors import ServerRefused, ServerUnavailable, TintypeError
 from photo.formats import PhotoFormat
+from photo.pages import PagePlan, left_out, plan_pages
 from photo.provenance import Provenance
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions
@@ -109,8 +111,8 @@ class BoundedColorizer:
                 raise Problem(Kind.SERVER_AWAY)
             await asyncio.sleep(max(self._known_until - loop.time(), 0.0))
 
-    async def check(self, file: AnonymousFile) -> tuple[PhotoFormat, int, int]:
-        """Return format, width and height of a photograph by its header; raises Problem where it is none."""
+    async def check(self, file: AnonymousFile) -> PhotoHeader:
+        """Return what the header of a photograph says; raises Problem where it is none."""
         try:
             return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels))
         except Problem:
@@ -120,17 +122,19 @@ class BoundedColorizer:
 
     async def colorize(
         self, file: AnonymousFile, options: ColoringOptions, *, variants: int
-    ) -> tuple[list[bytes], PhotoFormat]:
-        """Colour a photograph at its full size.
+    ) -> tuple[list[bytes], PhotoFormat, tuple[str, ...]]:
+        """Colour a photograph at its full size, all pages of one that becomes a TIFF.
 
         Returns:
-            The colourings, and their format.
+            The colourings, their format, and what of the file is not coloured, in words.
 
         Raises:
             Problem: when it cannot be coloured.
         """
-        found, width, height = await self.check(file)
-        async with self._turn(width * height):
+        header = await self.check(file)
+        plan = await self._planned(file, options, "" if variants == 1 else "each variant")
+        pixels = header.pixels_of_pages if len(plan.pages) > 1 else header.width * header.height
+        async with self._turn(pixels):
             data = await file.read()
             if variants == 1:
                 colored = [await self._client.colorize(data, options)]
@@ -141,24 +145,34 @@ class BoundedColorizer:
                     if refused.code in _LACKS_SIGNATURE:
                         raise Problem(Kind.ONE_COLORING) from refused
                     raise
-        return colored, options.format or found
+        return colored, options.format or header.format.written_as, left_out(header, plan)
+
+    async def _planned(self, file: AnonymousFile, options: ColoringOptions, one_alone: str) -> PagePlan:
+        def plan() -> PagePlan:
+            pixels = self._limits.pixels
+            return plan_pages(file.read_blocking(), options, one_alone=one_alone, max_pixels=pixels)
+
+        try:
+            return await self._in_thread(plan)
+        except TintypeError as error:
+            raise problem_from(error) from error
 
     async def find_ab(
-        self, file: AnonymousFile, variants: int, begin: Callable[[PhotoFormat, int, int], None]
+        self, file: AnonymousFile, variants: int, begin: Callable[[PhotoHeader], None]
     ) -> tuple[NDArray[np.float32], Provenance]:
         """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
 
         Args:
             file: the photograph.
             variants: how many are wanted.
-            begin: called with format, width and height when it is the photograph's turn.
+            begin: called with what its header says when it is the photograph's turn.
 
         Raises:
             Problem: when it cannot be coloured.
         """
-        found = await self.check(file)
-        async with self._turn(found[1] * found[2]):
-            begin(*found)
+        header = await self.check(file)
+        async with self._turn(header.width * header.height):
+            begin(header)
             data = await file.read()
             if variants > 1:
                 try:

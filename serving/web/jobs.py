@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
+from photo.decoding import PhotoHeader
 from photo.formats import PhotoFormat
+from photo.pages import PagePlan, left_out, more_pages
 from photo.provenance import Provenance
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.metrics import Metrics
@@ -43,6 +45,7 @@ class JobPhoto:
         self.variants = 0
         self.variant = 0
         self.strength = 1.0
+        self.notes: tuple[str, ...] = ()
         self.provenance = Provenance()
         self.is_downloaded = False
 
@@ -63,6 +66,7 @@ class JobPhoto:
             "variants": self.variants,
             "variant": self.variant,
             "strength": self.strength,
+            "notes": list(self.notes),
             "problem": self.problem and self.problem.document(),
         }
 
@@ -233,8 +237,11 @@ class Job:
         )
 
     async def _color(self, photo: JobPhoto) -> None:
-        def begin(format: PhotoFormat, width: int, height: int) -> None:
-            photo.state, photo.format, photo.width, photo.height = PhotoState.COLORING, format, width, height
+        def begin(header: PhotoHeader) -> None:
+            photo.state, photo.format = PhotoState.COLORING, header.format.written_as
+            photo.width, photo.height = header.width, header.height
+            note = f"{more_pages(header.pages - 1)} not coloured, as a job is of one page" if header.pages > 1 else ""
+            photo.notes = left_out(header, PagePlan(range(1), note))
             self._note_change()
 
         try:

@@ -57,6 +57,7 @@ class PictureResponse(Response):
         format: of it.
         quota: of the files.
         name: to save it under; None shows it.
+        notes: what of the photograph's file is not coloured, each in words; they stand in the header X-Tintype-Notes.
         when_sent: called when all of it was sent.
     """
 
@@ -67,11 +68,14 @@ class PictureResponse(Response):
         quota: Quota,
         *,
         name: str | None = None,
+        notes: tuple[str, ...] = (),
         when_sent: Callable[[], None] = lambda: None,
     ):
         headers = {"Content-Length": str(len(data))}
         if name is not None:
             headers["Content-Disposition"] = attachment(name)
+        if notes:
+            headers["X-Tintype-Notes"] = "; ".join(notes)
         super().__init__(None, 200, headers, MEDIA_TYPES[format])
         self._data = data
         self._quota = quota

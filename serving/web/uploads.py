@@ -13,9 +13,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from photo.decoding import read_header
+from photo.decoding import PhotoHeader, read_header
 from photo.errors import PhotoError
-from photo.formats import PhotoFormat
 from serving.web.anonymous_file import AnonymousFile, Quota
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
@@ -96,8 +95,8 @@ async def received_photos(
             upload.file.close()
 
 
-def check_photo(data: bytes, max_pixels: int) -> tuple[PhotoFormat, int, int]:
-    """Return the format its colouring gets, width and height of a file that is a photograph and nothing else.
+def check_photo(data: bytes, max_pixels: int) -> PhotoHeader:
+    """Return what the header of a file says that is a photograph and nothing else.
 
     Raises:
         Problem: it is another kind of file, two kinds at once, too large, or broken.
@@ -108,7 +107,7 @@ def check_photo(data: bytes, max_pixels: int) -> tuple[PhotoFormat, int, int]:
         raise problem_from(error) from error
     if what := _other_kind(data):
         raise Problem(Kind.NO_PHOTO, f"The file is a photo and {what} at once, which photos never are")
-    return header.format.written_as, header.width, header.height
+    return header
 
 
 def safe_name(name: str | None) -> str:

@@ -45,6 +45,7 @@ Coloring = Annotated[
     ColoringOptions,
     Options(
         "format",
+        "page",
         "quality",
         "tiff_compression",
         "strength",

@@ -18,6 +18,7 @@ class JobPhotoDocument(BaseModel):
     format: str | None = Field(description="Of the file that was sent; null before it was looked at.")
     width: int | None = Field(description="In pixels.")
     height: int | None = Field(description="In pixels.")
+    notes: list[str] = Field(description="What of the file is not coloured, in words with a count.")
     variants: int = Field(description="How many colourings there are; fewer than wanted where the model gives one.")
     variant: int = Field(description="The one that was chosen, from 0.")
     strength: float = Field(description="The strength of the colour that was chosen.")

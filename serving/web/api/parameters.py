@@ -33,6 +33,10 @@ Strength = Annotated[
 ]
 Variants = Annotated[int, Query(ge=1, le=MOST_VARIANTS, description="Plausible colourings wanted of each photo.")]
 Format = Annotated[OutputFormat, Query(description="Of the result; same: the format of the photo that was sent.")]
+Page = Annotated[
+    int | None,
+    Query(ge=1, le=1_000_000, description="Of a TIFF of several pages this one, from 1; else all, into a TIFF."),
+]
 MarkMetadata = Annotated[
     bool, Query(description="Say in the metadata of the result (XMP, EXIF) that a machine made the colours.")
 ]

@@ -36,7 +36,7 @@ def test_a_reduced_picture_keeps_its_shape(wire_server, astronaut):
 
 def test_the_header_tells_format_and_size_and_nothing_is_decoded(astronaut):
     photo = encode_photo(astronaut, "JPEG")
-    assert read_header(photo[:1000]) == PhotoHeader(PhotoFormat.JPEG, 280, 200)
+    assert read_header(photo[:1000]) == PhotoHeader(PhotoFormat.JPEG, 280, 200, 1, 56_000)
     with pytest.raises(PhotoError, match="56,000 pixels; at most 55,999"):
         read_header(photo, max_pixels=55_999)
     with pytest.raises(PhotoError) as caught:

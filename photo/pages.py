@@ -1,0 +1,75 @@
+"""Which pages of a file are coloured: all where the result holds pages, else one, and the others are counted."""
+
+from dataclasses import dataclass
+
+from photo.coloring_options import ColoringOptions
+from photo.decoding import Photo, PhotoHeader, decode_photo, read_header
+from photo.errors import PhotoError
+from photo.formats import PhotoFormat
+
+
+@dataclass(frozen=True)
+class PagePlan:
+    """The pages of a file that are to be coloured.
+
+    Attributes:
+        pages: from 0; more than one only of a TIFF whose result is a TIFF.
+        note: in words, how many are not, and why; "" where none is left out, or one was asked for.
+    """
+
+    pages: range
+    note: str = ""
+
+
+def plan_pages(
+    data: bytes, options: ColoringOptions, target: PhotoFormat | None = None, *, one_alone: str = "", max_pixels: int
+) -> PagePlan:
+    """Say which pages of a file are to be coloured.
+
+    Args:
+        data: the file's bytes.
+        options: one page of them, where it is asked for.
+        target: format of the result; None is the file's own.
+        one_alone: what the result is, in words, where it can be of one page alone whatever its format.
+        max_pixels: of all pages together.
+
+    Raises:
+        PhotoError: as `read_header`; also where the pages have too many pixels together.
+    """
+    chosen = options.page
+    header = read_header(data, page=0 if chosen is None else chosen - 1, max_pixels=max_pixels)
+    if chosen is not None:
+        return PagePlan(range(chosen - 1, chosen))
+    if header.pages == 1:
+        return PagePlan(range(1))
+    target = target or options.format or header.format
+    if one_alone or target is not PhotoFormat.TIFF:
+        holder = one_alone or f"a {target}"
+        return PagePlan(range(1), f"{more_pages(header.pages - 1)} not coloured, as {holder} is of one page")
+    if header.pixels_of_pages > max_pixels:
+        raise PhotoError(
+            "too_many_pixels",
+            f"its {header.pages} pages have {header.pixels_of_pages:,} pixels together; at most {max_pixels:,} are "
+            "accepted; colour them one by one",
+        )
+    return PagePlan(range(header.pages))
+
+
+def left_out(header: PhotoHeader, plan: PagePlan) -> tuple[str, ...]:
+    """Return in words, with counts, what of a file is not coloured."""
+    more = header.pictures_left_out
+    pictures = f"{more} more picture{'s' * (more > 1)} of the file {'are' if more > 1 else 'is'} not coloured"
+    return (*filter(None, [plan.note]), *([pictures] if more else []))
+
+
+def more_pages(count: int) -> str:
+    """Return "2 more pages are"."""
+    return f"{count} more pages are" if count > 1 else "1 more page is"
+
+
+def decode_page(data: bytes, page: int, *, max_pixels: int) -> Photo:
+    """Decode one of several pages; errors and notes name it."""
+    try:
+        return decode_photo(data, page=page, max_pixels=max_pixels)
+    except PhotoError as error:
+        raise PhotoError(error.reason, f"page {page + 1}: {error.detail}") from error

@@ -67,9 +67,11 @@ def more_pages(count: int) -> str:
     return f"{count} more pages are" if count > 1 else "1 more page is"
 
 
-def decode_page(data: bytes, page: int, *, max_pixels: int) -> Photo:
-    """Decode one of several pages; errors and notes name it."""
+def decode_page(data: bytes, plan: PagePlan, page: int, *, max_pixels: int) -> Photo:
+    """Decode one of the pages of a plan; where there are several, an error names it."""
     try:
         return decode_photo(data, page=page, max_pixels=max_pixels)
     except PhotoError as error:
+        if len(plan.pages) == 1:
+            raise
         raise PhotoError(error.reason, f"page {page + 1}: {error.detail}") from error

@@ -74,6 +74,7 @@ class PreparedPhoto:
         notes: as in `Photo`.
         seconds: that were spent on it so far.
         smaller: the same at the other sides at which the model is asked.
+        more_pages: of a TIFF that becomes one, its other pages.
     """
 
     task: Task
@@ -85,6 +86,12 @@ class PreparedPhoto:
     notes: tuple[str, ...]
     seconds: float
     smaller: tuple[Prepared, ...] = ()
+    more_pages: "tuple[PreparedPhoto, ...]" = ()
+
+    @property
+    def pages(self) -> "tuple[PreparedPhoto, ...]":
+        """All of its pages."""
+        return (self, *self.more_pages)
 
 
 @dataclass(frozen=True)
@@ -93,13 +100,13 @@ class ColoredPhoto:
 
     Attributes:
         photo: its lightness and metadata.
-        ab: a*b* of the square, float32 [S, S, 2].
+        ab: of each of its pages a*b* of the square, float32 [S, S, 2].
         model_version: of the model that coloured it.
         model_fingerprint: of the model that coloured it.
     """
 
     photo: PreparedPhoto
-    ab: NDArray[np.float32]
+    ab: tuple[NDArray[np.float32], ...]
     model_version: str
     model_fingerprint: str
 

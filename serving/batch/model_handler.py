@@ -32,14 +32,14 @@ class ModelIdentity:
 
 
 class PredictedAb(NamedTuple):
-    """The answer for one square.
+    """The answer for one photograph.
 
     Attributes:
-        ab: a*b*, float32 [S, S, 2], CIE units.
-        seconds: the square's share of the time its batch took.
+        ab: of the square of each of its pages a*b*, float32 [S, S, 2], CIE units.
+        seconds: the photograph's share of the time its batch took.
     """
 
-    ab: NDArray[np.float32]
+    ab: tuple[NDArray[np.float32], ...]
     seconds: float
 
 
@@ -65,7 +65,7 @@ class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
 
     def weight(self, element: PreparedPhoto) -> int:
         """Return the share of a batch that a photograph takes, so that large ones do not gather."""
-        pixels: int = element.prepared.lightness.size
+        pixels = sum(page.prepared.lightness.size for page in element.pages)
         return max(1, round(pixels * self.batch_size / MAX_BATCH_PIXELS))
 
     def get_num_bytes(self, batch: Sequence[PreparedPhoto]) -> int:
@@ -94,14 +94,16 @@ class ColorHandler(ModelHandler[PreparedPhoto, PredictionResult, AbModel]):
         started = time.perf_counter()
         try:
             answers = self._answers(batch, model)
+            # Pages after the first are asked for file by file: one file may have more of them than a batch has places.
+            more = [[self._answers([page], model)[0] for page in element.more_pages] for element in batch]
         except BatchStopped:
             raise
         except Exception as error:
             failure = error
         else:
             seconds = (time.perf_counter() - started) / len(batch)
-            for element, ab in zip(batch, answers, strict=True):
-                yield PredictionResult(element, PredictedAb(ab, seconds))
+            for element, first, others in zip(batch, answers, more, strict=True):
+                yield PredictionResult(element, PredictedAb((first, *others), seconds))
             return
         if len(batch) == 1:
             yield PredictionResult(batch[0], failure)

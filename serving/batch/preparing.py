@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from photo.coloring import at_side, prepare
-from photo.decoding import decode_photo
+from photo.coloring_options import ColoringOptions
 from photo.errors import TintypeError
+from photo.pages import PagePlan, decode_page, plan_pages
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto
 from serving.batch.errors import BatchStopped
 from serving.batch.model_handler import ColorHandler
 from serving.batch.outcomes import Outcome, failed_by
+from serving.batch.output_settings import OutputSettings
 from serving.batch.resuming import has_tint, skipped
 from serving.malloc_settings import keep_freed_memory
 
@@ -41,25 +44,36 @@ class Prepare(beam.DoFn):
     def process(self, loaded: LoadedPhoto) -> Iterator[ElementOrOutcome]:
         """Prepare one."""
         started = time.perf_counter()
-        task, sha256, input_bytes = loaded.task, loaded.sha256, len(loaded.data)
+        task, sha256 = loaded.task, loaded.sha256
         try:
-            photo = decode_photo(loaded.data, max_pixels=self._max_pixels)
-            sides = self._sides()
-            prepared = prepare(photo.color, sides[0], keep_tint=self._keep_tint, hints=loaded.hints)
-            smaller = tuple(at_side(prepared, side) for side in sides[1:])
+            format = OutputSettings().encoding_of(task.output)  # by the name alone
+            plan = plan_pages(loaded.data, ColoringOptions(), format, max_pixels=self._max_pixels)
+            first, *others = self._pages(loaded, plan, sha256)
         except BatchStopped:
             raise
         except Exception as error:
             yield TaggedOutput(OUTCOMES, failed_by(task.shown_path, error, "unreadable"))
             return
         record = Outcome.from_json(task.record) if task.record else None
-        if record is not None and not has_tint(prepared):
+        if record is not None and not any(has_tint(page.prepared) for page in (first, *others)):
             yield TaggedOutput(OUTCOMES, skipped(record, task))
             return
         seconds = loaded.seconds + time.perf_counter() - started
-        metadata, alpha, notes = photo.metadata, photo.alpha, photo.notes
-        del loaded, photo  # the next steps run inside this yield
-        yield PreparedPhoto(task, input_bytes, sha256, prepared, metadata, alpha, notes, seconds, smaller)
+        first = replace(first, seconds=seconds, notes=first.notes + ((plan.note,) if plan.note else ()))
+        del loaded  # the next steps run inside this yield
+        yield replace(first, more_pages=tuple(others))
+
+    def _pages(self, loaded: LoadedPhoto, plan: PagePlan, sha256: str) -> Iterator[PreparedPhoto]:
+        """Decode and prepare each page that is to be coloured; hints are for the first of them."""
+        sides = self._sides()
+        for page in plan.pages:
+            photo = decode_page(loaded.data, plan, page, max_pixels=self._max_pixels)
+            hints = loaded.hints if page == plan.pages[0] else ()
+            prepared = prepare(photo.color, sides[0], keep_tint=self._keep_tint, hints=hints)
+            smaller = tuple(at_side(prepared, side) for side in sides[1:])
+            yield PreparedPhoto(
+                loaded.task, len(loaded.data), sha256, prepared, photo.metadata, photo.alpha, photo.notes, 0.0, smaller
+            )
 
     def _sides(self) -> list[int]:
         """Return the sides at which the model is asked; raises BatchStopped where it takes none such."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 
-from photo.coloring import Prepared, finish
-from photo.encoding import encode_coloring
+from photo.coloring import finish
+from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring
 from photo.provenance import provenance_now
-from serving.batch.elements import ColoredPhoto
+from serving.batch.elements import ColoredPhoto, PreparedPhoto
 from serving.batch.errors import BatchStopped
 from serving.batch.outcomes import DONE, Outcome, failed_by
 from serving.batch.output_settings import OutputSettings
@@ -34,12 +34,8 @@ class Write(beam.DoFn):
         started = time.perf_counter()
         photo, task = colored.photo, colored.photo.task
         try:
-            rgb = finish(photo.prepared, colored.ab, self._settings.strength)
-            height, width = rgb.shape[:2]
-            provenance = provenance_now(colored.model_fingerprint)
-            format = self._settings.encoding_of(task.output)
-            encoded, notes = encode_coloring(rgb, format, photo.metadata, self._settings, provenance, photo.alpha)
-            del rgb
+            height, width = photo.prepared.lightness.shape
+            encoded, notes = self._encoded(colored)
             is_dated = self._settings.keep_date and task.entry.kind == "file"
             write_file(join(self._output, task.output), encoded, dated_as=task.entry.location if is_dated else None)
         except BatchStopped:
@@ -52,7 +48,7 @@ class Write(beam.DoFn):
             DONE,
             output=task.output,
             key=task.key,
-            settings=self._settings.digest(task.output, self._tint_of(photo.prepared), photo.prepared.hints),
+            settings=self._settings.digest(task.output, self._tint_of(photo.pages), photo.prepared.hints),
             width=width,
             height=height,
             input_bytes=photo.input_bytes,
@@ -63,14 +59,26 @@ class Write(beam.DoFn):
             model_fingerprint=colored.model_fingerprint,
             milliseconds=round(1000 * (photo.seconds + time.perf_counter() - started), 1),
             finished=round(time.time(), 3),
-            notes="; ".join((*photo.notes, *notes)),
+            notes="; ".join(dict.fromkeys((*(note for page in photo.pages for note in page.notes), *notes))),
         )
         self._records.add(outcome)
         yield outcome
+
+    def _encoded(self, colored: ColoredPhoto) -> EncodedColoring:
+        pages = [
+            ColoredPage(finish(page.prepared, ab, self._settings.strength), page.metadata, page.alpha)
+            for page, ab in zip(colored.photo.pages, colored.ab, strict=True)
+        ]
+        provenance = provenance_now(colored.model_fingerprint)
+        if len(pages) > 1:
+            return encode_colored_pages(pages, self._settings, provenance)
+        [page] = pages
+        format = self._settings.encoding_of(colored.photo.task.output)
+        return encode_coloring(page.rgb, format, page.metadata, self._settings, provenance, page.alpha)
 
     def finish_bundle(self) -> None:
         """Write the last records."""
         self._records.close()
 
-    def _tint_of(self, prepared: Prepared) -> bool | None:
-        return has_tint(prepared) if self._settings.keep_tint else None
+    def _tint_of(self, pages: tuple[PreparedPhoto, ...]) -> bool | None:
+        return any(has_tint(page.prepared) for page in pages) if self._settings.keep_tint else None

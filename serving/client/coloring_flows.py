@@ -20,7 +20,7 @@ from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 from photo.hints import Hint, check_hints
 from photo.input_kinds import PhotoInput, PhotoOutput, open_photo, read_photo
-from photo.pages import decode_page, plan_pages
+from photo.pages import PagePlan, decode_page, plan_pages
 from photo.provenance import Provenance, provenance_now
 from photo.whole_file import write_whole
 from serving.client.flow_steps import Flow, Work
@@ -97,7 +97,7 @@ class ColoringFlows:
             if plan.note:
                 log.warning("a photograph of several pages: %s", plan.note)
             if len(plan.pages) > 1:
-                encoded = yield from self._coloring_pages(photo, plan.pages, question, options)
+                encoded = yield from self._coloring_pages(photo, plan, question, options)
                 return encoded.data
         rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
         prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
@@ -165,7 +165,7 @@ class ColoringFlows:
         plan = yield Work(partial(plan_pages, data, options, formats[0], one_alone=several, max_pixels=max_pixels))
         dated_as = path if options.keep_date else None
         if len(plan.pages) > 1:
-            pages = yield from self._coloring_pages(data, plan.pages, question, options)
+            pages = yield from self._coloring_pages(data, plan, question, options)
             yield Work(partial(write_whole, output_paths[0], pages.data, dated_as=dated_as))
             return WrittenFiles(output_paths, pages.notes)
         photo = yield Work(partial(decode_photo, data, page=plan.pages[0], max_pixels=max_pixels))
@@ -183,14 +183,14 @@ class ColoringFlows:
         return WrittenFiles(output_paths, tuple(notes))
 
     def _coloring_pages(
-        self, data: bytes, pages: range, question: Question, options: ColoringOptions
+        self, data: bytes, plan: PagePlan, question: Question, options: ColoringOptions
     ) -> Flow[EncodedColoring]:
         """Colour several pages into one TIFF; hints are for the first of them."""
         colored: list[ColoredPage] = []
         notes: dict[str, None] = {}
         provenance = Provenance()
-        for page in pages:
-            photo = yield Work(partial(decode_page, data, page, max_pixels=self._connection.max_pixels))
+        for page in plan.pages:
+            photo = yield Work(partial(decode_page, data, plan, page, max_pixels=self._connection.max_pixels))
             prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
             rgb = yield Work(partial(finish, prepared, found[0], options.strength))
             colored.append(ColoredPage(rgb, photo.metadata, photo.alpha))

@@ -17,16 +17,19 @@ from photo.credentials import can_be_signed, sign
 from photo.decoding import on_white
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat, check_format
-from photo.metadata import Metadata, as_iptc_resource, result_metadata
+from photo.metadata import XMP_EXTENSION, Metadata, as_iptc_resource, result_metadata
 from photo.metadata_limits import fitting
 from photo.provenance import Provenance
 from photo.sixteen_bit import to_eight_bits
 from photo.tiff_writing import Page, encode_tiff
 from photo.visible_mark import with_visible_mark
+from photo.xmp import extension_digest, split_packet
 
 # Longest side a format's header can hold; libjpeg stops a little before its own.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 _NOT_KEPT = "not in the result: {}"
+# Of XMP in a JPEG: in one segment, and of each part where there are several.
+_LARGEST_PACKET, _EXTENSION_PART = 65_502, 65_400
 _WITH_ALPHA = (PhotoFormat.PNG, PhotoFormat.TIFF, PhotoFormat.WEBP)
 _WITH_SIXTEEN_BITS = (PhotoFormat.PNG, PhotoFormat.TIFF)
 
@@ -96,7 +99,9 @@ def encode_photo(
         options["exif"] = b"Exif\0\0" + metadata.exif.removeprefix(b"Exif\0\0")
     if format is PhotoFormat.JPEG:
         options |= {"quality": quality, "subsampling": "4:4:4"}  # colour at full size is what was asked for
-        options |= {"comment": metadata.comment, "extra": _iptc_segment(metadata.iptc)}
+        packet, extension = _xmp_segments(metadata.xmp)
+        extra = (_iptc_segment(metadata.iptc) or b"") + extension
+        options |= {"xmp": packet, "comment": metadata.comment, "extra": extra or None}
     elif format is PhotoFormat.WEBP:
         options |= {"quality": quality}
     encoded = io.BytesIO()
@@ -194,6 +199,19 @@ def _check_pixels(rgb: NDArray[Any], format: PhotoFormat) -> None:
     height, width = rgb.shape[:2]
     if max(height, width) > (longest := _LONGEST_SIDE.get(format, 2**31 - 1)):
         raise TintypeError(f"{format} holds at most {longest} pixels a side, not {width} x {height}; take PNG or TIFF")
+
+
+def _xmp_segments(xmp: bytes | None) -> tuple[bytes | None, bytes]:
+    """Return the packet for a JPEG's XMP segment, and further segments for what is too large for one."""
+    if xmp is None or len(xmp) <= _LARGEST_PACKET:
+        return xmp, b""
+    packet, extension = split_packet(xmp)
+    digest = extension_digest(packet).encode()
+    segments = b""
+    for at in range(0, len(extension), _EXTENSION_PART):
+        content = XMP_EXTENSION + digest + struct.pack(">II", len(extension), at) + extension[at : at + _EXTENSION_PART]
+        segments += b"\xff\xe1" + struct.pack(">H", 2 + len(content)) + content
+    return packet, segments
 
 
 def _iptc_segment(iptc: bytes | None) -> bytes | None:

@@ -16,7 +16,10 @@ from photo import exif as exif_data
 from photo.directories import Block, block_bytes, read_blocks
 from photo.formats import PhotoFormat
 from photo.provenance import Provenance
-from photo.xmp import is_broken, marked_packet, true_packet
+from photo.xmp import extension_digest, is_broken, joined_packet, marked_packet, true_packet
+
+# Before what a JPEG holds of an XMP packet that is too large for one segment: then its digest, length and place.
+XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 
 _IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
 _RESOURCE_MARK = b"8BIM"
@@ -24,6 +27,15 @@ _TIFF_XMP, _TIFF_IPTC, _TIFF_PHOTOSHOP, _TIFF_COMPRESSION = 700, 33723, 34377, 2
 _COMPRESSION_OF_NUMBER = {1: "none", 5: "lzw", 32773: "packbits"}
 _PIXELS_OF_TIFF = frozenset({273, 279, 324, 325, 347, 37724})
 _LARGEST_TEXT = 1 << 24
+_UUIDS_OF_JPEG_2000 = {
+    bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "XMP",
+    b"JpgTiffExif->JP2": "EXIF",
+    bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "IPTC",
+}
+# How a manifest of C2PA is known in a file, which speaks of pixels that the result does not have.
+_C2PA_OF_FORMAT = {PhotoFormat.JPEG: b"jumdc2pa", PhotoFormat.PNG: b"caBX", PhotoFormat.WEBP: b"C2PA"}
+_C2PA_OF_TIFF = 0xCD41
+_SIGNATURE_NOTE = "its Content Credentials, which speak of its own pixels"
 _PNG_XMP = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "  # how ImageMagick keeps EXIF and IPTC in the text of a PNG
 
@@ -72,11 +84,15 @@ def read_metadata(data: bytes, format: PhotoFormat, directory: int | None = None
     try:
         if format is PhotoFormat.TIFF:
             return _metadata_of_tiff(data, directory)
+        if format is PhotoFormat.JPEG2000:
+            return _metadata_of_jpeg_2000(data)
         if format is PhotoFormat.HEIF:
             return metadata_of_image(_described_by_heif(data))
         Image.init()
         # The plugin is called directly: Image.open would judge the size by Pillow's global limit.
-        return metadata_of_image(Image.OPEN[format][0](io.BytesIO(data), ""), _png_texts(data))
+        found = metadata_of_image(Image.OPEN[format][0](io.BytesIO(data), ""), _png_texts(data))
+        is_signed = _C2PA_OF_FORMAT.get(format, b"\0absent") in data
+        return replace(found, notes=(*found.notes, _SIGNATURE_NOTE)) if is_signed else found
     except Exception:  # readers meet hostile bytes with any exception whatever, and the pixels may be sound
         return Metadata(notes=("its metadata, which cannot be read",))
 
@@ -97,6 +113,8 @@ def metadata_of_image(image: Image.Image, texts: Mapping[str, str] | None = None
         if not exif and isinstance(image, TiffImagePlugin.TiffImageFile):
             exif = image.getexif().tobytes()
     xmp = image.info.get("xmp") or texts.get(_PNG_XMP)
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and isinstance(xmp, bytes):
+        xmp = _with_extension(xmp, image)
     iptc = _iptc_of_image(image, raw)
     text = tuple((key, value) for key, value in texts.items() if not key.startswith((_RAW_PROFILE, _PNG_XMP)))
     return _checked(_exif_of(exif), xmp.encode() if isinstance(xmp, str) else xmp, iptc, _comment(image), text)
@@ -111,6 +129,25 @@ def _described_by_heif(data: bytes) -> Image.Image:
     return described
 
 
+def _metadata_of_jpeg_2000(data: bytes) -> Metadata:
+    """Read the boxes of a JP2 in which XMP, EXIF and IPTC data stand by their UUIDs (ISO/IEC 15444-1, I.7.2)."""
+    found: dict[str, bytes] = {}
+    at = 0 if data[4:8] == b"jP  " else len(data)
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if size == 1 and at + 16 <= len(data):
+            (size,), head = struct.unpack_from(">Q", data, at + 8), 16
+        end = len(data) if size == 0 else at + size
+        if end < at + head:
+            break
+        name = _UUIDS_OF_JPEG_2000.get(data[at + head : at + head + 16]) if kind == b"uuid" else None
+        if name is not None:
+            found.setdefault(name, data[at + head + 16 : end])
+        at = end
+    return _checked(_exif_of(found.get("EXIF")), found.get("XMP"), found.get("IPTC"), None, ())
+
+
 def _metadata_of_tiff(data: bytes, directory: int | None) -> Metadata:
     block = next(read_blocks(data, _PIXELS_OF_TIFF.__contains__, directory), Block())
     portable = exif_data.portable_block(block)
@@ -123,7 +160,8 @@ def _metadata_of_tiff(data: bytes, directory: int | None) -> Metadata:
     numbers = block.numbers(_TIFF_COMPRESSION)
     compression = _COMPRESSION_OF_NUMBER.get(numbers[0], "deflate") if numbers else "none"
     found = _checked(_block_bytes(portable), xmp.data if xmp else None, stored or None, None, ())
-    return replace(found, compression=compression)
+    notes = (*found.notes, _SIGNATURE_NOTE) if _C2PA_OF_TIFF in block.directory.values else found.notes
+    return replace(found, compression=compression, notes=notes)
 
 
 def _checked(
@@ -162,6 +200,17 @@ def _exif_of(carried: bytes | None) -> bytes | None:
         return exif_data.read_exif(carried) if carried else None
     except ValueError:  # broken EXIF: the photograph goes on without it
         return None
+
+
+def _with_extension(packet: bytes, image: JpegImagePlugin.JpegImageFile) -> bytes:
+    """Return the XMP packet of a JPEG with what further segments hold of it (XMP part 3, 1.1.3.1)."""
+    digest = extension_digest(packet).encode()
+    parts: dict[int, bytes] = {}
+    for kind, content in image.applist:
+        if digest and kind == "APP1" and content.startswith(XMP_EXTENSION + digest):
+            (at,) = struct.unpack_from(">I", content, len(XMP_EXTENSION) + 36)
+            parts[at] = content[len(XMP_EXTENSION) + 40 :]
+    return (joined_packet(packet, b"".join(parts[at] for at in sorted(parts))) if parts else None) or packet
 
 
 def _comment(image: Image.Image) -> bytes | None:

@@ -7,10 +7,9 @@ from photo.directories import block_bytes
 from photo.formats import PhotoFormat
 from photo.metadata import Metadata
 
-# A segment of a JPEG holds so many bytes; EXIF, XMP and IPTC stand behind their names in it.
+# A segment of a JPEG holds so many bytes; EXIF and IPTC stand behind their names in it.
 _SEGMENT = 65_533
 _LARGEST_EXIF = _SEGMENT - len(b"Exif\0\0")
-_LARGEST_XMP = _SEGMENT - len(b"http://ns.adobe.com/xap/1.0/\0")
 _LARGEST_IPTC = _SEGMENT - len(b"Photoshop 3.0\0") - 13
 
 # What may still be added to say who coloured the photograph.
@@ -46,7 +45,7 @@ def fitting(metadata: Metadata, format: PhotoFormat, *, is_marked: bool = False)
 
 
 def _fitting_segments(metadata: Metadata, room: int) -> tuple[Metadata, tuple[str, ...]]:
-    """Bring EXIF, XMP and IPTC into the size of JPEG's segments."""
+    """Bring EXIF and IPTC into the size of JPEG's segments."""
     notes: tuple[str, ...] = ()
     exif = metadata.exif
     if exif is not None and len(exif) > _LARGEST_EXIF - room:
@@ -58,9 +57,6 @@ def _fitting_segments(metadata: Metadata, room: int) -> tuple[Metadata, tuple[st
         else:
             notes += (f"its EXIF data ({len(exif):,} bytes): JPEG holds 64 kB",)
             metadata = replace(metadata, exif=None)
-    if metadata.xmp and len(metadata.xmp) > _LARGEST_XMP - room:
-        notes += (f"its XMP data ({len(metadata.xmp):,} bytes): JPEG holds 64 kB",)
-        metadata = replace(metadata, xmp=None)
     if metadata.iptc and len(metadata.iptc) > _LARGEST_IPTC:
         notes += (f"its IPTC data ({len(metadata.iptc):,} bytes): JPEG holds 64 kB",)
         metadata = replace(metadata, iptc=None)

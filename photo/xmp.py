@@ -4,6 +4,7 @@ A packet is changed as a document, so that prefixes, comments and properties tha
 came in. A packet with a document type is refused: entities are how hostile XML grows.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,15 +17,16 @@ _XMP = "http://ns.adobe.com/xap/1.0/"
 _XMP_MM = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_XMP_NOTE = "http://ns.adobe.com/xmp/note/"
 _TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _PREFIXES = {
     _RDF: "rdf", _XMP: "xmp", _XMP_MM: "xmpMM", _EVENT: "stEvt", _IPTC_EXTENSION: "Iptc4xmpExt", _TIFF: "tiff",
-    _EXIF: "exif", _PHOTOSHOP: "photoshop",
+    _EXIF: "exif", _PHOTOSHOP: "photoshop", _XMP_NOTE: "xmpNote",
 }  # fmt: skip
 
 # Thumbnails show the gray photograph; the others name a colour profile, or a place in a packet that is split.
-_DROPPED = [(_XMP, "Thumbnails"), (_PHOTOSHOP, "ICCProfile"), ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP")]
+_DROPPED = [(_XMP, "Thumbnails"), (_PHOTOSHOP, "ICCProfile"), (_XMP_NOTE, "HasExtendedXMP")]
 
 _LARGEST_PACKET = 1 << 24
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'
@@ -110,6 +112,40 @@ def read_coloring(packet: bytes) -> Coloring | None:
     if not software and source_type != MACHINE_COLORED:
         return None
     return Coloring(software, ours[-1].get("when", "") if ours else "", source_type)
+
+
+def joined_packet(packet: bytes, extension: bytes) -> bytes | None:
+    """Return what a JPEG keeps in two packets as one; None when either cannot be read (XMP part 3, 1.1.3.1)."""
+    document, more = _document(packet), _document(extension)
+    if document is None or more is None:
+        return None
+    rdf = document.getElementsByTagNameNS(_RDF, "RDF")[0]
+    for description in _descriptions(more):
+        rdf.appendChild(document.importNode(description, True))
+    _remove(document, _XMP_NOTE, "HasExtendedXMP")
+    return _bytes(document)
+
+
+def split_packet(packet: bytes) -> tuple[bytes, bytes]:
+    """Return a small packet with the marks, which names the digest of the second, and that one with all the rest."""
+    document, first = _document(packet), _parsed(_EMPTY)
+    if document is None:
+        raise ValueError("no packet that can be read")
+    for space, name in ((_XMP, "CreatorTool"), (_IPTC_EXTENSION, "DigitalSourceType")):
+        for _, node in _found(document, space, name):
+            _set(first, space, name, _text(node))
+        _remove(document, space, name)
+    extension = "".join(node.toxml() for node in document.childNodes if isinstance(node, minidom.Element)).encode()
+    digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper()
+    _set(first, _XMP_NOTE, "HasExtendedXMP", digest)
+    return _bytes(first), extension
+
+
+def extension_digest(packet: bytes) -> str:
+    """Return the digest of the second packet that a JPEG's first one names; "" where there is none."""
+    document = _document(packet)
+    found = [] if document is None else _found(document, _XMP_NOTE, "HasExtendedXMP")
+    return _text(found[0][1]) if found else ""
 
 
 def _document(packet: bytes) -> minidom.Document | None:

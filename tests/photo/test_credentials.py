@@ -9,6 +9,7 @@ import pytest
 
 from photo.coloring_options import ColoringOptions
 from photo.credentials import Credentials, read_signature
+from photo.decoding import decode_photo
 from photo.encoding import ColoredPage, encode_colored_pages, encode_coloring
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat
@@ -99,6 +100,16 @@ def test_a_change_after_signing_is_seen(format, authority_and_credentials):
     changed = data.replace(b"f00dcafe</xmp", b"0badcafe</xmp")
     assert changed != data
     assert read_signature(changed, format, authority)[0] == "invalid"
+
+
+@pytest.mark.parametrize("format", SIGNED)
+def test_a_manifest_of_the_photograph_s_own_is_named_and_does_not_come_along(format, authority_and_credentials):
+    _, credentials = authority_and_credentials
+    signed = encode_coloring(RGB, format, Metadata(), ColoringOptions(credentials=credentials), PROVENANCE).data
+    photo = decode_photo(signed)
+    result = encode_coloring(photo.rgb, format, photo.metadata, ColoringOptions(), PROVENANCE)
+    assert any("Content Credentials" in note for note in result.notes)
+    assert read_signature(result.data, format) is None
 
 
 def test_the_pages_of_a_tiff_are_signed_together(authority_and_credentials):

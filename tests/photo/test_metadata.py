@@ -147,6 +147,23 @@ def test_an_xmp_packet_in_utf_16_is_read():
     assert "Hafen, Öl" in xmp_of(colored(jpeg(xmp=b"\xff\xfe" + text.encode("utf-16-le"))).data).decode()
 
 
+def test_an_xmp_packet_larger_than_a_segment_goes_through_a_jpeg_and_back():
+    filling = "".join(f"<rdf:li>{number:06}</rdf:li>" for number in range(12_000))
+    large = XMP.replace(b"</dc:title>", f"</dc:title><dc:subject><rdf:Bag>{filling}</rdf:Bag></dc:subject>".encode())
+    file = io.BytesIO()
+    Image.fromarray(GRAY).save(file, "WEBP", xmp=large)
+    result = colored(file.getvalue(), PhotoFormat.JPEG)
+    assert result.notes == ()
+    first = opened(result.data).info["xmp"]
+    assert len(first) < 65_502
+    assert read_coloring(first).software == SOFTWARE
+    again = decode_photo(result.data).metadata.xmp
+    for text in ("<rdf:li>000000</rdf:li>", "<rdf:li>011999</rdf:li>", "Hafen, Öl", MACHINE_COLORED):
+        assert again.decode().count(text) == 1
+    assert read_coloring(again).colored_at == "2031-05-06T07:08:09+00:00"
+    assert decode_photo(colored(result.data).data).metadata.xmp.decode().count("<rdf:li>011999</rdf:li>") == 1
+
+
 def test_iptc_and_comment_come_through_a_jpeg_a_tiff_and_a_png():
     segment = b"Photoshop 3.0\0" + as_iptc_resource(IPTC)
     extra = b"\xff\xed" + struct.pack(">H", 2 + len(segment)) + segment
@@ -332,6 +349,35 @@ def test_what_a_format_cannot_hold_is_said():
 def test_the_resolution_comes_through_a_webp():
     result = colored(colored(jpeg(dpi=(600, 600)), PhotoFormat.WEBP).data, PhotoFormat.JPEG)
     assert opened(result.data).info["dpi"] == (600, 600)
+
+
+def test_the_boxes_of_a_jpeg_2000_are_read():
+    file = io.BytesIO()
+    Image.fromarray(GRAY).save(file, "JPEG2000")
+    exif_block = scanner_exif().removeprefix(b"Exif\0\0")
+    uuids = {
+        "be7acfcb97a942e89c71999491e3afac": XMP,
+        b"JpgTiffExif->JP2".hex(): exif_block,
+        "33c7a4d2b81d4723a0baf1a3e097ad38": IPTC,
+    }
+    boxes = b"".join(
+        struct.pack(">I4s", 24 + len(content), b"uuid") + bytes.fromhex(uuid) + content
+        for uuid, content in uuids.items()
+    )
+    metadata = decode_photo(file.getvalue() + boxes).metadata
+    assert (metadata.iptc, metadata.xmp) == (IPTC, XMP)
+    exif = Image.Exif()
+    exif.load(metadata.exif)
+    assert exif[0x010F] == "Kodak"
+
+
+def test_the_metadata_of_a_heic_are_read():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(GRAY)).save(file, exif=scanner_exif(), xmp=XMP)
+    result = opened(colored(file.getvalue(), PhotoFormat.JPEG).data)
+    assert result.getexif()[0x010F] == "Kodak"
+    assert b"Hafen" in result.info["xmp"]
 
 
 def test_a_resolution_that_no_file_names_is_not_invented():

@@ -5,15 +5,17 @@ from typing import Any
 
 Figures = Mapping[str, Any]
 
+# What the columns are in: too long for headings.
+LABEL_UNITS = "gain: PSNR over gray; ab error and ΔE2000: shares of gray's; color: colorfulness, of the truth's"
 # More labels than these make no table that could be read.
 MOST_LABELS = 12
 
 _LABEL_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("photographs", lambda figures: f"{figures['n_images']}"),
-    ("PSNR over gray", lambda figures: f"{figures['psnr_db'] - figures['grayscale']['psnr_db']:+.2f} dB"),
-    ("ab error, of gray's", lambda figures: _share(figures["ab_mae"], figures["grayscale"]["ab_mae"])),
-    ("CIEDE2000, of gray's", lambda figures: _share(figures["delta_e_2000"], figures["grayscale"]["delta_e_2000"])),
-    ("colorfulness, of the truth's", lambda figures: _share(figures["colorfulness"], figures["colorfulness_truth"])),
+    ("photos", lambda figures: f"{figures['n_images']}"),
+    ("gain", lambda figures: f"{figures['psnr_db'] - figures['grayscale']['psnr_db']:+.2f} dB"),
+    ("ab error", lambda figures: _share(figures["ab_mae"], figures["grayscale"]["ab_mae"])),
+    ("ΔE2000", lambda figures: _share(figures["delta_e_2000"], figures["grayscale"]["delta_e_2000"])),
+    ("color", lambda figures: _share(figures["colorfulness"], figures["colorfulness_truth"])),
     ("left gray", lambda figures: f"{figures['left_gray']:.1%}"),
 )
 

@@ -1,7 +1,6 @@
 """Starts a training from a generator that is trained already, in place of weights drawn by the seed."""
 
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,9 +13,8 @@ from components.trainer.networks.build import build_plain_generator
 from components.trainer.networks.exported_weights import find_weight, read_exported_weights
 from components.trainer.networks.unet import UNet
 from photo.errors import TintypeError
-from serving.model.shipped_generator import shipped_generator, unpack
+from serving.model.shipped_generator import SHIPPED, unpacked_model
 
-SHIPPED = "shipped"
 # Mean and variance of L* / 50 - 1 in photographs, roughly; batch normalisation soon has its own.
 _GRAY_MEAN, _GRAY_VARIANCE = 0.0, 0.25
 
@@ -120,10 +118,8 @@ def _kernel_of(level: int) -> str:
 
 
 def _saved_model(source: str) -> str:
-    if source == SHIPPED:
-        return str(unpack(shipped_generator()) / "1")
-    if Path(source).is_file():
-        return str(unpack(Path(source)) / "1")
+    if (unpacked := unpacked_model(source)) is not None:
+        return unpacked
     if tf.io.gfile.exists(f"{source}/saved_model.pb"):
         return source.rstrip("/")
     raise TintypeError(

@@ -38,6 +38,9 @@ _LOCK = ".lock"
 _PART = ".part"
 _MAX_UNPACKED_BYTES = 1 << 28
 
+# Stands for the generator that comes along, where a model is named.
+SHIPPED = "shipped"
+
 # A zip that is damaged, or none, shows itself by any of these.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError)
 
@@ -87,6 +90,17 @@ def unpack(file: Path) -> Path:
     except OSError as error:
         where = cache or tempfile.gettempdir()
         raise TintypeError(f"cannot unpack the generator into {where}: {error.strerror or error}") from error
+
+
+def unpacked_model(source: str) -> str | None:
+    """The SavedModel's folder of a packed generator: SHIPPED, or the path of a file. None for anything else.
+
+    Raises:
+        TintypeError: the file is damaged, or the disk is full.
+    """
+    if source == SHIPPED:
+        return str(unpack(shipped_generator()) / "1")
+    return str(unpack(Path(source)) / "1") if Path(source).is_file() else None
 
 
 def cache_folder() -> Path | None:

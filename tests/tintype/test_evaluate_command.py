@@ -4,6 +4,7 @@ import zipfile
 
 import pytest
 
+from tests.components.example_artifacts import png, tinted_photo
 from tests.tiny_models import write_tiny_model
 from tintype.commands.evaluate import Grouping, evaluate
 from tintype.demo.scenes import write_collection
@@ -22,7 +23,7 @@ def test_a_model_is_measured_on_folders_and_archives_alike(tmp_path, capsys):
 
     measured = []
     for data in (photographs, tmp_path / "photographs.zip", tmp_path / "photographs.tar.gz"):
-        evaluate(model, [str(data)], tmp_path / "metrics.json")
+        evaluate(str(model), [str(data)], tmp_path / "metrics.json")
         assert "left gray" in capsys.readouterr().out
         measured.append(json.loads((tmp_path / "metrics.json").read_text()))
     assert measured[0]["n_images"] == 4
@@ -33,11 +34,13 @@ def test_a_model_is_measured_on_folders_and_archives_alike(tmp_path, capsys):
 
 def test_spoiled_gray_and_portraits_by_skin_are_asked_for_by_options(tmp_path, capsys):
     model = write_tiny_model(tmp_path / "model")
-    write_collection(tmp_path / "photographs", 4, side=48)
-    evaluate(model, [str(tmp_path / "photographs")], tmp_path / "metrics.json", spoil=1, by=Grouping.SKIN)
+    write_collection(tmp_path / "photographs", 2, side=48)
+    for seed in range(3):
+        (tmp_path / "photographs" / f"{seed}.png").write_bytes(png(tinted_photo(seed, ab=(20.0, 40.0))))
+    evaluate(str(model), [str(tmp_path / "photographs")], tmp_path / "metrics.json", spoil=1, by=Grouping.SKIN)
     shown = capsys.readouterr().out
     assert "dB of the gain lost" in shown
-    assert "by skin" in shown
+    assert "darkest third, L*" in shown
     assert {"skin", "spoiled", "spoil_seed"} <= set(json.loads((tmp_path / "metrics.json").read_text()))
 
 

@@ -18,7 +18,10 @@ class Grouping(enum.StrEnum):
 
 
 def evaluate(
-    model: Annotated[Path, typer.Option(help="The folder of saved_model.pb, as the Pusher or the Trainer leaves it.")],
+    model: Annotated[
+        str,
+        typer.Option(help="The folder of saved_model.pb, a packed generator, or shipped: the one that comes along."),
+    ],
     data: Annotated[
         list[str], typer.Option(help="Photographs in colour: a folder, a .zip or a .tar. May be repeated.")
     ],
@@ -46,6 +49,8 @@ def evaluate(
 
         tintype evaluate --model runs/demo/serving/colorizer/1 --data holiday.zip --out metrics.json
 
+        tintype evaluate --model shipped --data holiday.zip --data family/
+
     Figures of models of different sizes can be compared when they are measured at one --size.
     """
     import json
@@ -53,9 +58,15 @@ def evaluate(
     import_tensorflow_quietly()
     from components.evaluator.evaluation import evaluate_saved_model
     from photo.whole_file import write_whole
+    from serving.model.shipped_generator import unpacked_model
 
     metrics = evaluate_saved_model(
-        str(model), _photographs(data), size=size, spoil_seed=spoil, by_skin=by is Grouping.SKIN, frechet=True
+        unpacked_model(model) or model,
+        _photographs(data),
+        size=size,
+        spoil_seed=spoil,
+        by_skin=by is Grouping.SKIN,
+        frechet=True,
     )
     _print_tables(metrics, ", ".join(data), by)
     if out:
@@ -88,11 +99,12 @@ def _photographs(data: list[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _print_tables(metrics: dict[str, Any], data: str, by: Grouping) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from components.evaluator.evaluation import SKIN
-    from components.evaluator.metric_rows import MOST_LABELS, label_table, metric_rows
+    from components.evaluator.metric_rows import LABEL_UNITS, MOST_LABELS, label_table, metric_rows
 
     title = f"{metrics['n_images']} photographs of {data}, {metrics['size']} pixels"
     table = Table(title=title, show_header=False, title_justify="left")
@@ -103,8 +115,19 @@ def _print_tables(metrics: dict[str, Any], data: str, by: Grouping) -> None:
     Console().print(table)
     groups = metrics[SKIN] if by is Grouping.SKIN else metrics["labels"]
     if by is Grouping.SKIN or 1 < len(groups) <= MOST_LABELS:
-        headings, rows = label_table(groups)
-        grouped = Table(*headings, title=f"by {by}", title_justify="left")
+        headings, rows = label_table({_group_name(name, figures): figures for name, figures in groups.items()})
+        grouped = Table(title=f"by {by}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        grouped.add_column(headings[0], no_wrap=True)
+        for heading in headings[1:]:
+            grouped.add_column(heading, justify="right")
         for cells in rows:
             grouped.add_row(*cells)
         Console().print(grouped)
+        Console().print(LABEL_UNITS, highlight=False)
+
+
+def _group_name(name: str, figures: dict[str, Any]) -> str:
+    if "skin_lightness" not in figures:
+        return name
+    darkest, lightest = figures["skin_lightness"]
+    return f"{name}, L* {darkest:.0f}-{lightest:.0f}"

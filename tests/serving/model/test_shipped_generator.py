@@ -12,7 +12,7 @@ import pytest
 
 from photo.errors import TintypeError
 from serving.model import shipped_generator as module
-from serving.model.shipped_generator import shipped_generator, unpack
+from serving.model.shipped_generator import shipped_generator, unpack, unpacked_model
 
 
 def names(folder: Path) -> list[str]:
@@ -191,3 +191,11 @@ def test_a_generator_that_is_not_there_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "GENERATOR_FILE", tmp_path / "colorizer.zip")
     with pytest.raises(TintypeError, match="no trained generator comes with this installation"):
         shipped_generator()
+
+
+def test_a_model_may_be_named_as_the_shipped_one_or_as_a_packed_file(packed, cache, monkeypatch):
+    assert unpacked_model(str(packed)) == str(unpack(packed) / "1")
+    monkeypatch.setenv("TINTYPE_GENERATOR", str(packed))
+    assert unpacked_model("shipped") == unpacked_model(str(packed))
+    assert unpacked_model(str(packed.parent)) is None
+    assert unpacked_model("nowhere") is None

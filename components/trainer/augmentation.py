@@ -13,14 +13,16 @@ from photo.aging import age
 def crop_and_flip(
     photo: NDArray[np.uint8], size: int, augmentation: AugmentationConfig, draws: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A square of a photo at a random place, of a random side, perhaps mirrored: uint8 [size, size, 3].
+    """A square of a photo at a random place, of a random side, perhaps turned and mirrored: uint8 [size, size, 3].
 
     Args:
         photo: uint8 [side, side, 3], the side at least `size`.
         size: in pixels.
-        augmentation: how crops are drawn, and whether they are mirrored.
+        augmentation: how crops are drawn, and whether they are turned and mirrored.
         draws: decides.
     """
+    if augmentation.rotation and draws.random() < augmentation.rotated:
+        photo = _turned(photo, draws.uniform(-augmentation.rotation, augmentation.rotation))
     side = size
     if augmentation.smallest_crop < 1:
         side = int(draws.integers(round(augmentation.smallest_crop * size), photo.shape[0] + 1))
@@ -30,6 +32,16 @@ def crop_and_flip(
         interpolation = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
         crop = np.asarray(cv2.resize(crop, (size, size), interpolation=interpolation), np.uint8)
     return crop[:, ::-1] if augmentation.flip and draws.random() < 0.5 else crop
+
+
+def _turned(photo: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+    """A photo turned about its middle and enlarged until no corner is empty: uint8 of the same shape."""
+    height, width = photo.shape[:2]
+    angle = np.radians(abs(degrees))
+    scale = np.cos(angle) + np.sin(angle) * max(height / width, width / height)
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, float(scale))
+    turned = cv2.warpAffine(photo, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(turned, np.uint8)
 
 
 def with_aged_gray(square: NDArray[np.uint8], aging: AgingConfig, draws: np.random.Generator) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from components.trainer.config.aging import AgingConfig
-from components.trainer.config.section import Section
+from components.trainer.config.section import Section, Share
 
 
 class AugmentationConfig(Section):
@@ -16,6 +16,8 @@ class AugmentationConfig(Section):
     smallest_crop: float = Field(
         default=1.0, gt=0, le=1, description="crops have sides from this share of size up to the whole, and are resized"
     )
+    rotation: float = Field(default=0.0, ge=0, le=45, description="photographs are turned by up to this many degrees")
+    rotated: Share = Field(default=1.0, description="share of the photographs that are turned")
     gamma: float = Field(
         default=0.0, ge=0, le=2, description="lightness alone is raised to a power from exp(-this) to exp(this)"
     )

@@ -2,6 +2,7 @@ import pytest
 
 from components.evaluator.blessing import reasons_against
 from components.evaluator.config import EvaluateConfig
+from pipeline.config import load_config
 
 
 def metrics(**changes):
@@ -67,3 +68,15 @@ def test_a_folder_that_is_left_gray_is_not_hidden_by_the_mean():
     assert any(
         reason.startswith("without a folder: 100.0% of 9") for reason in reasons_against(metrics(labels=labels), few)
     )
+
+
+def test_the_pretrained_recipe_stops_a_generator_that_is_good_on_landscapes_and_leaves_people_gray():
+    thresholds = load_config("tintype_pretrained").evaluate
+    scenes = metrics(n_images=500, psnr_db=25.6, ab_mae=7.5, left_gray=0.01, colorfulness=28.0)
+    assert reasons_against(metrics() | scenes | {"labels": {"scenes": scenes}}, thresholds) == []
+    portraits = metrics(n_images=62, psnr_db=22.9, ab_mae=10.2, left_gray=0.29, colorfulness=19.0)
+    labels = {"portraits": portraits, "scenes": scenes}
+    mean = metrics(n_images=562, psnr_db=25.3, ab_mae=7.8, left_gray=0.04, colorfulness=27.0, labels=labels)
+    reasons = reasons_against(mean, thresholds)
+    assert reasons
+    assert all(reason.startswith("portraits: ") for reason in reasons)

@@ -144,6 +144,21 @@ def test_where_a_border_hides_the_photograph_its_color_is_the_border_s_gray(file
     assert np.ptp(framed[changed].astype(int), axis=-1).max() == 0  # red, green, blue and the gray
 
 
+def test_a_share_of_the_photographs_is_turned_and_keeps_its_corners():
+    side = 64
+    bright = np.full((4, side, side, 3), 200, np.uint8)
+    bright[:, :, side // 2 :] = 100  # an upright edge through the middle
+    augmentation = AugmentationConfig(enlarge=1.0, flip=False, rotation=12, rotated=0.25)
+    dataset = training_batches(bright, size=side, batch_size=80, augmentation=augmentation, seed=1)
+    (batch,) = dataset.take(1).as_numpy_iterator()
+    edge = np.argmax(batch[..., 0] < 150, axis=2).astype(float)  # the column in which it lies in each row
+    lean = np.degrees(np.arctan((edge[:, -1] - edge[:, 0]) / (side - 1)))
+    assert 0.1 < np.mean(np.abs(lean) > 0.5) < 0.45
+    assert 8 < np.abs(lean).max() < 13
+    assert lean.min() < -2 < 2 < lean.max()
+    assert batch.min() >= 100
+
+
 def test_squares_that_do_not_fit_in_memory_lie_on_disk_and_are_used_again(files, tmp_path):
     in_memory = decode(files)
     on_disk = decode(files, memory_share=0.0, disk_folder=tmp_path)

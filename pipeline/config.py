@@ -61,6 +61,7 @@ class RunConfig(BaseModel):
         if self.network.generator.kind != "pretrained_unet":
             for name, wanted in (
                 ("hints", self.train.hints is not None),
+                ("kept_views", self.train.kept_views > 0),
                 ("loss.distribution_weight", self.train.loss.distribution_weight > 0),
             ):
                 if wanted:

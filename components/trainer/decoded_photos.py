@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -169,12 +170,21 @@ def _records(files: Sequence[str]) -> tf.data.Dataset:
 
 def _decode_to_disk(path: Path, shape: tuple[int, ...], files: Sequence[str], side: int) -> None:
     with whole_file(path, unique=False) as part:
-        photos = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        with open(part, "rb+") as file:
-            # Writing to a mapped file on a full disk kills the process: the room is taken before.
-            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+        photos = allocate_npy(part, shape, np.dtype(np.uint8))
         _fill(photos, files, side)
         photos.flush()
+
+
+def allocate_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """A new .npy file as an array that is mapped from it.
+
+    Raises:
+        OSError: the disk has no room. Writing to a mapped file then would kill the process: the room is taken before.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with open(path, "rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _fill(photos: NDArray[np.uint8], files: Sequence[str], side: int) -> NDArray[np.uint8]:

@@ -3,8 +3,12 @@
 Signatures:
     serving_default: L float32 [N, H, W, 1], L* 0..100 -> ab float32 [N, H, W, 2], a*b* in their own units.
     colorize_bytes: encoded photographs, string [N] -> image_bytes, upright colour JPEGs of the same sizes, string [N].
-    variants, of a recipe with dropout: L as above, seed int32 [N] -> ab; another seed, another plausible colouring.
-    describe: string [N], ignored -> per row recipe, size (side trained at), stride (the sides' divisor), fingerprint.
+    variants, of a recipe with dropout or hints: L as above, seed int32 [N] -> ab; another seed, another plausible
+        colouring.
+    guided, of a recipe with hints: L as above, hints float32 [N, H, W, 3], a*b* and 1 where there is one -> ab, and
+        likely_colors float32 [N, H / 4, W / 4, 8, 2], likely_shares [N, H / 4, W / 4, 8], uncertainty [N, H, W, 1].
+    describe: string [N], ignored -> per row recipe, size (side trained at), stride (the sides' divisor), fingerprint,
+        and of a recipe with hints hints (1).
 """
 
 import hashlib
@@ -16,16 +20,22 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.trainer import color
+from components.trainer.color_bins import color_bins
+from components.trainer.color_distribution import color_spread, likely_colors
 from components.trainer.colorings import color_photos
-from components.trainer.config import TrainerConfig
+from components.trainer.config import PretrainedUNetConfig, TrainerConfig
+from components.trainer.guided_colorings import guided_colors
 from components.trainer.network_range import NetworkRange
-from components.trainer.networks.blocks import innermost_layers
+from components.trainer.networks.blocks import enlarge, innermost_layers
 from components.trainer.networks.build import build_plain_generator
+from components.trainer.networks.pretrained_unet import BINS_STRIDE
 from components.trainer.networks.spectral_normalization import SpectralNormalization
 from components.trainer.upright import turn_upright
 from serving.model import signatures
 
 JPEG_QUALITY = 92
+LIKELY_COLORS = 8
+"""How many colours a guided model names for each place."""
 
 
 def export_saved_model(
@@ -40,17 +50,25 @@ def export_saved_model(
         warmup_photo: uint8 [S, S, 3], sent to every signature when a server loads the model.
     """
     plain = without_spectral_normalization(generator, config)
-    varies = config.network.generator.varies
-    servable = VaryingServable(plain, config) if varies else Servable(plain, config)
+    servable = _servable(plain, config)
     functions = {
         signatures.COLORIZE: servable.colorize_lightness,
         signatures.COLORIZE_BYTES: servable.colorize_bytes,
         signatures.DESCRIBE: servable.describe,
     }
-    if varies:
+    if isinstance(servable, VaryingServable):
         functions[signatures.VARIANTS] = servable.colorize_variant
+    if isinstance(servable, GuidedServable):
+        functions[signatures.GUIDED] = servable.colorize_guided
     tf.saved_model.save(servable, folder, signatures=functions)
     _write_warmup_requests(folder, warmup_photo, functions)
+
+
+def _servable(plain: keras.Model, config: TrainerConfig) -> "Servable":
+    generator = config.network.generator
+    if isinstance(generator, PretrainedUNetConfig) and config.train.hints is not None:
+        return GuidedServable(plain, config, generator)
+    return VaryingServable(plain, config) if generator.varies else Servable(plain, config)
 
 
 def without_spectral_normalization(generator: keras.Model, config: TrainerConfig) -> keras.Model:
@@ -121,6 +139,9 @@ class Servable(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.NAME)])
     def describe(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature describe; it takes an input because batching refuses a signature without one."""
+        return self._description(name)
+
+    def _description(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
         count = tf.shape(name)[:1]
         return {
             "recipe": tf.fill(count, self._recipe),
@@ -131,7 +152,7 @@ class Servable(tf.Module):
 
 
 class VaryingServable(Servable):
-    """A generator with dropout: it can give several plausible colourings of one photo."""
+    """A generator with dropout or hints: it can give several plausible colourings of one photo."""
 
     @tf.function(
         input_signature=[
@@ -144,6 +165,38 @@ class VaryingServable(Servable):
         return {signatures.AB: self._ab(L, seed)}
 
 
+class GuidedServable(VaryingServable):
+    """A generator that was trained with hints."""
+
+    def __init__(self, generator: keras.Model, config: TrainerConfig, guided: PretrainedUNetConfig):
+        super().__init__(generator, config)
+        self._guided = guided
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None, 1], tf.float32, name=signatures.LIGHTNESS),
+            tf.TensorSpec([None, None, None, 3], tf.float32, name=signatures.HINTS),
+        ]
+    )
+    def colorize_guided(self, L: tf.Tensor, hints: tf.Tensor) -> dict[str, tf.Tensor]:  # noqa: N803
+        """The signature guided."""
+        gray, mirror = self._range.gray(L), self._network.mirror
+        color, logits = guided_colors(self.generator, self._guided, gray, self._range.hints(hints), mirror=mirror)
+        bins = tf.constant(color_bins(self._guided.bin_spacing))
+        colors, shares = likely_colors(logits, bins, LIKELY_COLORS)
+        return {
+            signatures.AB: self._range.ab(color),
+            signatures.LIKELY_COLORS: colors,
+            signatures.LIKELY_SHARES: shares,
+            signatures.UNCERTAINTY: enlarge(color_spread(logits, bins), BINS_STRIDE),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.NAME)])
+    def describe(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature describe, which says that hints are taken."""
+        return {**self._description(name), "hints": tf.fill(tf.shape(name)[:1], 1)}
+
+
 def _write_warmup_requests(folder: str, photo: NDArray[np.uint8], names: Iterable[str]) -> None:
     """TensorFlow Serving replays these before it calls a version available."""
     from tensorflow_serving.apis import prediction_log_pb2
@@ -154,6 +207,7 @@ def _write_warmup_requests(folder: str, photo: NDArray[np.uint8], names: Iterabl
         signatures.COLORIZE_BYTES: {signatures.BYTES: tf.io.encode_jpeg(photo)[None]},
         signatures.DESCRIBE: {signatures.NAME: tf.constant(["warm-up"])},
         signatures.VARIANTS: {signatures.LIGHTNESS: lightness, signatures.SEED: tf.constant([0])},
+        signatures.GUIDED: {signatures.LIGHTNESS: lightness, signatures.HINTS: tf.zeros([1, *photo.shape])},
     }
     tf.io.gfile.makedirs(f"{folder}/assets.extra")
     with tf.io.TFRecordWriter(f"{folder}/assets.extra/tf_serving_warmup_requests") as writer:

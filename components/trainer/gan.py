@@ -167,22 +167,24 @@ class ColorGan:
             share *= (1.0 + tf.cos(math.pi * tf.minimum(1.0, taken / self.last_step))) / 2.0
         return share
 
-    def _replica_step(self, photos: tf.Tensor, adversarial: bool, encoder_learns: bool) -> dict[str, tf.Tensor]:
+    def _replica_step(
+        self, batch: tf.Tensor | tuple[tf.Tensor, ...], adversarial: bool, encoder_learns: bool
+    ) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the batch, uint8 [n, S, S, 3], or 4 with the aged gray.
 
-        The generator runs once: both losses are read from the same output, and the discriminator sees real and
-        generated photographs apart, each with its own batch statistics.
+        A batch of kept maps has them beside the photographs. The generator runs once: both losses are read from the
+        same output, and the discriminator sees real and generated photographs apart, each with its own statistics.
         """
         judge = self.discriminator if adversarial else None
-        rgb, aged = tf.split(tf.cast(photos, tf.float32) / 255.0, [3, photos.shape[-1] - 3], axis=-1)
-        gray, true = self.range.split(rgb, spoil=lambda lightness: self._spoil_lightness(lightness, aged))
+        photos, *maps = batch if isinstance(batch, tuple) else (batch,)
+        gray, true = self._split(photos)
         encoder_learns = encoder_learns and self.encoder_optimizer is not None
         with tf.GradientTape(persistent=True) as tape:
-            predicted, bins = self._predict(gray, true, encoder_learns)
+            predicted, bins = self._predict(gray, true, maps, encoder_learns)
             logits, judgements = self._judge(judge, gray, true, predicted) if judge is not None else (None, {})
-            batch = JudgedBatch(true, predicted, logits, bins)
+            judged = JudgedBatch(true, predicted, logits, bins)
             terms = [term for term in self.terms if term.counts(adversarial=judge is not None)]
-            values = {term.name: self._mean(term.value(batch)) for term in terms}
+            values = {term.name: self._mean(term.value(judged)) for term in terms}
             generator_loss = sum(term.weight * values[term.name] for term in terms)
 
         learning = [*self._decoder_variables, *(self._encoder_variables if encoder_learns else ())]
@@ -214,7 +216,20 @@ class ColorGan:
             "color_diversity": losses.color_diversity(self.range.chroma(predicted), self.range.chroma(true)) / replicas,
         }
 
-    def _predict(self, gray: tf.Tensor, true: tf.Tensor, encoder_learns: bool) -> tuple[tf.Tensor, BinnedBatch | None]:
+    def _split(self, photos: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Photographs, uint8 [n, S, S, 3], or 4 with the aged gray -> what the generator sees, and the true colours."""
+        rgb, aged = tf.split(tf.cast(photos, tf.float32) / 255.0, [3, photos.shape[-1] - 3], axis=-1)
+        return self.range.split(rgb, spoil=lambda lightness: self._spoil_lightness(lightness, aged))
+
+    @tf.function
+    def encode(self, photos: tf.Tensor) -> list[tf.Tensor]:
+        """What a pretrained encoder sees of photographs, uint8 [N, S, S, 3 or 4]: its maps, float16."""
+        gray, _ = self._split(photos)
+        return [tf.cast(each, tf.float16) for each in self.generator.encode(gray)]
+
+    def _predict(
+        self, gray: tf.Tensor, true: tf.Tensor, maps: list[tf.Tensor], encoder_learns: bool
+    ) -> tuple[tf.Tensor, BinnedBatch | None]:
         """The generator's colours while it learns and, where that is trained, their distribution and the true one."""
         network, loss = self.config.network.generator, self.config.train.loss
         if not isinstance(network, PretrainedUNetConfig):
@@ -222,7 +237,7 @@ class ColorGan:
         hints = self.config.train.hints
         if hints is not None:
             hints = simulate_hints(true, hints, seed=self.config.seed, step=self.step)
-        color, logits = self.generator(gray, hints, training=True, encoder_learns=encoder_learns)
+        color, logits = self.generator(gray, hints, maps or None, training=True, encoder_learns=encoder_learns)
         color = tf.cast(color, tf.float32)
         if self.bins is None or self.bin_shares is None:
             return color, None

@@ -14,6 +14,9 @@ _DRAWN_HINTS = 4
 # Draws of colours are a little sharper than the distribution: what is very unlikely is mostly wrong.
 _DRAW_TEMPERATURE = 0.7
 
+# Gray and the encoder's maps of it.
+_Seen = tuple[tf.Tensor, list[tf.Tensor]]
+
 
 def guided_colors(
     generator: keras.Model,
@@ -52,9 +55,9 @@ def drawn_colors(
         seeds: int32 [N]; the colours of a photo depend on nothing but the photo and its seed.
     """
     bins = tf.constant(color_bins(config.bin_spacing))
-    maps, hints = _encoded(generator, gray, mirror), _or_none(None, gray)
+    seen, hints = _encoded(generator, gray, mirror), _or_none(None, gray)
     for number in range(_DRAWN_HINTS):
-        _, logits = _decoded(generator, config, maps, hints)
+        _, logits = _decoded(generator, config, seen, hints)
         height, width = tf.unstack(tf.shape(logits)[1:3])
         is_free = tf.reduce_max(_shrunk(hints[..., 2:]), axis=-1) == 0
         unsure = tf.where(is_free, tf.math.log(color_spread(logits, bins)[..., 0] + 1e-6), -1e9)
@@ -64,7 +67,7 @@ def drawn_colors(
         cell = tf.reshape(tf.one_hot(place, height * width), [-1, height, width, 1])
         hint = cell * tf.concat([color, tf.ones_like(color[:, :1])], axis=-1)[:, None, None]
         hints += tf.repeat(tf.repeat(hint, BINS_STRIDE, axis=1), BINS_STRIDE, axis=2)
-    return _decoded(generator, config, maps, hints)[0]
+    return _decoded(generator, config, seen, hints)[0]
 
 
 def _draw(logits: tf.Tensor, seeds: tf.Tensor, purpose: int) -> tf.Tensor:
@@ -90,18 +93,18 @@ def _mirror(photos: tf.Tensor) -> tf.Tensor:
     return tf.reverse(photos, [2])
 
 
-def _encoded(generator: keras.Model, gray: tf.Tensor, mirror: bool) -> list[list[tf.Tensor]]:
-    """What the encoder sees of the photographs and, where it is asked, of their mirror images."""
+def _encoded(generator: keras.Model, gray: tf.Tensor, mirror: bool) -> list[_Seen]:
+    """The photographs and, where they are asked, their mirror images, with what the encoder sees of them."""
     photos = [gray, _mirror(gray)] if mirror else [gray]
-    return [generator.encode(each) for each in photos]
+    return [(each, generator.encode(each)) for each in photos]
 
 
 def _decoded(
-    generator: keras.Model, config: PretrainedUNetConfig, maps: list[list[tf.Tensor]], hints: tf.Tensor
+    generator: keras.Model, config: PretrainedUNetConfig, seen: list[_Seen], hints: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    color, logits = _served(generator.decode(maps[0], hints), config)
-    for mirrored in maps[1:]:
-        others = _served(generator.decode(mirrored, _mirror(hints)), config)
+    color, logits = _served(generator.decode(*seen[0], hints), config)
+    for mirrored in seen[1:]:
+        others = _served(generator.decode(*mirrored, _mirror(hints)), config)
         color, logits = ((one + _mirror(other)) / 2.0 for one, other in zip((color, logits), others, strict=True))
     return color, logits
 

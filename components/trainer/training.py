@@ -3,13 +3,11 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
-from numpy.typing import NDArray
 
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.collapse import CollapseWatch
@@ -18,7 +16,6 @@ from components.trainer.curves import write_curves
 from components.trainer.decoded_photos import content_digest, decode_photos, first_squares, photo_weights
 from components.trainer.export import export_saved_model
 from components.trainer.gan import ColorGan
-from components.trainer.input_pipeline import training_batches
 from components.trainer.networks.build import count_parameters
 from components.trainer.pace import Pace
 from components.trainer.periodic_actions import (
@@ -34,6 +31,7 @@ from components.trainer.periodic_actions import (
 )
 from components.trainer.precision import choose_precision
 from components.trainer.progress import TrainingProgress
+from components.trainer.step_batches import StepBatches, step_batches
 from components.trainer.stop_signals import StopSignals
 from components.trainer.stopping import GoodWeights, TimeLimit, not_finite, told_to_stop_at
 from components.trainer.strategy import (
@@ -97,18 +95,19 @@ def train(
         with strategy.scope():
             gan = ColorGan(config)
         data_fingerprint = data_fingerprint or content_digest(train_files)
+        disk_folder = os.path.join(checkpoint_folder or run_folder, "decoded", worker_name(strategy))
         photos = decode_photos(
             train_files,
             side=round(config.size * config.train.augmentation.enlarge),
             memory_share=config.train.cache_memory_share,
-            disk_folder=os.path.join(checkpoint_folder or run_folder, "decoded", worker_name(strategy)),
+            disk_folder=disk_folder,
             fingerprint=data_fingerprint,
         )
         weights = photo_weights(train_files, config.weights) if config.weights else None
         held_out = first_squares(held_out_files, size=config.size, count=config.train.preview_photos)
         summary = _new_summary(gan, strategy=f"{type(strategy).__name__} ({why})", photos=len(photos))
         checkpoints = _resume(gan, summary, checkpoint_folder, data_fingerprint)
-        batches = _distribute(strategy, photos, weights, config, first_step=summary.steps)
+        batches = step_batches(gan, photos, weights, disk_folder, data_fingerprint, first_step=summary.steps)
         _fit(gan, batches, held_out, summary, run_folder, checkpoints, chief=is_chief(strategy))
         if is_chief(strategy):
             export_saved_model(gan.averaged, config, model_folder, warmup_photo=held_out[0].numpy())
@@ -146,42 +145,9 @@ def _write_record(summary: TrainingSummary, run_folder: str) -> None:
         json.dump(dataclasses.asdict(summary), file, indent=2)
 
 
-def _distribute(
-    strategy: tf.distribute.Strategy,
-    photos: NDArray[np.uint8],
-    weights: NDArray[np.float64] | None,
-    config: TrainerConfig,
-    *,
-    first_step: int,
-) -> Iterator[tf.Tensor]:
-    """An iterator that gives every replica its rows of each step's batch."""
-    replicas = strategy.num_replicas_in_sync
-    if config.train.batch_size % replicas:
-        raise TintypeError(
-            f"train.batch_size must be a multiple of the {replicas} replicas, got {config.train.batch_size}"
-        )
-
-    def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        rows = config.train.batch_size // replicas
-        here = replicas // context.num_input_pipelines
-        first = context.input_pipeline_id * here
-        return training_batches(
-            photos,
-            size=config.size,
-            batch_size=config.train.batch_size,
-            augmentation=config.train.augmentation,
-            seed=config.seed,
-            first_step=first_step,
-            shares=[(replica * rows, (replica + 1) * rows) for replica in range(first, first + here)],
-            weights=weights,
-        )
-
-    return iter(strategy.distribute_datasets_from_function(dataset))
-
-
 def _fit(
     gan: ColorGan,
-    batches: Iterator[tf.Tensor],
+    batches: StepBatches,
     held_out: tf.Tensor,
     summary: TrainingSummary,
     run_folder: str,
@@ -215,7 +181,7 @@ def _fit(
         summary.stopped = "time" if is_last and summary.steps < settings.steps else "finished"
         while not is_last:
             count, phase = pace.next_call()
-            means = gan.train_steps(batches, tf.constant(count), **phase._asdict())
+            means = gan.train_steps(batches.of(phase), tf.constant(count), **phase._asdict())
             readings = {name: float(value) for name, value in means.items()}
             if wrong := not_finite(readings):
                 good_weights.restore(step=summary.steps + count, wrong=wrong)

@@ -15,7 +15,7 @@ from photo.whole_file import write_whole
 from serving.model.shipped_generator import ARRAY_SUFFIX, STRINGS_SUFFIX, VARIABLES
 
 # What everybody downloads who installs Tintype.
-MAX_PACKED_BYTES = 10_000_000
+MAX_PACKED_BYTES = 12_000_000
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _MODEL_FILES = ("saved_model.pb", "fingerprint.pb")

@@ -220,12 +220,16 @@ class PretrainedUNetConfig(Section):
         default=False, description="normalise the encoder by the batch in training, not by what came with its weights"
     )
     decoder_filters: tuple[Filters, ...] = Field(
-        default=(192, 128, 96, 64),
+        default=(128, 128, 96, 64),
         min_length=4,
-        max_length=5,
-        description="channels of each level up, from 1/32 of the sides to 1/4 or 1/2, where the colour is made",
+        max_length=4,
+        description="channels at 1/32, 1/16, 1/8, 1/4 of the sides",
     )
-    residual_blocks: int = Field(default=1, ge=0, description="after each level up")
+    residual_blocks: int = Field(default=1, ge=0, description="after each of these levels")
+    fine_filters: Filters | None = Field(
+        default=32,
+        description="channels of a last level at 1/2 of the sides, which sees the photo itself; null: colour at 1/4",
+    )
     bin_spacing: int = Field(default=10, ge=5, le=20, description="between the distribution's bins, in CIE units")
     dropout: Share = Field(default=0.0, description="share of the first level's channels that is dropped in training")
     annealed_share: Share = Field(

@@ -1,8 +1,8 @@
 """`train`: how long, on what and how the networks are trained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.trainer.config.augmentation import AugmentationConfig
 from components.trainer.config.hints import HintsConfig
@@ -27,6 +27,12 @@ class TrainConfig(Section):
     plateau: PlateauConfig | None = Field(default=None, description="null keeps the learning rates")
     loss: LossConfig = LossConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    kept_views: int = Field(
+        default=0,
+        ge=0,
+        description="squares of each photograph whose maps a frozen encoder makes once and keeps in files, to learn "
+        "from until it is trained, too; 0 makes them in every step",
+    )
     hints: HintsConfig | None = Field(default=None, description="null simulates none; then the model takes none")
     moving_average_decay: float = Field(
         default=0.999, ge=0, lt=1, description="of the generator's weights that are evaluated and exported"
@@ -49,3 +55,9 @@ class TrainConfig(Section):
     log_every: int = Field(default=20, ge=1, description="steps between two readings of the losses")
     picture_every: int = Field(default=500, ge=1, description="steps between two measurements and picture grids")
     preview_photos: int = Field(default=64, ge=1, description="held-out photos that are measured while training")
+
+    @model_validator(mode="after")
+    def _kept_views_stay_as_they_are(self) -> Self:
+        if self.kept_views and (self.augmentation.gamma or self.augmentation.grain):
+            raise ValueError("augmentation.gamma and grain must be 0 with kept_views: they change every step")
+        return self

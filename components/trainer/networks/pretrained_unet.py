@@ -10,6 +10,7 @@ from components.trainer.color_bins import color_bins
 from components.trainer.config import NetworkConfig, PretrainedUNetConfig
 from components.trainer.networks.batch_normalization import BatchNormalization
 from components.trainer.networks.blocks import (
+    ConvolutionBlock,
     ResidualLevel,
     Tensor,
     activation,
@@ -21,6 +22,11 @@ from components.trainer.networks.initial_weights import InitialWeights
 
 BINS_STRIDE = 4
 """How many times smaller than the photo's the sides are at which the distribution of colour is told."""
+
+# The encoder's maps that the decoder takes are at 1/4 to 1/32 of the photo's sides.
+_FIRST_MAP = 1
+# Channels of what the last level sees of the photo.
+_DETAIL_FILTERS = 16
 
 # A colour of the network's numbers, a*b* / 127.5, is this many times smaller than what the decoder reckons with.
 _COLOR_SCALE = 30.0 / 127.5
@@ -38,14 +44,40 @@ class ColorPrediction(NamedTuple):
     logits: Tensor
 
 
+class FineLevel(layers.Layer):
+    """The last level up, at half the photo's sides: what comes from below, narrowed, and the photo's own detail.
+
+    Args:
+        narrow: a convolution 1x1 of what comes from below, before it is enlarged.
+        detail: a convolution of stride 2 of the photo.
+        merge: of both and the hints.
+    """
+
+    def __init__(self, narrow: layers.Layer, detail: layers.Layer, merge: ConvolutionBlock, *, name: str):
+        super().__init__(name=name)
+        self.narrow, self.detail, self.merge = narrow, detail, merge
+
+    def call(self, x: Tensor, gray: Tensor, hints: Tensor, training: bool = False) -> Tensor:
+        """[N, H / 4, W / 4, C], [N, H, W, 1] and [N, H / 2, W / 2, 4] -> [N, H / 2, W / 2, filters]."""
+        parts = [enlarge(self.narrow(x), 2), self.detail(gray), hints]
+        joined = ops.concatenate([ops.cast(part, self.compute_dtype) for part in parts], axis=-1)
+        return self.merge(joined, training=training)
+
+    @property
+    def layers(self) -> list[Any]:
+        """Those that hold weights, as of a `keras.Model`."""
+        return [self.narrow, self.detail, self.merge]
+
+
 class PretrainedUNet(keras.Model):
     """EfficientNet-Lite on the gray photo, levels up with skips and hints, and two heads.
 
     Args:
         encoder: gives maps at 1/2 to 1/32 of the photo's sides.
-        levels: of the decoder, from 1/32 up: a convolution 1x1 that merges what is there, and its residual blocks.
+        levels: of the decoder, from 1/32 to 1/4: a convolution 1x1 that merges what is there, and residual blocks.
+        fine: the last level; None where the colour is made at 1/4.
         color: the convolution that makes the colour after the last level.
-        bins: the convolution that makes the distribution after the level at 1 / BINS_STRIDE.
+        bins: the convolution that makes the distribution at 1 / BINS_STRIDE.
         dropout: after the first level; None where nothing is dropped.
         batch_statistics: whether the encoder is normalised by the batch while training, or by its moving statistics.
     """
@@ -54,6 +86,7 @@ class PretrainedUNet(keras.Model):
         self,
         encoder: EfficientNetLite,
         levels: Sequence[ResidualLevel],
+        fine: FineLevel | None,
         color: layers.Layer,
         bins: layers.Layer,
         *,
@@ -62,44 +95,53 @@ class PretrainedUNet(keras.Model):
     ):
         # The lightness is kept in 32 bits until the encoder takes it.
         super().__init__(name="generator", autocast=False)
-        self.encoder, self.levels, self.color, self.bins = encoder, list(levels), color, bins
+        self.encoder, self.levels, self.fine, self.color, self.bins = encoder, list(levels), fine, color, bins
         self.dropout, self.batch_statistics = dropout, batch_statistics
 
     def call(
-        self, gray: Tensor, hints: Tensor | None = None, training: bool = False, encoder_learns: bool = True
+        self,
+        gray: Tensor,
+        hints: Tensor | None = None,
+        maps: Sequence[Tensor] | None = None,
+        training: bool = False,
+        encoder_learns: bool = True,
     ) -> ColorPrediction:
         """Colour a batch.
 
         Args:
             gray: L* / 50 - 1, float32 [N, H, W, 1]; the sides are multiples of 32.
             hints: a*b* / 127.5 and 1 where a pixel has a hint, else 0, float32 [N, H, W, 3]; None for no hints.
+            maps: what `encode` made of gray, where it is kept.
             training: normalise the decoder by the batch.
             encoder_learns: whether gradients reach the encoder.
         """
-        maps = self.encode(gray, training=training and encoder_learns and self.batch_statistics)
+        if maps is None:
+            maps = self.encode(gray, training=training and encoder_learns and self.batch_statistics)
         if not encoder_learns:
             maps = [ops.stop_gradient(each) for each in maps]
-        return self.decode(maps, ops.zeros_like(ops.repeat(gray, 3, -1)) if hints is None else hints, training=training)
+        if hints is None:
+            hints = ops.zeros_like(ops.repeat(gray, 3, axis=-1))
+        return self.decode(gray, maps, hints, training=training)
 
     def encode(self, gray: Tensor, training: bool = False) -> list[Tensor]:
-        """What the encoder sees in gray [N, H, W, 1], finest first; hints do not change it."""
-        maps: list[Tensor] = self.encoder(imagenet_range(ops.repeat(_srgb_of(gray), 3, axis=-1)), training=training)
-        return maps
+        """What the encoder sees in gray [N, H, W, 1]: maps at 1/4 to 1/32 of its sides. Hints do not change it."""
+        seen = self.encoder(imagenet_range(ops.repeat(_srgb_of(gray), 3, axis=-1)), training=training)
+        return list(seen[_FIRST_MAP:])
 
-    def decode(self, maps: Sequence[Tensor], hints: Tensor, training: bool = False) -> ColorPrediction:
-        """Colour what the encoder saw, guided by hints [N, H, W, 3]."""
-        pyramid = _hint_pyramid(hints, len(maps))
-        x = logits = None
-        for number, level in enumerate(self.levels):
-            place = len(maps) - 1 - number
-            parts = [maps[place], pyramid[place]] if x is None else [enlarge(x, 2), maps[place], pyramid[place]]
+    def decode(self, gray: Tensor, maps: Sequence[Tensor], hints: Tensor, training: bool = False) -> ColorPrediction:
+        """Colour gray [N, H, W, 1] by what the encoder saw in it, guided by hints [N, H, W, 3]."""
+        finest, *pyramid = _hint_pyramid(hints, len(maps) + 1)
+        x = None
+        for number, (level, seen, hinted) in enumerate(zip(self.levels, maps[::-1], pyramid[::-1], strict=True)):
+            parts = [seen, hinted] if x is None else [enlarge(x, 2), seen, hinted]
             x = level(ops.concatenate([ops.cast(part, level.compute_dtype) for part in parts], -1), training=training)
             if number == 0 and self.dropout is not None:
                 x = self.dropout(x, training=training)
-            if 2 << place == BINS_STRIDE:
-                logits = self.bins(x)
-        stride = 2 << (len(maps) - len(self.levels))
-        return ColorPrediction(enlarge(self.color(x), stride) * _COLOR_SCALE, logits)
+        logits = self.bins(x)
+        if self.fine is None:
+            return ColorPrediction(enlarge(self.color(x), BINS_STRIDE) * _COLOR_SCALE, logits)
+        x = self.fine(x, gray, finest, training=training)
+        return ColorPrediction(enlarge(self.color(x), BINS_STRIDE // 2) * _COLOR_SCALE, logits)
 
 
 def _srgb_of(gray: Tensor) -> Tensor:
@@ -150,6 +192,14 @@ def build_pretrained_unet(
             name=f"level_{number}",
         )
 
+    def fine(filters: int) -> FineLevel:
+        merge = ConvolutionBlock(
+            convolution(filters, weights, kernel_size=3, stride=1), norm(), activation("relu"), name="merge"
+        )
+        narrow = convolution(filters, weights, kernel_size=1, stride=1, use_bias=True, name="narrow")
+        detail = convolution(_DETAIL_FILTERS, weights, kernel_size=3, use_bias=True, name="detail")
+        return FineLevel(narrow, detail, merge, name="fine")
+
     def head(filters: int, name: str) -> layers.Layer:
         """In 32 bits, whatever the others compute in."""
         kernel: Any = weights.kernel()
@@ -163,6 +213,7 @@ def build_pretrained_unet(
     return PretrainedUNet(
         encoder,
         [level(number, filters) for number, filters in enumerate(config.decoder_filters)],
+        fine(config.fine_filters) if config.fine_filters else None,
         head(network.color_channels, "color"),
         head(len(color_bins(config.bin_spacing)), "bins"),
         dropout=layers.SpatialDropout2D(config.dropout, seed=weights.seed(), name="dropout")

@@ -13,8 +13,10 @@ SMALL_PRETRAINED = (
     "network.generator.encoder_depth=0.3",
     "network.generator.weights=random",
     "network.generator.decoder_filters=[8,8,8,8]",
+    "network.generator.fine_filters=8",
     "data.size=64",
     "train.batch_size=4",
     "train.precision=float32",
+    "train.kept_views=0",
 )
 """Of the recipe tintype_pretrained: a narrow encoder that knows nothing, and a narrow decoder."""

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from photo.errors import PhotoError
 
-# What white may be of whole numbers of 32 bits or with a sign, and of floating-point ones, where nothing says it.
-_WHITES = (1.0, 255.0, 65535.0, 2.0**32 - 1)
+# What white may be, where nothing says it, of whole numbers that could go on to a number of their own.
+_WHITES = (255.0, 65535.0, 2.0**32 - 1)
 # A little more than white is an overshoot of sharpening; it is clipped.
 _OVERSHOOT = 1.05
 
@@ -48,13 +48,15 @@ def _scaled(samples: NDArray[Any], white: float | None) -> tuple[NDArray[np.uint
         raise PhotoError("unreadable", f"its samples begin at {smallest:g}, below black: save it with 16 bits, from 0")
     note = None
     if white is None or largest > _OVERSHOOT * white:
-        first = 0 if samples.dtype.kind == "f" else 1
-        white = next((number for number in _WHITES[first:] if largest <= _OVERSHOOT * number), None)
+        usual = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+        whites = sorted({usual, *(number for number in _WHITES if samples.dtype.kind == "f" or number < usual)})
+        if samples.dtype.kind == "i" and samples.dtype.itemsize <= 2:
+            whites = [number for number in whites if number in (255.0, usual)]
+        white = next((number for number in whites if largest <= _OVERSHOOT * number), None)
         if white is None or (samples.dtype.kind == "f" and _OVERSHOOT < largest < 32):
             raise PhotoError(
                 "unreadable", f"its samples reach {largest:g}, and nothing says what white is: save it with 16 bits"
             )
-        usual = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
         if white != usual:
             note = f"white was taken to be {white:.0f}, as the file does not say it"
     deep = np.empty(samples.shape, np.uint16)

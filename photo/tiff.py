@@ -259,7 +259,7 @@ def _decoded(page: "tifffile.TiffPage") -> NDArray[Any]:
         raise PhotoError(
             "unreadable", f"a TIFF file of the compression {_name(page)} is not read: save it with LZW or deflate"
         )
-    if page.dtype is None:
+    if page.dtype is None or np.dtype(page.dtype).kind not in "buif":
         raise PhotoError(
             "unreadable", f"samples of {page.bitspersample} bits of the format {page.sampleformat} are not read"
         )
@@ -342,9 +342,9 @@ def _samples(page: "tifffile.TiffPage", pixels: NDArray[Any]) -> tuple[Samples, 
             color = ~color
         elif photometric == _YCBCR and page.compression in _PLAIN:
             color = _from_ycbcr(page, color)
-    alpha, note = _alpha(page, pixels, color, _CHANNELS[photometric])
+    alpha, kind, note = _alpha(page, pixels, color, _CHANNELS[photometric])
     notes.append(note or "")
-    if alpha is not None and page.extrasamples[0] == _ASSOCIATED_ALPHA:
+    if alpha is not None and kind == _ASSOCIATED_ALPHA:
         color = _not_premultiplied(color, alpha)
     return Samples(np.ascontiguousarray(color), space, opaque_or(alpha)), notes
 
@@ -358,22 +358,23 @@ def _largest(page: "tifffile.TiffPage") -> float | None:
 
 def _alpha(
     page: "tifffile.TiffPage", pixels: NDArray[Any], color: NDArray[Any], channels: int
-) -> tuple[NDArray[Any] | None, str | None]:
-    """Return the alpha channel, where a sample beyond the colour is one; and a note on those that are none."""
+) -> tuple[NDArray[Any] | None, int, str | None]:
+    """Return the alpha channel, where a sample beside the colour is one, its kind, and a note on those that are not."""
     extra = pixels.shape[2] - channels
     if extra <= 0:
-        return None, None
-    kinds = tuple(page.extrasamples)
+        return None, 0, None
+    kinds = [int(kind) for kind in page.extrasamples][:extra]
+    place = next((place for place, kind in enumerate(kinds) if kind in (_ASSOCIATED_ALPHA, _ALPHA)), None)
     alpha = None
-    if kinds and kinds[0] in (_ASSOCIATED_ALPHA, _ALPHA) and pixels.dtype.kind in "ub?":
-        alpha, _ = to_unsigned(pixels[..., channels], page.bitspersample, None)
-        alpha = alpha.astype(color.dtype) if alpha.dtype == color.dtype else None
+    if place is not None and pixels.dtype.kind in "ubf":
+        alpha, _ = to_unsigned(pixels[..., channels + place], page.bitspersample, _largest(page))
+        alpha = alpha if alpha.dtype == color.dtype else None
     left_out = extra - (alpha is not None)
     note = None
     if left_out:
         which = "a channel beside the picture is" if left_out == 1 else f"{left_out} channels beside the picture are"
         note = f"{which} left out, such as a scanner's infrared one"
-    return alpha, note
+    return alpha, 0 if place is None else kinds[place], note
 
 
 def _not_premultiplied(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:

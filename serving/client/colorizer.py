@@ -106,7 +106,7 @@ class Colorizer:
             colorizer.colorize("grandmother.jpg", hints=[Hint(0.42, 0.31, "#4a6b3c")])
 
         Args:
-            photo: a path or the bytes of a JPEG, PNG, WebP, TIFF or BMP file; a Pillow image; or an array [H, W],
+            photo: a path or the bytes of a file of any kind of `PhotoFormat`; a Pillow image; or an array [H, W],
                 [H, W, 1] or [H, W, 3] of uint8, uint16 or floating point in 0..1.
             options: how; format and quality matter for a path or bytes only.
             hints: colours that it is to have at places of it; the model spreads them over what belongs together.

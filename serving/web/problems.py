@@ -53,7 +53,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.UPLOAD_TOO_SLOW: (408, "The upload took too long", "Try a faster connection or a smaller photo."),
     Kind.NOT_READY: (409, "The photo is not coloured yet", "Ask again when its state is done."),
     Kind.PHOTO_TOO_LARGE: (413, "The file is too large", "Save it smaller, as JPEG for example."),
-    Kind.NO_PHOTO: (415, "This is not a photo", "Choose a JPEG, PNG, WebP, TIFF or BMP file."),
+    Kind.NO_PHOTO: (415, "This is not a photo", "Choose a JPEG, PNG, WebP, TIFF, HEIC or AVIF file."),
     Kind.TOO_MANY_PIXELS: (422, "The photo has too many pixels", "Reduce its size first."),
     Kind.TOO_MANY_PHOTOS: (422, "Too many photos at once", "Send them in several jobs."),
     Kind.BROKEN_PHOTO: (422, "The photo cannot be read", "Try another copy, or save it again in an image editor."),

@@ -142,7 +142,7 @@ def colorize(
     server: Server = None,
     connection: Connection,
 ) -> None:
-    """Colour photographs: JPEG, PNG, WebP, TIFF or BMP, at their full size.
+    """Colour photographs (JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000) at their full size.
 
     Only colour is added; light and shade stay as they are. A photograph that cannot be used is named with the
     reason, and the others go on.

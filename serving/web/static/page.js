@@ -79,7 +79,7 @@ async function add(files) {
 
 function obstacle(file) {
   if (!TYPES.test(file.type) && !SUFFIXES.test(file.name)) {
-    return new gateway.Problem({ title: "This is not a photo", detail: "Choose a JPEG, PNG, WebP, TIFF or BMP file." });
+    return new gateway.Problem({ title: "This is not a photo", detail: "Choose a JPEG, PNG, WebP, TIFF, HEIC or AVIF file." });
   }
   if (limits && file.size > limits.photo_bytes) {
     return new gateway.Problem({
@@ -483,7 +483,7 @@ async function start() {
   try {
     const { limits: found, model, keep_seconds: kept } = await gateway.about();
     limits = found;
-    $("fact-formats").textContent = `JPEG, PNG, WebP, TIFF or BMP, up to ${bytes(limits.photo_bytes)}`;
+    $("fact-formats").textContent = `JPEG, PNG, WebP, TIFF, HEIC or AVIF, up to ${bytes(limits.photo_bytes)}`;
     $("fact-privacy").textContent = `Deleted from the server after ${minutes(kept)}`;
     $("foot-privacy").textContent = `Photos are sent to this site’s own server, never logged, and deleted ${minutes(kept)} after you leave, or when you start over.`;
     closeNotice();

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from photo.directories import (
     ASCII,
+    BYTE,
     EXIF,
     INTEROPERABILITY,
     LONG,
     MAKER_NOTE,
     RATIONAL,
     SHORT,
+    UNDEFINED,
     Block,
     Directory,
     Value,
@@ -86,12 +88,14 @@ def parsed(exif: bytes | None) -> Block:
 def ascii_of(block: Block, tag: int) -> str:
     """Return the text under a tag of the first directory; "" where there is none."""
     value = block.directory.values.get(tag)
-    return value.data.split(b"\0")[0].decode("utf-8", "replace").strip() if value and value.kind == ASCII else ""
+    if value is None or value.kind not in (BYTE, ASCII, UNDEFINED):
+        return ""
+    return value.data.split(b"\0")[0].decode("utf-8", "replace").strip()
 
 
 def with_text(block: Block, tag: int, text: str) -> Block:
     """Return the block with a text under a tag of its first directory."""
-    data = text.encode() + b"\0"
+    data = text.replace("\0", " ").encode("utf-8", "replace") + b"\0"
     values = {**block.directory.values, tag: Value(ASCII, len(data), data)}
     return replace(block, directory=replace(block.directory, values=values))
 

@@ -1,5 +1,6 @@
 """`Provenance`: which model found the colours of a photograph, and when."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -7,6 +8,8 @@ from photo.version import __version__
 
 # IPTC's word for a picture to which a trained algorithm has added: a photograph with colours of a model.
 MACHINE_COLORED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+
+_LONGEST_FINGERPRINT = 64
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Provenance:
     @property
     def software(self) -> str:
         """How files name who coloured them: "Tintype VERSION, model FINGERPRINT"."""
-        model = f", model {self.model_fingerprint}" if self.model_fingerprint else ""
+        # A server may say anything; this stands in files of every kind.
+        fingerprint = re.sub(r"[^!-~]", "", self.model_fingerprint)[:_LONGEST_FINGERPRINT]
+        model = f", model {fingerprint}" if fingerprint else ""
         return f"Tintype {__version__}{model}"
 
 

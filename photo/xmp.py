@@ -28,6 +28,9 @@ _PREFIXES = {
 # Thumbnails show the gray photograph; the others name a colour profile, or a place in a packet that is split.
 _DROPPED = [(_XMP, "Thumbnails"), (_PHOTOSHOP, "ICCProfile"), (_XMP_NOTE, "HasExtendedXMP")]
 
+# Characters that no XML 1.0 document may have, and an EXIF text may.
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 _LARGEST_PACKET = 1 << 24
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'
 _BEGIN, _END = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>', '<?xpacket end="w"?>'
@@ -230,7 +233,7 @@ def _element(document: minidom.Document, space: str, name: str, value: str = "")
     element = document.createElementNS(space, f"{_PREFIXES[space]}:{name}")
     element.setAttributeNS("http://www.w3.org/2000/xmlns/", f"xmlns:{_PREFIXES[space]}", space)
     if value:
-        element.appendChild(document.createTextNode(value))
+        element.appendChild(document.createTextNode(_NOT_IN_XML.sub("", value)))
     return element
 
 

@@ -142,6 +142,20 @@ def test_a_broken_or_hostile_packet_is_left_out_in_words_and_the_marks_are_there
     assert read_coloring(xmp_of(result.data)).software == SOFTWARE
 
 
+def test_what_a_scanner_or_a_server_calls_itself_breaks_no_packet():
+    exif = Image.Exif()
+    exif[0x0131] = "Scan\x01\x1f <Studio> & \ufffe\ufffd3"
+    photo = decode_photo(jpeg(exif=exif.tobytes()))
+    hostile = Provenance("a\0b\x1b[2J <c>&\n" + 500 * "d", PROVENANCE.colored_at)
+    for format in WITH_XMP:
+        result = encode_coloring(photo.rgb, format, photo.metadata, ColoringOptions(), hostile)
+        packet = xmp_of(result.data)
+        ElementTree.fromstring(packet)
+        assert "Scan <Studio> &" in "".join(ElementTree.fromstring(packet).itertext())
+        assert len(opened(result.data).getexif()[0x0131]) < 100
+        assert read_coloring(packet).software == opened(result.data).getexif()[0x0131]
+
+
 def test_an_xmp_packet_in_utf_16_is_read():
     text = XMP.decode().replace('<?xpacket begin="\ufeff"', '<?xpacket begin=""')
     assert "Hafen, Öl" in xmp_of(colored(jpeg(xmp=b"\xff\xfe" + text.encode("utf-16-le"))).data).decode()

@@ -185,6 +185,8 @@ def _photo(picture: Picture, format: PhotoFormat, page: int, metadata: Metadata)
         metadata: that are no matter of its pixels.
     """
     color, note = to_srgb(picture)
+    if 0 in color.shape:
+        raise PhotoError("unreadable", f"it is {color.shape[1]} x {color.shape[0]}: there are no pixels")
     is_as_stored = color is picture.samples.color and color.dtype == np.uint8
     color, alpha = _upright(color, picture.orientation), picture.samples.alpha
     if alpha is not None:

@@ -21,6 +21,7 @@ from photo.directories import (
 )
 
 SOFTWARE, IMAGE_DESCRIPTION = 305, 270
+_ORIENTATION = 274
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _INCH = 282, 283, 296, 2
 _PIXEL_WIDTH, _PIXEL_HEIGHT, _COLOR_SPACE = 0xA002, 0xA003, 0xA001
 _INTEROPERABILITY_INDEX = 1
@@ -97,6 +98,12 @@ def with_text(block: Block, tag: int, text: str) -> Block:
     """Return the block with a text under a tag of its first directory."""
     data = text.replace("\0", " ").encode("utf-8", "replace") + b"\0"
     values = {**block.directory.values, tag: Value(ASCII, len(data), data)}
+    return replace(block, directory=replace(block.directory, values=values))
+
+
+def with_orientation(block: Block, orientation: int) -> Block:
+    """Return the block with an orientation of 1..8."""
+    values = {**block.directory.values, _ORIENTATION: block.packed(SHORT, orientation)}
     return replace(block, directory=replace(block.directory, values=values))
 
 

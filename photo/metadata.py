@@ -70,7 +70,8 @@ class Metadata:
 
     def dpi_of_exif(self) -> tuple[float, float] | None:
         """Return the resolution that EXIF tells: of a WebP, which has no other place for it."""
-        return exif_data.resolution_of(exif_data.parsed(self.exif)) if self.exif else None
+        found = exif_data.resolution_of(exif_data.parsed(self.exif))
+        return None if found is None else believable_resolution(*found)
 
 
 def read_metadata(data: bytes, format: PhotoFormat, directory: int | None = None) -> Metadata:
@@ -183,6 +184,8 @@ def result_metadata(metadata: Metadata, width: int, height: int, provenance: Pro
         provenance: of its colours, which is added to EXIF and XMP; None adds nothing.
     """
     block = exif_data.with_size(exif_data.parsed(metadata.exif), width, height)
+    if metadata.xmp and b"Orientation" in metadata.xmp:  # readers that look for it there believe EXIF first
+        block = exif_data.with_orientation(block, 1)
     xmp = true_packet(metadata.xmp, width, height)
     if provenance is not None:
         former = exif_data.ascii_of(block, exif_data.SOFTWARE)

@@ -314,6 +314,12 @@ def test_a_profile_comes_out_as_one_that_fits_the_pixels(encode, format):
     np.testing.assert_array_equal(again.rgb, photo.rgb)
 
 
+def test_a_tiff_without_rows_is_no_photograph():
+    data = encode_photo(np.zeros((5, 7, 3), np.uint8), "TIFF")
+    height = struct.pack("<HHII", 257, 4, 1, 5)
+    assert reason(data.replace(height, struct.pack("<HHII", 257, 4, 1, 0))) == "unreadable"
+
+
 def test_a_photo_beyond_the_format_is_refused_in_words():
     with pytest.raises(TintypeError, match="16383 pixels a side, not 17000 x 1"):
         encode_photo(np.zeros((1, 17_000, 3), np.uint8), "WEBP")

@@ -365,6 +365,19 @@ def test_the_resolution_comes_through_a_webp():
     assert opened(result.data).info["dpi"] == (600, 600)
 
 
+def test_an_orientation_that_xmp_names_under_any_prefix_turns_no_result():
+    odd = XMP.replace(b"http://ns.adobe.com/tiff/1.0/", b"urn:another")
+    photo, result = jpeg(xmp=odd), colored(jpeg(xmp=odd), PhotoFormat.PNG).data
+    assert decode_photo(result).rgb.shape == decode_photo(photo).rgb.shape
+
+
+def test_a_resolution_beyond_belief_stops_nothing():
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = 4e9, 4e9, 2
+    for format in PhotoFormat.JPEG, PhotoFormat.PNG, PhotoFormat.TIFF, PhotoFormat.WEBP:
+        assert decode_photo(colored(jpeg(exif=exif), format).data).metadata.dpi is None
+
+
 def test_the_boxes_of_a_jpeg_2000_are_read():
     file = io.BytesIO()
     Image.fromarray(GRAY).save(file, "JPEG2000")

@@ -97,9 +97,12 @@ def _question(work: Callable[[Any], Message]) -> Handler:
 
 def _reload(models: ModelServer) -> Handler:
     def answer(request: ReloadConfigRequest, context: grpc.ServicerContext) -> Message:
+        before = models.metrics.increases(request.metric_names, {})
         try:
             models.reload_config(request.config, timeout=time_left(context))
-            done: Message = ReloadConfigResponse(status={})
+            done = ReloadConfigResponse(status={})
+            for name, increase in models.metrics.increases(request.metric_names, before).items():
+                done.metric.add(name=name, int64_value_increase=increase)
             return done
         except Exception as error:
             code, message = _status(error)

@@ -27,6 +27,7 @@ from serving.server.errors import RequestError, invalid
 from serving.server.model_config import models_of, policy_of
 from serving.server.monitoring import ServerMetrics
 from serving.server.options import ServerOptions
+from serving.server.request_logging import RequestLog
 from serving.server.served_model import ServedModel
 from serving.server.version_manager import VersionManager, VersionUnavailableError
 from serving.server.version_of_request import model_spec_of, version_asked_for
@@ -66,6 +67,7 @@ class ModelServer:
         # Replaced as wholes, never changed in place: a request reads them without a lock.
         self._models: dict[str, VersionManager[ServedModel]] = {}
         self._labels: dict[str, dict[str, int]] = {}
+        self._logs: dict[str, RequestLog] = {}
         self._retired: dict[str, VersionManager[ServedModel]] = {}
 
     def predict(self, request: PredictRequest, *, as_content: bool | None = None) -> PredictResponse:
@@ -80,12 +82,13 @@ class ModelServer:
             RequestError: INVALID_ARGUMENT for inputs or an output filter that do not fit, FAILED_PRECONDITION for an
                 unknown signature, NOT_FOUND for an unknown model or version, else the code of the TensorFlow error.
         """
-        with self._lend(request) as (name, version, model), self._timed(name, "Predict"):
+        with self._lend(request) as (name, version, model), self._timed(name, version, "Predict"):
             response = model.predict(
                 request,
                 as_content=self._options.enable_serialization_as_tensor_content if as_content is None else as_content,
             )
         _write_spec(response.model_spec, name, version)
+        self._keep("predict_log", response.model_spec, request, response)
         return response
 
     def classify(self, request: ClassificationRequest) -> ClassificationResponse:
@@ -95,10 +98,11 @@ class ModelServer:
             RequestError: as `predict()`.
         """
         with self._lend(request) as (name, version, model):
-            with self._timed(name, "Classify"):
+            with self._timed(name, version, "Classify"):
                 response = classification.classify(model, request)
             self.metrics.observe_examples(name, classification.example_count(request.input))
         _write_spec(response.model_spec, name, version)
+        self._keep("classify_log", response.model_spec, request, response)
         return response
 
     def regress(self, request: RegressionRequest) -> RegressionResponse:
@@ -108,10 +112,11 @@ class ModelServer:
             RequestError: as `predict()`.
         """
         with self._lend(request) as (name, version, model):
-            with self._timed(name, "Regress"):
+            with self._timed(name, version, "Regress"):
                 response = classification.regress(model, request)
             self.metrics.observe_examples(name, classification.example_count(request.input))
         _write_spec(response.model_spec, name, version)
+        self._keep("regress_log", response.model_spec, request, response)
         return response
 
     def multi_inference(self, request: MultiInferenceRequest) -> MultiInferenceResponse:
@@ -124,11 +129,13 @@ class ModelServer:
         """
         spec = request.tasks[0].model_spec if request.tasks else ModelSpec()
         with self._lend_for(spec) as (name, version, model):
-            with self._timed(name, "MultiInference"):
+            with self._timed(name, version, "MultiInference"):
                 response = classification.multi_inference(model, request)
             self.metrics.observe_examples(name, classification.example_count(request.input))
         for result in response.results:
             _write_spec(result.model_spec, name, version)
+        if response.results:
+            self._keep("multi_inference_log", response.results[0].model_spec, request, response)
         return response
 
     def get_model_metadata(self, request: GetModelMetadataRequest) -> GetModelMetadataResponse:
@@ -229,7 +236,9 @@ class ModelServer:
         return manager.wait_for(condition, timeout) if manager is not None else condition([])
 
     def stop(self, timeout: float = 10.0) -> bool:
-        """Drop every model; returns whether all loads that ran ended within `timeout` seconds."""
+        """Drop every model and end its log; returns whether all loads that ran ended within `timeout` seconds."""
+        for kept in self._logs.values():
+            kept.close()
         deadline = time.monotonic() + timeout
         in_time = True
         for manager in [*self._models.values(), *self._retired.values()]:
@@ -241,6 +250,7 @@ class ModelServer:
         wanted = models_of(config)
         policies = {name: policy_of(model) for name, model in wanted.items()}
         labels = {name: self._checked_labels(model) for name, model in wanted.items()}
+        logs = {name: self._log_of(model) for name, model in wanted.items() if model.HasField("logging_config")}
 
         managers: dict[str, VersionManager[ServedModel]] = {}
         new: dict[str, VersionManager[ServedModel]] = {}
@@ -264,6 +274,10 @@ class ModelServer:
         removed = {name: manager for name, manager in self._models.items() if name not in wanted}
         self._labels = labels
         self._models = managers
+        replaced = [kept for name, kept in self._logs.items() if logs.get(name) is not kept]
+        self._logs = logs
+        for old in replaced:
+            old.close()
         self._retired = {**{k: v for k, v in self._retired.items() if k not in wanted}, **removed}
         for name, manager in removed.items():
             log.info("removing model %s", name)
@@ -275,6 +289,12 @@ class ModelServer:
                 manager.reconfigure(without_file_scheme(wanted[name].base_path), policies[name])
         self._on_change()
         return new
+
+    def _log_of(self, model: ModelConfig) -> RequestLog:
+        present = self._logs.get(model.name)
+        if present is not None and present.config == model.logging_config:
+            return present
+        return RequestLog(model.logging_config)
 
     def _checked_labels(self, model: ModelConfig) -> dict[str, int]:
         available = {status.version for status in self.statuses(model.name) if status.state is ServableState.AVAILABLE}
@@ -306,10 +326,22 @@ class ModelServer:
                 self.metrics.observe_load(folder, time.monotonic() - started, status)
 
     @contextmanager
-    def _timed(self, name: str, api: str) -> Iterator[None]:
+    def _timed(self, name: str, version: int, api: str) -> Iterator[None]:
         started = time.perf_counter()
-        yield
-        self.metrics.observe_runtime(name, api, time.perf_counter() - started)
+        status = grpc.StatusCode.INTERNAL
+        try:
+            yield
+            status = grpc.StatusCode.OK
+            self.metrics.observe_runtime(name, api, time.perf_counter() - started)
+        except RequestError as error:
+            status = error.code
+            raise
+        finally:
+            self.metrics.observe_version(name, version, status.name, time.perf_counter() - started)
+
+    def _keep(self, kind: str, spec: ModelSpec, request: Any, response: Any) -> None:
+        if (kept := self._logs.get(spec.name)) is not None:
+            kept.keep(kind, spec, request, response)
 
     def _failure(self, name: str) -> str:
         return ", ".join(

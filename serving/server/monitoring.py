@@ -5,7 +5,7 @@ and adds series of its own, which dashboards and alerts made for TensorFlow Serv
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -53,6 +53,11 @@ class ServerMetrics:
             ":tensorflow:serving:request_latency", "model_name", "API", "entrypoint"
         )
         self._runtime_latency = self._histogram(":tensorflow:serving:runtime_latency", "model_name", "API", "runtime")
+        # Ours: TensorFlow Serving's series do not say which version answered.
+        self._version_request_count = self._counter(
+            ":tintype:serving:request_count", "model_name", "model_version", "status"
+        )
+        self._version_latency = self._histogram(":tintype:serving:runtime_latency", "model_name", "model_version")
 
     def observe_request(self, model_name: str, api: str, entrypoint: str, status: str, seconds: float) -> None:
         """Count a request that was answered; the latency of those that failed is not kept, as in TensorFlow Serving.
@@ -74,6 +79,27 @@ class ServerMetrics:
         """Note the time TensorFlow itself took for a request; `api` as for gRPC, whatever the entrypoint."""
         # TensorFlow Serving names the runtime of SavedModels TF1 whichever version made them.
         self._runtime_latency.labels(self._bounded(model_name), api, "TF1").observe(_microseconds(seconds))
+
+    def observe_version(self, model_name: str, version: int, status: str, seconds: float) -> None:
+        """Count a request that a version worked on, and note the time it took where the status is `OK`."""
+        self._version_request_count.labels(model_name, str(version), status).inc()
+        if status == "OK":
+            self._version_latency.labels(model_name, str(version)).observe(_microseconds(seconds))
+
+    def increases(self, names: Iterable[str], since: Mapping[str, int]) -> dict[str, int]:
+        """Return how much each counter, over all its labels, is above its value in `since` (0 where it has none).
+
+        Args:
+            names: of counters, as Prometheus sees them or as TensorFlow Serving itself calls them
+                (`/tensorflow/serving/request_count`); those that there are not stand at 0.
+            since: what an earlier call returned.
+        """
+        totals: dict[str, int] = {}
+        for metric in self._registry.collect():
+            if metric.type == "counter":
+                values = (sample.value for sample in metric.samples if sample.name.endswith("_total"))
+                totals[metric.name] = int(sum(values))
+        return {name: totals.get(name.replace("/", ":"), 0) - since.get(name, 0) for name in names}
 
     def observe_examples(self, model_name: str, count: int) -> None:
         """Note the number of tf.train.Examples in a request to classify or regress."""

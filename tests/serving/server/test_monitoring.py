@@ -71,6 +71,31 @@ def test_the_page_is_typed_and_prometheus_reads_it_back_whatever_the_names():
     assert families[":tensorflow:serving:request_count"].samples[0].labels["model_name"] == odd
 
 
+def test_each_version_has_series_of_its_own_beside_tensorflow_servings():
+    metrics = ServerMetrics()
+    metrics.observe_version("colorizer", 7, "OK", 0.5)
+    metrics.observe_version("colorizer", 8, "OK", 0.5)
+    metrics.observe_version("colorizer", 8, "INVALID_ARGUMENT", 0.5)
+    page = metrics.exposition().decode()
+    for line in (
+        ':tintype:serving:request_count{model_name="colorizer",model_version="7",status="OK"} 1',
+        ':tintype:serving:request_count{model_name="colorizer",model_version="8",status="INVALID_ARGUMENT"} 1',
+        ':tintype:serving:runtime_latency_sum{model_name="colorizer",model_version="8"} 500000',
+    ):
+        assert line in page
+
+
+def test_the_increase_of_a_counter_is_told_by_either_of_its_names():
+    metrics = ServerMetrics()
+    names = ["/tensorflow/serving/request_count", ":tensorflow:serving:request_count", "nothing"]
+    metrics.observe_request("m", "Predict", "GRPC", "OK", 0.1)
+    before = metrics.increases(names, {})
+    assert list(before.values()) == [1, 1, 0]
+    metrics.observe_request("m", "Predict", "GRPC", "OK", 0.1)
+    metrics.observe_request("n", "Predict", "GRPC", "OK", 0.1)
+    assert list(metrics.increases(names, before).values()) == [2, 2, 0]
+
+
 def test_two_servers_in_a_process_count_apart():
     first, second = ServerMetrics(), ServerMetrics()
     first.observe_request("colorizer", "Predict", "GRPC", "OK", 0.001)

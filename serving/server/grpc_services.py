@@ -100,9 +100,9 @@ def _reload(models: ModelServer) -> Handler:
         before = models.metrics.increases(request.metric_names, {})
         try:
             models.reload_config(request.config, timeout=time_left(context))
-            done = ReloadConfigResponse(status={})
-            for name, increase in models.metrics.increases(request.metric_names, before).items():
-                done.metric.add(name=name, int64_value_increase=increase)
+            increases = models.metrics.increases(request.metric_names, before)
+            metrics = [{"name": name, "int64_value_increase": increase} for name, increase in increases.items()]
+            done: Message = ReloadConfigResponse(status={}, metric=metrics)
             return done
         except Exception as error:
             code, message = _status(error)

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from photo import exif as exif_data
 from photo.credentials import read_signature
-from photo.decoding import decode_photo
+from photo.decoding import Photo, decode_photo
 from photo.directories import read_blocks
 from photo.errors import TintypeError
 from photo.formats import PhotoFormat
@@ -89,7 +89,7 @@ def inspect_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Inspection:
         pages=photo.pages,
         other_pictures=photo.pictures_left_out,
         metadata=_kinds(metadata),
-        has_color=measure_tint(photo.rgb) is None,
+        has_color=_has_color(photo),
         is_machine_colored=found is not None or source_type == MACHINE_COLORED,
         tintype_version=found["version"] if found else "",
         model_fingerprint=(found["model"] or "") if found else "",
@@ -97,6 +97,12 @@ def inspect_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Inspection:
         signature=signature,
         signed_by=signed_by,
     )
+
+
+def _has_color(photo: Photo) -> bool:
+    """Return whether what is to be seen of a photograph is neither gray nor toned."""
+    visible = photo.color if photo.alpha is None else photo.color[photo.alpha > 0][:, None]
+    return visible.size > 0 and measure_tint(visible) is None
 
 
 def _coloring(metadata: Metadata) -> tuple[str, str, str]:

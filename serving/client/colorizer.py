@@ -112,8 +112,9 @@ class Colorizer:
             hints: colours that it is to have at places of it; the model spreads them over what belongs together.
 
         Returns:
-            The same kind: for a path or bytes the bytes of a file, with the photograph's EXIF data and resolution, and
-            an sRGB profile if it had a profile; for a Pillow image an RGB image; for an array [H, W, 3] of its dtype.
+            The same kind: for a path or bytes the bytes of a file, with the photograph's metadata, resolution and
+            transparency, an sRGB profile if it had a profile, and the word that a machine made the colours; for a
+            Pillow image an RGB image, with the same in `info`; for an array [H, W, 3] of its dtype.
 
         Raises:
             PhotoError: when the photograph cannot be used.
@@ -245,7 +246,7 @@ class Colorizer:
         *,
         hints: Sequence[Hint] = (),
     ) -> Path:
-        """Colour a file into another, which appears whole or not at all; EXIF data and resolution are kept.
+        """Colour a file into another, which appears whole or not at all; what the photograph's says is kept.
 
         Args:
             path: the photograph.

@@ -64,3 +64,12 @@ def test_another_program_s_word_is_taken_and_silence_is_named(tmp_path):
     assert "says that a machine made the colours, and not which" in inspect(tmp_path / "other.jpg").stdout
     Image.fromarray(COLOR).save(tmp_path / "silent.jpg")
     assert "says nothing of colours made by a machine" in inspect(tmp_path / "silent.jpg").stdout
+
+
+def test_white_around_an_oval_portrait_does_not_hide_its_colour(tmp_path):
+    oval = np.zeros(COLOR.shape[:2], np.uint8)
+    oval[15:25, 20:40] = 255
+    Image.fromarray(np.dstack([COLOR, oval])).save(tmp_path / "oval.png")
+    Image.fromarray(np.dstack([COLOR, 0 * oval])).save(tmp_path / "empty.png")
+    assert "in colour" in inspect(tmp_path / "oval.png").stdout
+    assert "gray or toned" in inspect(tmp_path / "empty.png").stdout

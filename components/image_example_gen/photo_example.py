@@ -13,6 +13,7 @@ from photo.color import colorfulness, rgb_to_lightness
 from photo.decoding import Photo, decode_photo
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
+from photo.pages import more_pages
 from photo.sixteen_bit import to_eight_bits
 
 JPEG_QUALITY = 95
@@ -46,6 +47,8 @@ def photo_example(data: bytes, name: str, sha256: str, config: DataConfig) -> tf
             `gray`.
     """
     photo = decode_photo(data, max_pixels=config.max_pixels)
+    for note in (*photo.notes, *([f"{more_pages(photo.pages - 1)} left out"] if photo.pages > 1 else [])):
+        logging.info("%s: %s", name, note)
     original_height, original_width = photo.rgb.shape[:2]
     rgb = _reduce(photo.rgb, config.max_stored_side)
     height, width = rgb.shape[:2]

@@ -6,8 +6,8 @@ const VARIANTS_WANTED = 4; // fewer come where the model gives one colouring onl
 const STAGE_SIDE = 1600; // of pictures shown large, in pixels
 const THUMB_SIDE = 320;
 const ADJUSTING_PAUSE = 220; // milliseconds of rest of the strength slider before the exact picture is fetched
-const TYPES = /^image\/(jpeg|png|webp|tiff|bmp|x-ms-bmp)$/;
-const SUFFIXES = /\.(jpe?g|png|webp|tiff?|bmp)$/i;
+const TYPES = /^image\/(jpeg|png|webp|tiff|bmp|x-ms-bmp|gif|hei[cf]|avif|jp2)$/;
+const SUFFIXES = /\.(jpe?g|jfif|png|webp|tiff?|bmp|gif|hei[cf]|avif|jp2)$/i;
 const STATES = {
   picked: "Ready",
   queued: "Waiting to be sent",

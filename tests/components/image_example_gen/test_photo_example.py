@@ -1,13 +1,17 @@
 import hashlib
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from PIL import Image
 
 from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.photo_example import photo_example, split_of
+from photo.decoding import decode_photo
 from photo.errors import PhotoError
 from tests.components.image_example_gen.photographs import encoded, picture
 
@@ -54,6 +58,23 @@ def test_formats_that_the_trainer_cannot_read_are_encoded_anew(form, kept):
     assert features(data)["image/format"] == kept
     with Image.open(io.BytesIO(data)) as image:
         assert mean_difference(stored(data), np.array(image.convert("RGB"))) < 4
+
+
+def test_separate_planes_of_sixteen_bits_are_learned_from_as_they_are():
+    planes = np.ascontiguousarray(np.moveaxis(picture(4).astype(np.uint16) * 257, -1, 0))
+    file = io.BytesIO()
+    tifffile.imwrite(file, planes, photometric="rgb", planarconfig="separate", tile=(16, 16), metadata=None)
+    np.testing.assert_array_equal(stored(file.getvalue()), picture(4))
+
+
+def test_what_another_reader_would_not_convert_is_encoded_anew():
+    plain = encoded(picture(5), "PNG")
+    linear = struct.pack(">I", 4) + b"gAMA" + struct.pack(">I", 100_000)
+    linear += struct.pack(">I", zlib.crc32(linear[4:]))
+    data = plain[:33] + linear + plain[33:]
+    assert features(data)["image/encoded"] != data
+    np.testing.assert_array_equal(stored(data), decode_photo(data).rgb)
+    assert stored(data).mean() > picture(5).mean() + 20
 
 
 @pytest.mark.parametrize(("orientation", "turns"), [(6, -1), (3, 2)])

@@ -55,6 +55,7 @@ class AnonymousFile:
         self._file: IO[bytes] | None = None
         self._is_closed = False
         self._ab_shape: tuple[int, ...] | None = None
+        self._ab_bytes = 0
         # Descriptors are numbers that are used again: nobody may read from one that was closed in the meantime.
         self._lock = threading.Lock()
 
@@ -88,7 +89,8 @@ class AnonymousFile:
     async def write_ab(self, ab: NDArray[np.float32]) -> None:
         """Keep the a*b* found for the photograph, [N, S, S, 2], behind its bytes."""
         await self.finish()
-        self._reserve(ab.nbytes)
+        self._reserve(max(0, ab.nbytes - self._ab_bytes))  # others may have stood there
+        self._ab_bytes = max(ab.nbytes, self._ab_bytes)
         await anyio.to_thread.run_sync(self._write, ab.astype("<f4").tobytes(), self.size)
         self._ab_shape = ab.shape
 

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from photo.apply_ab import apply_ab
 from photo.coloring_options import ColoringOptions
 from photo.decoding import PhotoHeader
-from photo.errors import ServerRefused, ServerUnavailable, TintypeError
+from photo.errors import ServerUnavailable, SignatureMissing, TintypeError
 from photo.formats import PhotoFormat
+from photo.hints import Hint
 from photo.pages import PagePlan, left_out, plan_pages
 from photo.provenance import Provenance
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions
+from serving.client.results import LikelyColor
 from serving.malloc_settings import give_memory_back
 from serving.model.description import ModelDescription
 from serving.web.anonymous_file import AnonymousFile
@@ -35,9 +37,6 @@ _SEEN_SECONDS, _AWAY_SECONDS = 5.0, 2.0
 _ASKING_SECONDS = 2.0
 
 _PIXELS_NICENESS = 5
-
-# Codes of a server whose model lacks a signature.
-_LACKS_SIGNATURE = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
 
 T = TypeVar("T")
 
@@ -121,9 +120,9 @@ class BoundedColorizer:
             raise problem_from(error) from error
 
     async def colorize(
-        self, file: AnonymousFile, options: ColoringOptions, *, variants: int
+        self, file: AnonymousFile, options: ColoringOptions, *, variants: int, hints: tuple[Hint, ...] = ()
     ) -> tuple[list[bytes], PhotoFormat, tuple[str, ...]]:
-        """Colour a photograph at its full size, all pages of one that becomes a TIFF.
+        """Colour a photograph at its full size, all pages of one that becomes a TIFF; with hints it has no variants.
 
         Returns:
             The colourings, their format, and what of the file is not coloured, in words.
@@ -137,14 +136,9 @@ class BoundedColorizer:
         async with self._turn(pixels):
             data = await file.read()
             if variants == 1:
-                colored = [await self._client.colorize(data, options)]
+                colored = [await self._client.colorize(data, options, hints=hints)]
             else:
-                try:
-                    colored = await self._client.variants(data, variants, options)
-                except ServerRefused as refused:
-                    if refused.code in _LACKS_SIGNATURE:
-                        raise Problem(Kind.ONE_COLORING) from refused
-                    raise
+                colored = await self._client.variants(data, variants, options)
         return colored, options.format or header.format.written_as, left_out(header, plan)
 
     async def _planned(self, file: AnonymousFile, options: ColoringOptions, one_alone: str) -> PagePlan:
@@ -158,14 +152,23 @@ class BoundedColorizer:
             raise problem_from(error) from error
 
     async def find_ab(
-        self, file: AnonymousFile, variants: int, begin: Callable[[PhotoHeader], None]
+        self,
+        file: AnonymousFile,
+        variants: int,
+        begin: Callable[[PhotoHeader], None],
+        *,
+        hints: tuple[Hint, ...] = (),
+        render: tuple[int, ...] | None = None,
     ) -> tuple[NDArray[np.float32], Provenance]:
-        """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where the model gives no more.
+        """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where it has hints or the model
+        gives no more.
 
         Args:
             file: the photograph.
             variants: how many are wanted.
             begin: called with what its header says when it is the photograph's turn.
+            hints: colours that it is to have.
+            render: sides at which the model is asked; None is its own.
 
         Raises:
             Problem: when it cannot be coloured.
@@ -174,13 +177,18 @@ class BoundedColorizer:
         async with self._turn(header.width * header.height):
             begin(header)
             data = await file.read()
-            if variants > 1:
-                try:
-                    return await self._client.find_ab_with_provenance(data, variants)
-                except ServerRefused as refused:
-                    if refused.code not in _LACKS_SIGNATURE:
-                        raise
-            return await self._client.find_ab_with_provenance(data)
+            if variants > 1 and not hints:
+                with suppress(SignatureMissing):
+                    return await self._client.find_ab_with_provenance(data, variants, render=render)
+            return await self._client.find_ab_with_provenance(data, hints=hints, render=render)
+
+    async def likely_colors(
+        self, file: AnonymousFile, x: float, y: float, hints: tuple[Hint, ...]
+    ) -> list[LikelyColor]:
+        """Ask which colours a place of a photograph may have; raises Problem where the model cannot say."""
+        header = await self.check(file)
+        async with self._turn(header.width * header.height):
+            return await self._client.likely_colors(await file.read(), x, y, hints=hints)
 
     async def apply_ab(
         self,

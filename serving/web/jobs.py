@@ -9,6 +9,7 @@ from typing import Any
 
 from photo.decoding import PhotoHeader
 from photo.formats import PhotoFormat
+from photo.hints import Hint
 from photo.pages import PagePlan, left_out, more_pages
 from photo.provenance import Provenance
 from serving.web.bounded_colorizer import BoundedColorizer
@@ -38,7 +39,7 @@ class JobPhoto:
         self.name = upload.name
         self.file = upload.file
         self.state = PhotoState.WAITING if upload.problem is None else PhotoState.FAILED
-        self.problem = upload.problem
+        self.problem = self.upload_problem = upload.problem
         self.format: PhotoFormat | None = None
         self.width: int | None = None
         self.height: int | None = None
@@ -46,6 +47,7 @@ class JobPhoto:
         self.variant = 0
         self.strength = 1.0
         self.notes: tuple[str, ...] = ()
+        self.hints = upload.hints
         self.provenance = Provenance()
         self.is_downloaded = False
 
@@ -67,6 +69,7 @@ class JobPhoto:
             "variant": self.variant,
             "strength": self.strength,
             "notes": list(self.notes),
+            "hints": [hint.document() for hint in self.hints],
             "problem": self.problem and self.problem.document(),
         }
 
@@ -76,6 +79,7 @@ class Job:
 
     Args:
         variants: colourings wanted of each photograph.
+        render: sides at which the model is asked; None is its own.
         colorizer: colours them.
         settings: limits and times.
         metrics: counts.
@@ -85,10 +89,18 @@ class Job:
         photos: by their number.
     """
 
-    def __init__(self, variants: int, colorizer: BoundedColorizer, settings: WebSettings, metrics: Metrics):
+    def __init__(
+        self,
+        variants: int,
+        render: tuple[int, ...] | None,
+        colorizer: BoundedColorizer,
+        settings: WebSettings,
+        metrics: Metrics,
+    ):
         self.id = secrets.token_urlsafe(24)
         self.photos: dict[int, JobPhoto] = {}
         self._variants = variants
+        self._render = render
         self._colorizer = colorizer
         self._settings = settings
         self._metrics = metrics
@@ -169,6 +181,23 @@ class Job:
                 self._start(photo)
         self._note_change()
 
+    def set_hints(self, number: int, hints: tuple[Hint, ...]) -> JobPhoto:
+        """Colour a photograph again, with these hints in place of those it had.
+
+        Raises:
+            Problem: `not-found`, or why there is nothing to colour.
+        """
+        photo = self.photo(number)
+        if photo.upload_problem is not None:
+            raise photo.upload_problem
+        if number in self._tasks:
+            self._tasks.pop(number).cancel()
+        photo.hints, photo.state, photo.problem, photo.is_downloaded = hints, PhotoState.WAITING, None, False
+        self._keep_seconds = self._settings.keep_seconds
+        self._start(photo)
+        self._note_change()
+        return photo
+
     def delete_photo(self, number: int) -> None:
         """Delete one photograph; raises Problem (`not-found`)."""
         photo = self.photo(number)
@@ -246,7 +275,9 @@ class Job:
 
         try:
             async with self._places:
-                ab, photo.provenance = await self._colorizer.find_ab(photo.file, self._variants, begin)
+                ab, photo.provenance = await self._colorizer.find_ab(
+                    photo.file, self._variants, begin, hints=photo.hints, render=self._render
+                )
                 await photo.file.write_ab(ab)
             photo.state, photo.variants, photo.variant = PhotoState.DONE, len(ab), min(photo.variant, len(ab) - 1)
         except Problem as problem:
@@ -297,11 +328,11 @@ class Jobs:
         job.keep_on()
         return job
 
-    def create(self, uploads: list[Upload], variants: int) -> Job:
+    def create(self, uploads: list[Upload], variants: int, render: tuple[int, ...] | None) -> Job:
         """Begin a job with the photographs, which are taken over; raises Problem (`busy`)."""
         if len(self._jobs) >= self._settings.limits.jobs:
             raise Problem(Kind.BUSY, "There are too many jobs")
-        job = Job(variants, self._colorizer, self._settings, self._metrics)
+        job = Job(variants, render, self._colorizer, self._settings, self._metrics)
         self._jobs[job.id] = job
         job.extend(uploads)
         return job

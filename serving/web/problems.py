@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from photo.errors import PhotoError, ServerRefused, ServerUnavailable, fault_of_photo
+from photo.errors import PhotoError, ServerRefused, ServerUnavailable, SignatureMissing, fault_of_photo
+from serving.model import signatures
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -35,6 +36,7 @@ class Kind(StrEnum):
     TOO_MANY_PHOTOS = "too-many-photos"
     BROKEN_PHOTO = "broken-photo"
     ONE_COLORING = "one-colouring"
+    NO_HINTS = "no-hints"
     TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL = "internal"
     MODEL_FAILED = "model-failed"
@@ -58,6 +60,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.TOO_MANY_PHOTOS: (422, "Too many photos at once", "Send them in several jobs."),
     Kind.BROKEN_PHOTO: (422, "The photo cannot be read", "Try another copy, or save it again in an image editor."),
     Kind.ONE_COLORING: (422, "This model gives one colouring only", "Leave variants at 1."),
+    Kind.NO_HINTS: (422, "This model takes no hints", "Leave the hints out."),
     Kind.TOO_MANY_REQUESTS: (429, "Too many requests at once", "Wait until some of yours have ended."),
     Kind.INTERNAL: (500, "Something went wrong here", "Try again; if it stays, tell the operator."),
     Kind.MODEL_FAILED: (502, "The model could not colour this", "Tell the operator."),
@@ -150,6 +153,8 @@ def problem_from(error: Exception) -> Problem:
         return Problem(Kind.BROKEN_PHOTO, words)
     if isinstance(error, ServerUnavailable):
         return Problem(Kind.SERVER_AWAY)  # the words name an address inside
+    if isinstance(error, SignatureMissing):
+        return Problem(Kind.NO_HINTS if error.signature == signatures.GUIDED else Kind.ONE_COLORING)
     if isinstance(error, ServerRefused):
         if error.code == "RESOURCE_EXHAUSTED":
             return Problem(Kind.BUSY)

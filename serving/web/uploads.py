@@ -14,12 +14,16 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from photo.decoding import PhotoHeader, read_header
-from photo.errors import PhotoError
+from photo.errors import PhotoError, TintypeError
+from photo.hints import Hint, HintsByPhoto, hints_from_json
 from serving.web.anonymous_file import AnonymousFile, Quota
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 
 FIELD = "photo"  # the name of the form's field, once for every photograph
+HINTS_FIELD = "hints"  # and of the one with the photographs' hints, as JSON
+
+_LONGEST_HINTS = 1 << 18
 
 _LONGEST_NAME = 120
 _LONGEST_PART_HEADER = 8192
@@ -43,11 +47,13 @@ class Upload:
         name: as its sender calls it, made harmless; for people, never for a file system.
         file: its bytes; closed when there is a problem.
         problem: why it cannot be used.
+        hints: colours that are asked for.
     """
 
     name: str
     file: AnonymousFile
     problem: Problem | None = None
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass
@@ -67,7 +73,8 @@ async def received_photos(
     """Yield the photographs of a request's body; those that are not taken out of the list are deleted after.
 
     A body that is no form is one photograph. In a form every field `photo` with a file is one; a file that is too
-    large has a problem, and the others go on.
+    large has a problem, and the others go on. A field `hints` holds a list of hints for the one photograph, or an
+    object of file names with such lists.
 
     Args:
         request: whose body was not read yet.
@@ -157,6 +164,7 @@ class _Body:
     async def _read_form(self, boundary: bytes) -> None:
         form = _Form()
         current: Upload | None = None
+        hints: bytearray | None = None
         try:
             parser = MultipartParser(boundary, _callbacks(form))
             # Every photograph may be of the largest size; some more for the form around them.
@@ -168,6 +176,12 @@ class _Body:
                             if len(self.uploads) == self.most:
                                 raise Problem(Kind.TOO_MANY_PHOTOS, f"At most {self.most} are taken")
                             current = self._begin(data.decode("utf-8", "replace"))
+                        case "hints":
+                            hints = bytearray() if hints is None else hints
+                        case "data" if current is None and hints is not None:
+                            hints += data
+                            if len(hints) > _LONGEST_HINTS:
+                                raise Problem(Kind.WRONG_REQUEST, f"Expected hints of at most {_LONGEST_HINTS:,} bytes")
                         case "data" if current is not None:
                             await self._add(current, data)
                         case "end" if current is not None:
@@ -181,6 +195,10 @@ class _Body:
             raise Problem(Kind.BROKEN_UPLOAD, "The form (multipart/form-data) breaks off")
         if not self.uploads:
             raise Problem(Kind.WRONG_REQUEST, f"Expected a form with a file in its field {FIELD!r}, received none")
+        if hints is not None:
+            names = [upload.name for upload in self.uploads]
+            for upload, found in zip(self.uploads, _hints_of(bytes(hints), names), strict=True):
+                upload.hints = found
 
     def _begin(self, name: str) -> Upload:
         self.uploads.append(Upload(safe_name(name), AnonymousFile(self.quota)))
@@ -221,6 +239,23 @@ class _Body:
                 yield chunk
 
 
+def _hints_of(data: bytes, names: list[str]) -> list[tuple[Hint, ...]]:
+    """Return the hints of each photograph of a form; raises Problem where they are none, or of no photograph."""
+    try:
+        if data.lstrip().startswith(b"["):
+            if len(names) != 1:
+                raise TintypeError(
+                    f"hints: a list is for one photo, received {len(names)}; name each file in an object"
+                )
+            return [hints_from_json(data, "hints")]
+        by_photo = HintsByPhoto.from_json(data, "hints")
+    except TintypeError as error:
+        raise Problem(Kind.WRONG_REQUEST, str(error)) from error
+    if unused := by_photo.unused_names(names):
+        raise Problem(Kind.WRONG_REQUEST, f"hints: {unused[0]} is none of the photos sent")
+    return [by_photo.of(name) for name in names]
+
+
 def _callbacks(form: _Form) -> Any:
     """Return callbacks that note what the parser finds, because they cannot be awaited themselves."""
 
@@ -248,11 +283,14 @@ def _callbacks(form: _Form) -> Any:
     def headers_finished() -> None:
         _, options = parse_options_header(form.disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
+        if name == HINTS_FIELD and b"filename" not in options:
+            form.events.append(("hints", b""))
+            return
         if name != FIELD or b"filename" not in options:
             raise Problem(
                 Kind.WRONG_REQUEST,
                 f"Expected files in fields named {FIELD!r} alone, received the field {name[:40]!r}; "
-                "variants, strength and format belong into the address (?strength=1.2)",
+                f"and {HINTS_FIELD!r} as text; variants, strength and format belong into the address (?strength=1.2)",
             )
         form.events.append(("file", options[b"filename"]))
 

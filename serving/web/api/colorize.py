@@ -1,15 +1,27 @@
 """POST /api/colorize: one photograph, coloured at once."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from photo.coloring_options import ColoringOptions
 from serving.web import results, uploads
+from serving.web.api.documents import LikelyColorDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_UPLOAD, PICTURES, ZIP, photo_body
-from serving.web.api.parameters import Format, Mark, MarkMetadata, OutputFormat, Page, Strength, Variants
+from serving.web.api.parameters import (
+    Format,
+    Mark,
+    MarkMetadata,
+    OutputFormat,
+    Page,
+    Render,
+    Share,
+    Strength,
+    Variants,
+    sides_of,
+)
 from serving.web.problems import Kind, Problem, documented
 
 router = APIRouter()
@@ -31,7 +43,9 @@ router = APIRouter()
             },
             "content": PICTURES | ZIP,
         },
-        **documented(*OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.ONE_COLORING, Kind.MODEL_FAILED),
+        **documented(
+            *OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.ONE_COLORING, Kind.NO_HINTS, Kind.MODEL_FAILED
+        ),
     },
     openapi_extra=photo_body("The photo: its bytes, or a form with one file.", several=False),
 )
@@ -43,6 +57,7 @@ async def colorize(
     keep_tint: Annotated[
         bool, Query(description="Lay the tint of a toned photo (sepia) over the colour; else it is removed.")
     ] = False,
+    render: Render = "",
     format: Format = OutputFormat.SAME,
     page: Page = None,
     mark_metadata: MarkMetadata = True,
@@ -53,12 +68,17 @@ async def colorize(
     curl --data-binary @grandmother.jpg -H 'Content-Type: image/jpeg' -o coloured.jpg ADDRESS/api/colorize
     curl -F photo=@grandmother.jpg -o coloured.png 'ADDRESS/api/colorize?strength=1.2&format=png'
 
+    With a colour that somebody remembers, where the model takes hints (x and y are shares of width and height):
+
+    curl -F photo=@grandmother.jpg -F 'hints=[{"x": 0.42, "y": 0.31, "color": "#4a6b3c"}]' -o c.jpg ADDRESS/api/colorize
+
     What is in the file decides its format, whatever it is called. Of a TIFF of several pages all are coloured, into a
     TIFF; with `page` this one alone.
     """
     options = ColoringOptions(
         strength=strength,
         keep_tint=keep_tint,
+        render=sides_of(render),
         format=format.photo_format(),
         page=page,
         mark_metadata=mark_metadata,
@@ -70,8 +90,12 @@ async def colorize(
     async with received as [upload]:
         if upload.problem is not None:
             raise upload.problem
+        if upload.hints and variants > 1:
+            raise Problem(Kind.WRONG_REQUEST, "Hints give one colouring; leave the hints or the variants out")
         try:
-            colored, found, notes = await gateway.colorizer.colorize(upload.file, options, variants=variants)
+            colored, found, notes = await gateway.colorizer.colorize(
+                upload.file, options, variants=variants, hints=upload.hints
+            )
         except Problem:
             gateway.metrics.photos.labels("failed").inc()
             raise
@@ -79,10 +103,30 @@ async def colorize(
     if variants == 1:
         name = results.result_name(upload.name, found)
         return results.PictureResponse(colored[0], found, gateway.quota, name=name, notes=notes)
-    names = [results.result_name(upload.name, found, number) for number in range(variants)]
 
     async def each() -> AsyncIterator[results.Result]:
-        for name, data in zip(names, colored, strict=True):
-            yield results.Result(name, data)
+        for number, data in enumerate(colored):
+            yield results.Result(results.result_name(upload.name, found, number), data)
 
     return results.zip_response(each())
+
+
+@router.post(
+    "/api/likely-colors",
+    tags=["one photo"],
+    summary="Likely colours of a place",
+    response_model=list[LikelyColorDocument],
+    responses=documented(*OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.NO_HINTS, Kind.MODEL_FAILED),
+    openapi_extra=photo_body("The photo: its bytes, or a form with one file and the hints set so far.", several=False),
+)
+async def likely_colors(request: Request, gateway: GatewayOfApp, x: Share, y: Share) -> list[dict[str, Any]]:
+    """Send a photo, get the eight likeliest colours of a place of it, for a hint to be chosen from them:
+
+    curl --data-binary @grandmother.jpg 'ADDRESS/api/likely-colors?x=0.42&y=0.31'
+    """
+    await gateway.colorizer.model(wait_for_start=True)
+    received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, small_in_memory=True)
+    async with received as [upload]:
+        if upload.problem is not None:
+            raise upload.problem
+        return [likely._asdict() for likely in await gateway.colorizer.likely_colors(upload.file, x, y, upload.hints)]

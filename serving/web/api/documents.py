@@ -4,9 +4,32 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from photo.hints import LARGEST_RADIUS, Hint
 from serving.web.api.parameters import MOST_STRENGTH
 from serving.web.jobs import PhotoState
 from serving.web.problems import ProblemDocument
+
+
+class HintDocument(BaseModel, extra="forbid"):
+    """The colour that a place of a photo is to have."""
+
+    x: float = Field(description="Share of the upright photo's width.", ge=0, le=1, allow_inf_nan=False)
+    y: float = Field(description="Share of its height.", ge=0, le=1, allow_inf_nan=False)
+    color: str = Field(description="As #rrggbb; the lightness stays the photo's own.", pattern="^#[0-9a-fA-F]{6}$")
+    radius: float = Field(
+        0.0, description="Of a disc, as a share of the longer side.", ge=0, le=LARGEST_RADIUS, allow_inf_nan=False
+    )
+
+    def hint(self) -> Hint:
+        """Return it as the client takes it."""
+        return Hint(self.x, self.y, self.color, self.radius)
+
+
+class LikelyColorDocument(BaseModel):
+    """A colour that a place of a photo may have."""
+
+    color: str = Field(description="As #rrggbb, at the photo's own lightness.")
+    share: float = Field(description="Of the model's distribution of colours there.")
 
 
 class JobPhotoDocument(BaseModel):
@@ -22,6 +45,7 @@ class JobPhotoDocument(BaseModel):
     variants: int = Field(description="How many colourings there are; fewer than wanted where the model gives one.")
     variant: int = Field(description="The one that was chosen, from 0.")
     strength: float = Field(description="The strength of the colour that was chosen.")
+    hints: list[HintDocument] = Field(description="Colours that were asked for.")
     problem: ProblemDocument | None = Field(description="Why it failed.")
 
 

@@ -11,7 +11,7 @@ from serving.web import uploads
 from serving.web.api.documents import JobDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_JOB, OF_UPLOAD, photo_body
-from serving.web.api.parameters import JobId, Variants
+from serving.web.api.parameters import JobId, Render, Variants, sides_of
 from serving.web.problems import Kind, Problem, documented
 
 router = APIRouter(tags=["jobs"])
@@ -26,13 +26,14 @@ router = APIRouter(tags=["jobs"])
     openapi_extra=photo_body("The photos: a form with a file each, or the bytes of one.", several=True),
 )
 async def create_job(
-    request: Request, response: Response, gateway: GatewayOfApp, variants: Variants = 1
+    request: Request, response: Response, gateway: GatewayOfApp, variants: Variants = 1, render: Render = ""
 ) -> dict[str, Any]:
     """Send photos to be coloured; the answer comes once they have arrived. A photo that cannot be used is FAILED
     in the answer, or later; the others go on."""
+    sides = sides_of(render)
     await gateway.colorizer.model(wait_for_start=True)
     async with uploads.received_photos(request, gateway.settings.limits, gateway.quota) as received:
-        job = gateway.jobs.create(received, variants)
+        job = gateway.jobs.create(received, variants, sides)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return job.document()
 

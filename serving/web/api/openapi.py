@@ -8,6 +8,13 @@ from serving.web.problems import Kind, ProblemDocument, descriptions
 
 _BINARY = {"type": "string", "format": "binary"}
 
+_HINTS = {
+    "type": "string",
+    "contentMediaType": "application/json",
+    "description": "Colours that are asked for, as JSON: a list of {x, y, color, radius} for one photo, or an object "
+    "of file names with such lists.",
+}
+
 PICTURES: dict[str, Any] = {media_type: {} for media_type in results.MEDIA_TYPES.values()}
 ZIP = {"application/zip": {"schema": _BINARY}}
 
@@ -30,7 +37,7 @@ def photo_body(description: str, *, several: bool) -> dict[str, Any]:
         "schema": {
             "type": "object",
             "required": [uploads.FIELD],
-            "properties": {uploads.FIELD: photo},
+            "properties": {uploads.FIELD: photo, uploads.HINTS_FIELD: _HINTS},
             "additionalProperties": False,
         }
     }

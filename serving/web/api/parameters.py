@@ -5,7 +5,9 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
+from photo.coloring_options import ColoringOptions, parse_sides
 from photo.formats import PhotoFormat
+from serving.web.problems import Kind, Problem
 from serving.web.settings import MOST_VARIANTS
 
 MOST_STRENGTH = 4.0  # as in `tintype colorize`
@@ -32,6 +34,16 @@ Strength = Annotated[
     ),
 ]
 Variants = Annotated[int, Query(ge=1, le=MOST_VARIANTS, description="Plausible colourings wanted of each photo.")]
+Render = Annotated[
+    str,
+    Query(
+        pattern=r"^([0-9]{1,5}(,[0-9]{1,5})*)?$",
+        max_length=32,
+        description="Side in pixels at which the model is asked, a multiple of its stride; of several (128,256) the "
+        "mean is taken. Without: the model's own.",
+    ),
+]
+Share = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False, description="Of the photo's width or height.")]
 Format = Annotated[OutputFormat, Query(description="Of the result; same: the format of the photo that was sent.")]
 Page = Annotated[
     int | None,
@@ -41,5 +53,15 @@ MarkMetadata = Annotated[
     bool, Query(description="Say in the metadata of the result (XMP, EXIF) that a machine made the colours.")
 ]
 Mark = Annotated[bool, Query(description="Say so in the picture, too, small in a corner.")]
+
+
+def sides_of(render: Render) -> tuple[int, ...] | None:
+    """Return the sides that are named; raises Problem for impossible ones."""
+    try:
+        return ColoringOptions(render=parse_sides(render)).render
+    except ValueError as error:
+        raise Problem(Kind.WRONG_REQUEST, str(error)) from error
+
+
 JobId = Annotated[str, Path(description="Of the job.", pattern="^[A-Za-z0-9_-]{8,64}$")]
 Number = Annotated[int, Path(description="Of the photo in the job.", ge=0, le=1_000_000)]

@@ -9,11 +9,12 @@ from fastapi.responses import StreamingResponse
 
 from photo.coloring_options import ColoringOptions
 from photo.formats import PhotoFormat
+from photo.hints import MAX_HINTS
 from serving.web import results
-from serving.web.api.documents import ChoiceDocument, JobPhotoDocument
+from serving.web.api.documents import ChoiceDocument, HintDocument, JobPhotoDocument, LikelyColorDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_JOB, OF_RESULT, PICTURES, ZIP
-from serving.web.api.parameters import MOST_STRENGTH, Format, JobId, Mark, MarkMetadata, Number, OutputFormat
+from serving.web.api.parameters import MOST_STRENGTH, Format, JobId, Mark, MarkMetadata, Number, OutputFormat, Share
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.jobs import Job, PhotoState
 from serving.web.problems import Kind, Problem, documented
@@ -41,6 +42,43 @@ async def choose(
     if choice.strength is not None:
         photo.strength = choice.strength
     return photo.document()
+
+
+@router.post(
+    "/api/jobs/{job_id}/photos/{number}/hints",
+    status_code=202,
+    summary="Colour with hints",
+    response_model=JobPhotoDocument,
+    responses=documented(*OF_JOB, Kind.CROSS_SITE, Kind.TOO_MANY_REQUESTS, Kind.BUSY, Kind.SERVER_AWAY, Kind.NO_PHOTO),
+)
+async def set_hints(
+    job_id: JobId,
+    number: Number,
+    hints: Annotated[list[HintDocument], Body(max_length=MAX_HINTS)],
+    gateway: GatewayOfApp,
+) -> dict[str, Any]:
+    """Colour a photo again, with these hints in place of those it had; nothing is sent again. An empty list takes them
+    back."""
+    job = gateway.jobs.get(job_id)
+    await gateway.colorizer.model(wait_for_start=True)
+    return job.set_hints(number, tuple(document.hint() for document in hints)).document()
+
+
+@router.get(
+    "/api/jobs/{job_id}/photos/{number}/likely-colors",
+    summary="Likely colours of a place",
+    response_model=list[LikelyColorDocument],
+    responses=documented(*OF_JOB, *OF_RESULT, Kind.SERVER_AWAY, Kind.NO_HINTS, Kind.INTERNAL),
+)
+async def likely_colors(
+    job_id: JobId, number: Number, gateway: GatewayOfApp, x: Share, y: Share
+) -> list[dict[str, Any]]:
+    """Return the eight likeliest colours of a place of a photo, given the hints that it has."""
+    job = gateway.jobs.get(job_id)
+    photo = job.done_photo(number)
+    with job.in_use():
+        found = await gateway.colorizer.likely_colors(photo.file, x, y, photo.hints)
+    return [likely._asdict() for likely in found]
 
 
 @router.delete(

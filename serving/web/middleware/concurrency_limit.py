@@ -56,7 +56,9 @@ def _kind(scope: Scope) -> str | None:
         return None
     if path.endswith("/events"):
         return "streams"
-    return "requests" if scope["method"] == "POST" or path.endswith(("/image", "/photos.zip")) else None
+    return (
+        "requests" if scope["method"] == "POST" or path.endswith(("/image", "/likely-colors", "/photos.zip")) else None
+    )
 
 
 def _network(address: str) -> str:

@@ -59,8 +59,8 @@ def test_whatever_is_sent_is_answered_as_described(start_gateway, jpeg, mode):
 def test_programs_made_from_the_document_keep_their_names(gateway):
     schemas = gateway.client.get("/openapi.json").json()["components"]["schemas"]
     assert list(schemas) == [
-        "AboutDocument", "ChoiceDocument", "JobDocument", "JobPhotoDocument", "LimitsDocument", "OutputFormat",
-        "ProblemDocument", "State", "StatusDocument",
+        "AboutDocument", "ChoiceDocument", "HintDocument", "JobDocument", "JobPhotoDocument", "LikelyColorDocument",
+        "LimitsDocument", "OutputFormat", "ProblemDocument", "State", "StatusDocument",
     ]  # fmt: skip
     assert schemas["JobPhotoDocument"]["properties"]["state"] == {"$ref": "#/components/schemas/State"}
 

@@ -125,8 +125,12 @@ def _album(file: "tifffile.TiffFile") -> _Album:
     reduced: list[_Directory] = []
     masks = 0
     previous: tifffile.TiffPage | None = None
+    seen: set[int] = set()
     for index, page in enumerate(file.pages):
-        if index == _MOST_DIRECTORIES:
+        if page.offset in seen:
+            break  # the chain of directories runs in a circle
+        seen.add(page.offset)
+        if index + len(page.subifds or ()) >= _MOST_DIRECTORIES:
             raise PhotoError("unreadable", f"the TIFF file has more than {_MOST_DIRECTORIES} directories")
         if not isinstance(page, tifffile.TiffPage) or not page.imagewidth:
             continue

@@ -199,12 +199,21 @@ def test_floating_point_and_whole_numbers_of_32_bits(dtype, predictor):
     assert photo.notes == ()
 
 
-@pytest.mark.parametrize(("white", "dtype"), [(255, "f4"), (65535, "f4"), (65535, "u4"), (255, "i2")])
+@pytest.mark.parametrize(("white", "dtype"), [(255, "f4"), (65535, "f4"), (65535, "u4"), (65535, "i4"), (255, "i2")])
 def test_white_that_the_file_does_not_say_is_guessed_and_said(white, dtype):
     stored = np.linspace(0, white, 600).reshape(20, 30).astype(dtype)
     photo = decode_photo(tiff(stored, photometric="minisblack"))
     assert np.abs(photo.rgb[..., 0] / 65535 - stored / white).max() < 1e-4
     assert f"white was taken to be {white}" in photo.notes[0]
+
+
+def test_transparency_may_stand_behind_another_channel():
+    alpha = GENERATOR.integers(1, 256, GRAY8.shape, np.uint8)
+    stored = np.dstack([RGB8, GRAY8, alpha])
+    photo = decode_photo(tiff(stored, photometric="rgb", extrasamples=["unspecified", "unassalpha"]))
+    np.testing.assert_array_equal(photo.alpha, alpha)
+    np.testing.assert_array_equal(photo.color, RGB8)
+    assert "a channel beside the picture is left out" in photo.notes[0]
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -3.0, 7.5, 1e20])
@@ -336,6 +345,15 @@ def test_what_would_take_far_more_memory_than_its_pixels_is_refused():
     assert "larger than the picture" in refused(bytes(data))
     many = tiff(np.zeros((4, 4, 40), np.uint8), photometric="minisblack", planarconfig="contig")
     assert "40 samples of 8 bits" in refused(many)
+
+
+def test_directories_in_a_circle_are_read_once():
+    data = bytearray(tiff(GRAY8, GRAY8))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        last = file.pages[1]
+        end = last.offset + 2 + 12 * len(last.tags)
+    data[end : end + 4] = data[4:8]
+    assert decode_photo(bytes(data)).pages == 2
 
 
 WITHOUT_EXTRA = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from photo.coloring_options import ColoringOptions
-from photo.credentials import Credentials, read_signature
+from photo.credentials import Credentials, check, read_signature
 from photo.decoding import decode_photo
 from photo.encoding import ColoredPage, encode_colored_pages, encode_coloring
 from photo.errors import TintypeError
@@ -130,6 +130,8 @@ def test_what_is_not_signed_says_so(authority_and_credentials):
 
 def test_what_cannot_sign_is_named(authority_and_credentials, tmp_path):
     _, credentials = authority_and_credentials
+    check(credentials)
+    check(None)
     (tmp_path / "wrong.pem").write_text("no certificate")
     for wrong, words in (
         (replace(credentials, certificate=tmp_path / "none.pem"), "cannot read .*none.pem"),
@@ -137,6 +139,8 @@ def test_what_cannot_sign_is_named(authority_and_credentials, tmp_path):
         (replace(credentials, key=tmp_path / "wrong.pem"), "cannot sign with .*wrong.pem"),
         (replace(credentials, algorithm="ed25519"), "cannot sign with"),
     ):
+        with pytest.raises(TintypeError, match=words):
+            check(wrong)
         with pytest.raises(TintypeError, match=words):
             encode_coloring(RGB, PhotoFormat.PNG, Metadata(), ColoringOptions(credentials=wrong), PROVENANCE)
 

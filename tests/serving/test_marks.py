@@ -71,6 +71,11 @@ def test_the_command_line_marks_keeps_the_date_and_says_what_is_not_kept(scan, w
     done = colorize(scan, "-o", out / "signed.png", "--certificate", scan, *server)
     assert done.exit_code == 2
     assert "certificate and its key together" in done.stderr
+    wrong = ("--certificate", scan, "--certificate-key", scan)
+    done = colorize(scan, "-o", out / "signed.png", *wrong, *server)
+    assert done.exit_code == 1
+    assert "cannot sign with" in str(done.exception)
+    assert not (out / "signed.png").exists()
 
 
 def test_python_marks_bytes_files_and_images(scan, wire_server, tmp_path):  # noqa: F811

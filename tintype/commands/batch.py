@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from photo.credentials import check
 from serving.batch.job_options import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, PATIENT_CONNECTION, JobOptions
 from serving.batch.output_settings import OutputSettings
 from serving.client.options import ConnectionOptions
@@ -122,6 +123,7 @@ def batch(
     """
     if model is not None and server is not None:
         raise typer.BadParameter("give one of --model and --server", param_hint="'--model' / '--server'")
+    check(settings.credentials)
     _prepare_process(verbose, connection.token)
     beam_options = _runner_options(context.args, workers)
     if watch and context.args:

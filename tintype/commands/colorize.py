@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from photo.coloring_options import ColoringOptions
+from photo.credentials import check
 from photo.formats import FORMAT_OF_SUFFIX
 from photo.hints import Hint
 from serving.client.options import ConnectionOptions
@@ -174,13 +175,13 @@ def colorize(
         check_pipe(photos, naming)
         if given.file is not None:
             raise typer.BadParameter("a photograph from a pipe has no name; give --hint", param_hint="--hints")
-        _check_server(server, connection)
+        _check_asked(server, connection, coloring)
         with _connected(server, connection) as (colorizer, beside), _starting(beside):
             _color_one(colorizer, beside, photos[0], out, coloring, given.parsed())
         return
     tasks = plan_tasks(photos, naming)
     hints_of = given.of_tasks(tasks)
-    _check_server(server, connection)
+    _check_asked(server, connection, coloring)
     colored = 0
     if tasks.ready:
         with _connected(server, connection) as (colorizer, beside):
@@ -190,11 +191,12 @@ def colorize(
     _report(colored, tasks, out)
 
 
-def _check_server(server: str | None, connection: ConnectionOptions) -> None:
+def _check_asked(server: str | None, connection: ConnectionOptions, coloring: ColoringOptions) -> None:
     if server is None and (connection.tls or connection.version_label is not None or connection.canary_share):
         raise typer.BadParameter(
             "labels, canaries and encryption need one; the embedded server has none", param_hint="'--server'"
         )
+    check(coloring.credentials)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from photo.credentials import check
 from serving.client.options import ConnectionOptions
 from serving.server.options import ServerOptions
 from serving.server.process import ServerProcess, server_process
@@ -101,6 +102,7 @@ def _serve_page(
     from serving.listening_socket import listening_socket
     from serving.web.server import WebServer
 
+    check(settings.credentials)
     try:
         connect()  # what is wrong with it is said before anything is bound
     except ValueError as error:

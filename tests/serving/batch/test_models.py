@@ -75,7 +75,7 @@ def test_a_busy_server_is_asked_again_after_growing_pauses(wire_server, monkeypa
     monkeypatch.setattr("serving.client.options.random.uniform", no_pause)
     wire_server.failures = [(grpc.StatusCode.UNAVAILABLE, "queue is full")] * 5
     (answer,) = handler.run_inference([element(0)], handler.load_model())
-    assert answer.inference.ab.shape == (32, 32, 2)
+    assert [ab.shape for ab in answer.inference.ab] == [(32, 32, 2)]
     assert longest == [0.2, 0.4, 0.8, 1.6, 3.2]
 
 

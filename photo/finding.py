@@ -9,6 +9,7 @@ from photo.archives import FileEntry, FileReader, archive_kind
 from photo.errors import DataError, PhotoError
 from photo.folders import ListedFile, printable, relative_name
 from photo.formats import FORMAT_OF_SUFFIX, recognise_photo
+from photo.hints import SIDECAR_SUFFIX
 
 _HEAD_BYTES = 64
 
@@ -106,6 +107,8 @@ def _judged(
     if is_named_like_photo(entry.name):
         yield entry
         return
+    if entry.name.endswith(SIDECAR_SUFFIX) and not is_named:
+        return  # used with the photograph beside it
     try:
         with reader.open(entry) as stream:
             format = recognise_photo(stream.read(_HEAD_BYTES))

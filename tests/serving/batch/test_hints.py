@@ -65,6 +65,7 @@ def test_hints_beside_a_photograph_are_used_recorded_and_a_reason_to_colour_agai
     assert is_brown(tmp_path / "out" / "a.png")
     assert not is_brown(tmp_path / "out" / "b.png")
     found = outcomes(tmp_path)
+    assert list(found) == ["c.png"]  # the files of hints are no files left out
     assert found["c.png"]["reason"] == "wrong_hints"
     assert "c.png.hints.json: hint 1: x: expected a number" in found["c.png"]["detail"]
 

@@ -28,7 +28,7 @@ LIKELY_COLORS = 8
 # What is said of a model that has no such signature.
 _WORDS_OF_MISSING = {
     signatures.VARIANTS: f"gives one colouring only: it has no signature {signatures.VARIANTS!r}. "
-    "Recipes with dropout while colouring, such as pix2pix_lab_256, give several",
+    "Recipes with dropout while colouring, such as pix2pix_lab_256, or with hints give several",
     signatures.GUIDED: f"takes no hints: it has no signature {signatures.GUIDED!r}",
 }
 

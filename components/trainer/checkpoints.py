@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 from absl import logging
+from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
 from components.trainer.gan import ColorGan
@@ -131,7 +132,7 @@ class Checkpoints:
     def _check(self, folder: Path, state: dict[str, Any]) -> None:
         differences = [
             f"{name} was {before!r}, is {now!r}"
-            for name, before, now in _differences(state["config"], self._config)
+            for name, before, now in _differences(_with_later_fields(state["config"]), self._config)
             if name not in self._may_differ
         ]
         if state["data_fingerprint"] != self._data_fingerprint:
@@ -145,6 +146,14 @@ class Checkpoints:
     def _newest_first(self) -> Iterator[Path]:
         folders = (path for path in self._folder.glob(f"{_PREFIX}*") if path.suffix != _PART and path.is_dir())
         return iter(sorted(folders, reverse=True))
+
+
+def _with_later_fields(config: dict[str, Any]) -> dict[str, Any]:
+    """A config that an earlier version wrote; fields that it did not know stand at their defaults."""
+    try:
+        return TrainerConfig.model_validate(config).model_dump(mode="json")
+    except ValidationError:  # a later version's, or damaged: every difference is told
+        return config
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

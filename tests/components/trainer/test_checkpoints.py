@@ -98,6 +98,16 @@ def test_a_checkpoint_of_another_config_is_refused_with_the_difference(gan, save
     assert "train.optimizer.generator_learning_rate was 0.001, is 0.5" in str(refused.value)
 
 
+def test_a_checkpoint_from_before_a_field_was_there_is_taken(gan, saved):
+    checkpoints, folder, _ = saved
+    state = json.loads((folder / "step_0000000003" / "state.json").read_text())
+    del state["config"]["train"]["kept_views"], state["config"]["train"]["optimizer"]["weight_decay"]
+    (folder / "step_0000000003" / "state.json").write_text(json.dumps(state))
+    assert checkpoints.restore(gan).seconds == 30.0
+    with pytest.raises(CheckpointMismatchError, match=r"train\.optimizer\.weight_decay was 0\.0, is 0\.1"):
+        Checkpoints(str(folder), config("train.optimizer.weight_decay=0.1"), "photos").restore(gan)
+
+
 def test_other_photographs_are_refused(gan, saved):
     with pytest.raises(CheckpointMismatchError, match="the photographs are others"):
         Checkpoints(str(saved[1]), config(), "other photos").restore(gan)

@@ -88,6 +88,7 @@ class OutputSettings(ColoringOptions):
         tint = {None: "", False: " no tint", True: " tint kept"}[has_tint]
         other = "" if self.mark_metadata else " not marked"
         other += " visibly marked" if self.mark else ""
+        other += " signed" if self.credentials else ""
         other += f" {self.tiff_compression}" if self.tiff_compression else ""
         other += f" render {','.join(map(str, sorted(self.render)))}" if self.render else ""
         other += f" {_digest_of_hints(hints)}" if hints else ""

@@ -21,6 +21,7 @@ from serving.client.options import ConnectionOptions
 from tintype.command_options import Options, expand_options
 from tintype.photo_hints import GivenHints
 from tintype.photo_tasks import PIPE, Naming, Tasks, check_pipe, is_file_name, plan_tasks
+from tintype.quiet_decoders import quiet_decoders
 
 if TYPE_CHECKING:
     from photo.errors import TintypeError
@@ -220,7 +221,7 @@ def _connected(server: str | None, connection: ConnectionOptions) -> "Iterator[t
             colorizer = stack.enter_context(Colorizer(server, connection))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        stack.enter_context(_quiet_decoders())
+        stack.enter_context(quiet_decoders())
         if beside is not None:
             beside.watch(colorizer.close)  # which ends the calls that wait for it
         yield colorizer, beside
@@ -328,19 +329,6 @@ def _summary(colored: int, total: int, out: Path) -> str:
     left_out = f" ({total - colored} left out)" if colored < total else ""
     place = f"{out}" if is_file_name(out) else f"{out}{os.sep}"
     return f"coloured {colored} of {total} photograph{'s' if total != 1 else ''} into {place}{left_out}"
-
-
-@contextmanager
-def _quiet_decoders() -> Iterator[None]:
-    """Keep the decoders' warnings about odd files off the terminal: what matters is reported by photograph."""
-    import warnings
-
-    import cv2
-
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        yield
 
 
 @contextmanager

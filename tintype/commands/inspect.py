@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tintype.quiet_decoders import quiet_decoders
+
 if TYPE_CHECKING:
     from photo.inspection import Inspection
 
@@ -31,7 +33,8 @@ def inspect(files: Files, as_json: Json = False) -> None:
     failed = False
     for file in files:
         try:
-            found = inspect_photo(read_photo(file))
+            with quiet_decoders():
+                found = inspect_photo(read_photo(file))
         except TintypeError as error:
             failed = True
             documents.append({"file": str(file), "error": str(error)})

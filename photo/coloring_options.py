@@ -3,11 +3,24 @@
 import math
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from photo.credentials import Credentials
 from photo.formats import PhotoFormat, check_format
 
 TIFF_COMPRESSIONS = ("none", "lzw", "deflate", "packbits")
+
+
+class ColorPhotos(StrEnum):
+    """What is done with a photograph that has colour already."""
+
+    RECOLOR = "recolor"
+    """It is coloured as any other, and its own colour is lost."""
+    SKIP = "skip"
+    """It is left as it is."""
+    ASK = "ask"
+    """It is left as it is where nobody can be asked: the command line asks on a terminal."""
+
 
 LARGEST_SIDE = 512
 """Of the square at which a model is asked, in pixels, unless the model names larger ones itself."""
@@ -44,6 +57,7 @@ class ColoringOptions:
         render: sides of the squares at which the model is asked, in pixels, each a multiple of its stride; the mean of
             the answers is laid on. A larger one shows finer colour, and takes longer. None is the model's own side.
         format: of a result that is a file; None keeps the photograph's own, or takes it from the result's name.
+        color_photos: what is done with a photograph that has colour already; a toned one has none.
         page: of a TIFF of several pages the one to colour, from 1; None colours all where the result is a TIFF, too,
             else the first.
         quality: 1..100, of JPEG and WebP.
@@ -91,6 +105,13 @@ class ColoringOptions:
             },
         },
     )
+    color_photos: ColorPhotos = field(
+        default=ColorPhotos.RECOLOR,
+        metadata={
+            "help": "Photographs that have colour already: colour anew, leave as they are, or ask on a terminal.",
+            "choices": {str(choice): choice for choice in ColorPhotos},
+        },
+    )
     page: int | None = field(
         default=None,
         metadata={
@@ -129,6 +150,7 @@ class ColoringOptions:
             object.__setattr__(self, "render", _checked_sides(self.render))
         if self.format is not None:
             object.__setattr__(self, "format", check_format(self.format))  # of "PNG", too, as JSON and YAML have it
+        object.__setattr__(self, "color_photos", ColorPhotos(self.color_photos))
         if self.page is not None and self.page < 1:
             raise ValueError(f"expected a page of at least 1, received {self.page}")
         if self.tiff_compression not in (None, *TIFF_COMPRESSIONS):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photo.coloring_options import ColoringOptions
+from photo.coloring_options import ColoringOptions, ColorPhotos
 from photo.decoding import Photo, decode_photo, on_white, photo_from_image
 from photo.encoding import encode_coloring
 from photo.errors import PhotoError
@@ -18,6 +18,7 @@ from photo.geometry import resize
 from photo.metadata import result_metadata
 from photo.provenance import Provenance
 from photo.sixteen_bit import to_eight_bits
+from photo.tint import color_notes
 from photo.visible_mark import with_visible_mark
 
 # Larger than any photograph that `MAX_PIXELS` lets in; it ends the reading of a pipe or device that never ends.
@@ -43,13 +44,23 @@ def open_photo(
 
     Args:
         photo: a path, bytes, a Pillow image or an array, as `Colorizer.colorize` takes them.
-        options: of a path or bytes, the page to take, and the format and quality of the file to make.
+        options: whether one in colour is taken; of a path or bytes, the page to take, and the format and quality of the
+            file to make.
         max_pixels: larger photographs are refused.
 
     Raises:
         PhotoError: when the photograph cannot be used.
         TypeError: for another kind of photograph.
     """
+    rgb, in_kind = _opened(photo, options, max_pixels)
+    if options.color_photos is not ColorPhotos.RECOLOR:
+        color_notes(rgb, options.color_photos)
+    return rgb, in_kind
+
+
+def _opened(
+    photo: PhotoInput, options: ColoringOptions, max_pixels: int
+) -> tuple[NDArray[Any], Callable[[NDArray[Any], Provenance], PhotoOutput]]:
     if isinstance(photo, str | os.PathLike):
         photo = read_photo(Path(photo))
     if isinstance(photo, bytes | bytearray | memoryview):

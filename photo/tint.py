@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photo.color import rgb_to_lab
+from photo.coloring_options import ColorPhotos
+from photo.errors import PhotoError
 
 # Pixels that are looked at: their medians hardly move with more of them.
 _SAMPLE_PIXELS = 1 << 16
@@ -69,3 +71,20 @@ def measure_tint(rgb: NDArray[Any]) -> Tint | None:
     tint = Tint(medians[:, 0], np.array(ab, np.float32))
     distance = np.hypot(*(lab[:, 1:].T - np.stack(tint.of(lab[:, 0]))))
     return tint if np.quantile(distance, _MOST) <= _NEAR else None
+
+
+def color_notes(rgb: NDArray[Any], color_photos: ColorPhotos) -> tuple[str, ...]:
+    """Return what is to be said of a photograph that has colour already; nothing of a gray or toned one.
+
+    Args:
+        rgb: [H, W, 3] sRGB, as for `measure_tint`.
+        color_photos: what is to be done with one that has colour.
+
+    Raises:
+        PhotoError: with the reason `in_color`, where it is to be left as it is.
+    """
+    if measure_tint(rgb) is not None:
+        return ()
+    if color_photos is not ColorPhotos.RECOLOR:
+        raise PhotoError("in_color", "it has colour already, and such photographs are to be left as they are")
+    return ("it had colour already, which was replaced",)

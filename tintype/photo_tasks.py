@@ -31,6 +31,7 @@ class Tasks:
         ready: to colour.
         left_out: what cannot be coloured, and why.
         notes: what should be known of those that were coloured.
+        in_color: photographs that have colour already and are left as they are, and why.
         passed_over: folders, and what files in them are no photographs.
         total: of the photographs named and found.
     """
@@ -38,6 +39,7 @@ class Tasks:
     ready: list[Task] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[tuple[Path, str]] = field(default_factory=list)
+    in_color: list[tuple[Path, str]] = field(default_factory=list)
     passed_over: list[tuple[Path, str]] = field(default_factory=list)
     total: int = 0
 

@@ -8,7 +8,7 @@ from photo.errors import PhotoError, fault_of_photo
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 PASSED_OVER = "passed_over"
-"""Status of all files of an input that are no photographs, together."""
+"""Status of a photograph that is left as it is, and of all files of an input that are no photographs, together."""
 
 
 class Outcome(NamedTuple):
@@ -79,4 +79,6 @@ def failed(path: str, reason: str, detail: str) -> Outcome:
 def failed_by(path: str, error: Exception, reason: str) -> Outcome:
     """Return the outcome of a photograph whose work raised `error`; `reason` where the error bears none itself."""
     fault = fault_of_photo(error)
+    if isinstance(fault, PhotoError) and fault.reason == "in_color":  # as it was asked for
+        return Outcome(path, PASSED_OVER, detail=fault.detail)
     return failed(path, fault.reason if isinstance(fault, PhotoError) else reason, str(fault))

@@ -8,9 +8,10 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from photo.coloring import at_side, prepare
-from photo.coloring_options import ColoringOptions
+from photo.coloring_options import ColoringOptions, ColorPhotos
 from photo.errors import TintypeError
 from photo.pages import PagePlan, decode_page, plan_pages
+from photo.tint import color_notes
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto
 from serving.batch.errors import BatchStopped
 from serving.batch.model_handler import ColorHandler
@@ -26,11 +27,19 @@ _LARGEST_BLOCK = 256 * 2**20
 class Prepare(beam.DoFn):
     """LoadedPhoto -> PreparedPhoto; or an outcome, when it is no photograph, or was done and has no tint to keep."""
 
-    def __init__(self, handler: ColorHandler, max_pixels: int, keep_tint: bool, render: tuple[int, ...] | None):
+    def __init__(
+        self,
+        handler: ColorHandler,
+        max_pixels: int,
+        keep_tint: bool,
+        render: tuple[int, ...] | None,
+        color_photos: ColorPhotos,
+    ):
         self._handler = handler
         self._max_pixels = max_pixels
         self._keep_tint = keep_tint
         self._render = render
+        self._color_photos = color_photos
 
     def setup(self) -> None:
         """Leave the other cores to other workers, and keep memory for the next photograph."""
@@ -68,11 +77,12 @@ class Prepare(beam.DoFn):
         sides = self._sides()
         for page in plan.pages:
             photo = decode_page(loaded.data, plan, page, max_pixels=self._max_pixels)
+            notes = photo.notes + color_notes(photo.color, self._color_photos)
             hints = loaded.hints if page == plan.pages[0] else ()
             prepared = prepare(photo.color, sides[0], keep_tint=self._keep_tint, hints=hints)
             smaller = tuple(at_side(prepared, side) for side in sides[1:])
             yield PreparedPhoto(
-                loaded.task, len(loaded.data), sha256, prepared, photo.metadata, photo.alpha, photo.notes, 0.0, smaller
+                loaded.task, len(loaded.data), sha256, prepared, photo.metadata, photo.alpha, notes, 0.0, smaller
             )
 
     def _sides(self) -> list[int]:

@@ -80,7 +80,11 @@ def _build(pipeline: beam.Pipeline, job: BatchJob, progress_folder: str) -> None
         counter=CountFound(progress_folder),
     )
     colored = read.photos | "Colorize" >> ColorizePhotos(
-        job.handler, max_pixels=job.options.max_pixels, keep_tint=job.settings.keep_tint, render=job.settings.render
+        job.handler,
+        max_pixels=job.options.max_pixels,
+        keep_tint=job.settings.keep_tint,
+        render=job.settings.render,
+        color_photos=job.settings.color_photos,
     )
     written = colored.photos | "Write" >> WritePhotos(job.output, settings=job.settings)
     # Counted before they are flattened: a runner may gather a flattened collection until its stage ends.

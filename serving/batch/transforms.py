@@ -20,6 +20,7 @@ from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
+from photo.coloring_options import ColorPhotos
 from photo.limits import MAX_PIXELS
 from serving.batch.elements import OUTCOMES, ColoredPhoto, LoadedPhoto
 from serving.batch.finding import Find
@@ -112,6 +113,7 @@ class ColorizePhotos(beam.PTransform[PCollection[LoadedPhoto], Photos]):
         keep_tint: lay the tint of a toned or yellowed photograph over its colour; the `OutputSettings` of what reads
             and writes must say the same.
         render: sides at which the model is asked, as in `ColoringOptions`; the same holds for it.
+        color_photos: what is done with those that have colour already, as in `ColoringOptions`.
     """
 
     def __init__(
@@ -121,17 +123,19 @@ class ColorizePhotos(beam.PTransform[PCollection[LoadedPhoto], Photos]):
         max_pixels: int = MAX_PIXELS,
         keep_tint: bool = False,
         render: tuple[int, ...] | None = None,
+        color_photos: ColorPhotos = ColorPhotos.RECOLOR,
     ) -> None:
         super().__init__()
         self._handler = handler
         self._max_pixels = max_pixels
         self._keep_tint = keep_tint
         self._render = render
+        self._color_photos = color_photos
 
     @no_annotations  # type: ignore[untyped-decorator]  # as above
     def expand(self, photos: PCollection[LoadedPhoto]) -> Photos:
         """Build the graph."""
-        prepare_each = Prepare(self._handler, self._max_pixels, self._keep_tint, self._render)
+        prepare_each = Prepare(self._handler, self._max_pixels, self._keep_tint, self._render, self._color_photos)
         prepared = photos | "Prepare" >> beam.ParDo(prepare_each).with_outputs(OUTCOMES, main="prepared")
         answered = (
             prepared.prepared

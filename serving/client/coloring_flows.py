@@ -22,6 +22,7 @@ from photo.hints import Hint, check_hints
 from photo.input_kinds import PhotoInput, PhotoOutput, open_photo, read_photo
 from photo.pages import PagePlan, decode_page, plan_pages
 from photo.provenance import Provenance, provenance_now
+from photo.tint import color_notes
 from photo.whole_file import write_whole
 from serving.client.flow_steps import Flow, Work
 from serving.client.model_requests import ModelRequests
@@ -169,6 +170,7 @@ class ColoringFlows:
             yield Work(partial(write_whole, output_paths[0], pages.data, dated_as=dated_as))
             return WrittenFiles(output_paths, pages.notes)
         photo = yield Work(partial(decode_photo, data, page=plan.pages[0], max_pixels=max_pixels))
+        of_color = yield Work(partial(color_notes, photo.color, options.color_photos))
         prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> tuple[str, ...]:
@@ -177,7 +179,7 @@ class ColoringFlows:
             write_whole(output_path, encoded.data, dated_as=dated_as)
             return encoded.notes
 
-        notes = dict.fromkeys((*photo.notes, *filter(None, [plan.note])))
+        notes = dict.fromkeys((*photo.notes, *filter(None, [plan.note]), *of_color))
         for ab, output_path, format in zip(found, output_paths, formats, strict=True):
             notes |= dict.fromkeys((yield Work(partial(write, ab, output_path, format))))
         return WrittenFiles(output_paths, tuple(notes))
@@ -191,10 +193,11 @@ class ColoringFlows:
         provenance = Provenance()
         for page in plan.pages:
             photo = yield Work(partial(decode_page, data, plan, page, max_pixels=self._connection.max_pixels))
+            of_color = yield Work(partial(color_notes, photo.color, options.color_photos))
             prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
             rgb = yield Work(partial(finish, prepared, found[0], options.strength))
             colored.append(ColoredPage(rgb, photo.metadata, photo.alpha))
-            notes |= dict.fromkeys(photo.notes)
+            notes |= dict.fromkeys((*photo.notes, *of_color))
             question = replace(question, hints=())
         encoded = yield Work(partial(encode_colored_pages, colored, options, provenance))
         return EncodedColoring(encoded.data, tuple(notes | dict.fromkeys(encoded.notes)))

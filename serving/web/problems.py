@@ -37,6 +37,7 @@ class Kind(StrEnum):
     BROKEN_PHOTO = "broken-photo"
     ONE_COLORING = "one-colouring"
     NO_HINTS = "no-hints"
+    IN_COLOR = "in-colour"
     TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL = "internal"
     MODEL_FAILED = "model-failed"
@@ -61,6 +62,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.BROKEN_PHOTO: (422, "The photo cannot be read", "Try another copy, or save it again in an image editor."),
     Kind.ONE_COLORING: (422, "This model gives one colouring only", "Leave variants at 1."),
     Kind.NO_HINTS: (422, "This model takes no hints", "Leave the hints out."),
+    Kind.IN_COLOR: (422, "The photo has colour already", "Send it with color_photos=recolor to replace its colour."),
     Kind.TOO_MANY_REQUESTS: (429, "Too many requests at once", "Wait until some of yours have ended."),
     Kind.INTERNAL: (500, "Something went wrong here", "Try again; if it stays, tell the operator."),
     Kind.MODEL_FAILED: (502, "The model could not colour this", "Tell the operator."),
@@ -146,6 +148,8 @@ def problem_from(error: Exception) -> Problem:
                 return Problem(Kind.TOO_MANY_PIXELS, words)
             case "too_many_bytes":
                 return Problem(Kind.PHOTO_TOO_LARGE, words)
+            case "in_color":
+                return Problem(Kind.IN_COLOR)
             case "out_of_memory":
                 return Problem(Kind.BUSY, "There is not enough memory for this photo just now.")
             case "unexpected":

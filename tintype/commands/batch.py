@@ -59,6 +59,7 @@ Settings = Annotated[
         "tiff_compression",
         "strength",
         "keep_tint",
+        "color_photos",
         "keep_date",
         "render",
         "mark_metadata",

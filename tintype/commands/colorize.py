@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photo.coloring_options import ColoringOptions
+from photo.coloring_options import ColoringOptions, ColorPhotos
 from photo.credentials import check
 from photo.formats import FORMAT_OF_SUFFIX
 from photo.hints import Hint
@@ -52,6 +53,7 @@ Coloring = Annotated[
         "tiff_compression",
         "strength",
         "keep_tint",
+        "color_photos",
         "render",
         "keep_date",
         "mark_metadata",
@@ -59,6 +61,7 @@ Coloring = Annotated[
         "credentials",
         strength={"panel": _COLOR},
         keep_tint={"panel": _COLOR},
+        color_photos={"panel": _COLOR},
         render={"panel": _COLOR},
         mark_metadata={"panel": _MARKS},
         mark={"panel": _MARKS},
@@ -186,9 +189,8 @@ def colorize(
     colored = 0
     if tasks.ready:
         with _connected(server, connection) as (colorizer, beside):
-            colored = _color_many(
-                colorizer, beside, tasks, coloring, hints_of, concurrency, None if variants is None else seed, out
-            )
+            color = partial(_color_many, colorizer, beside, tasks, hints_of, concurrency=concurrency, out=out)
+            colored = _color_asking(partial(color, seed=None if variants is None else seed), tasks, coloring)
     _report(colored, tasks, out)
 
 
@@ -256,12 +258,28 @@ def _color_one(
     sys.stdout.buffer.flush()
 
 
+def _color_asking(color: Callable[[ColoringOptions], int], tasks: Tasks, coloring: ColoringOptions) -> int:
+    """Colour files by `color`; where that is to be asked for, those that have colour already after a yes."""
+    colored = color(coloring)
+    if not (tasks.in_color and coloring.color_photos is ColorPhotos.ASK and sys.stdin.isatty()):
+        return colored
+    for path, _ in tasks.in_color:
+        typer.echo(f"{path} has colour already", err=True)
+    if typer.confirm("Colour such photographs anew?", err=True):
+        sources = {path for path, _ in tasks.in_color}
+        tasks.ready = [task for task in tasks.ready if task.source in sources]
+        tasks.in_color.clear()
+        colored += color(replace(coloring, color_photos=ColorPhotos.RECOLOR))
+    return colored
+
+
 def _color_many(
     colorizer: "Colorizer",
     beside: "ServerProcess | None",
     tasks: Tasks,
-    coloring: ColoringOptions,
     hints_of: dict[Path, tuple[Hint, ...]],
+    coloring: ColoringOptions,
+    *,
     concurrency: int,
     seed: int | None,
     out: Path,
@@ -270,7 +288,7 @@ def _color_many(
 
     Ctrl-C ends the command, when it has said how far it came.
     """
-    from photo.errors import ClientClosed, ServerUnavailable
+    from photo.errors import ClientClosed, PhotoError, ServerUnavailable
 
     if beside is None:
         colorizer.describe()  # no server: say so once, not for every photograph
@@ -288,7 +306,10 @@ def _color_many(
                 if isinstance(result.error, ServerUnavailable | ClientClosed):
                     typer.echo(_summary(colored, tasks.total, out), err=True)
                     raise _explained(result.error, beside)
-                if result.colored is None:
+                if isinstance(result.error, PhotoError) and result.error.reason == "in_color":
+                    tasks.in_color.append((result.photo, str(result.error)))
+                    advance(f"{result.photo}: left as it is")
+                elif result.colored is None:
                     tasks.left_out.append((result.photo, str(result.error)))
                     advance(f"{result.photo}: left out")
                 else:
@@ -309,6 +330,8 @@ def _report(colored: int, tasks: Tasks, out: Path) -> None:
         typer.secho(f"{path}: {note}", fg="yellow", err=True)
     for path, reason in tasks.passed_over:
         typer.echo(f"passed over in {path}: {reason}", err=True)
+    for path, reason in tasks.in_color:
+        typer.echo(f"left as it is {path}: {reason}", err=True)
     for path, reason in tasks.left_out:
         typer.secho(f"left out {path}: {reason}", fg="yellow", err=True)
     typer.echo(_summary(colored, tasks.total, out))

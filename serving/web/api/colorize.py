@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from photo.coloring_options import ColoringOptions
+from photo.coloring_options import ColoringOptions, ColorPhotos
 from serving.web import results, uploads
 from serving.web.api.documents import LikelyColorDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_UPLOAD, PICTURES, ZIP, photo_body
 from serving.web.api.parameters import (
+    ColorPhotosOfQuery,
     Format,
     Mark,
     MarkMetadata,
@@ -44,7 +45,13 @@ router = APIRouter()
             "content": PICTURES | ZIP,
         },
         **documented(
-            *OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS, Kind.ONE_COLORING, Kind.NO_HINTS, Kind.MODEL_FAILED
+            *OF_UPLOAD,
+            Kind.UNAUTHORIZED,
+            Kind.TOO_MANY_PIXELS,
+            Kind.ONE_COLORING,
+            Kind.NO_HINTS,
+            Kind.IN_COLOR,
+            Kind.MODEL_FAILED,
         ),
     },
     openapi_extra=photo_body("The photo: its bytes, or a form with one file.", several=False),
@@ -57,6 +64,7 @@ async def colorize(
     keep_tint: Annotated[
         bool, Query(description="Lay the tint of a toned photo (sepia) over the colour; else it is removed.")
     ] = False,
+    color_photos: ColorPhotosOfQuery = "recolor",
     render: Render = "",
     format: Format = OutputFormat.SAME,
     page: Page = None,
@@ -78,6 +86,7 @@ async def colorize(
     options = ColoringOptions(
         strength=strength,
         keep_tint=keep_tint,
+        color_photos=ColorPhotos(color_photos),
         render=sides_of(render),
         format=format.photo_format(),
         page=page,

@@ -1,7 +1,7 @@
 """Parameters that several routes have."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Path, Query
 
@@ -53,6 +53,10 @@ MarkMetadata = Annotated[
     bool, Query(description="Say in the metadata of the result (XMP, EXIF) that a machine made the colours.")
 ]
 Mark = Annotated[bool, Query(description="Say so in the picture, too, small in a corner.")]
+ColorPhotosOfQuery = Annotated[
+    Literal["recolor", "skip"],
+    Query(description="What to do with a photo that has colour already; skip answers with a problem."),
+]
 
 
 def sides_of(render: Render) -> tuple[int, ...] | None:

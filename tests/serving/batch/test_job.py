@@ -255,6 +255,18 @@ def test_one_photograph_that_the_server_refuses_is_named_and_its_batch_goes_on(c
     assert wire_server.squares == [(4, 32, 32, 1)]
 
 
+def test_photographs_in_colour_are_noted_or_left_as_they_are(colored, tmp_path):
+    write_portrait(tmp_path / "in" / "gray.png", (60, 50))
+    write_portrait(tmp_path / "in" / "color.png", (60, 50), mode="RGB")
+    assert colored(tmp_path / "in").done == 2
+    notes = {row["output"]: row["notes"] for row in manifest(tmp_path / "out")}
+    assert notes == {"gray.png": "", "color.png": "it had colour already, which was replaced"}
+    skipping = colored(tmp_path / "in", output=str(tmp_path / "gray"), settings=OutputSettings(color_photos="skip"))
+    assert (skipping.done, skipping.bad, files(tmp_path / "gray")) == (1, 0, ["gray.png"])
+    (line,) = report(tmp_path / "gray")
+    assert (line["path"], line["reason"]) == (str(tmp_path / "in" / "color.png"), "passed_over")
+
+
 def test_wildcards_in_the_names_of_folders_are_letters(colored, scans, tmp_path):
     scans.rename(tmp_path / "scans [1971]")
     out = tmp_path / "out [a]*?"

@@ -126,6 +126,20 @@ def test_photographs_are_found_by_what_they_hold_through_links_and_under_any_nam
     assert Image.open(tmp_path / "album" / "out" / "b.jfif").format == "JPEG"
 
 
+def test_photographs_in_colour_are_told_and_are_left_as_they_are_when_that_is_wanted(colorize, photo, tmp_path):
+    photo("album/gray.jpg")
+    colors = np.random.default_rng(0).integers(0, 255, (3, 4, 3), np.uint8)
+    Image.fromarray(colors).resize((40, 30)).save(tmp_path / "album" / "colour.png")
+    done = colorize("album", "-o", "out")
+    assert done.returncode == 0
+    assert "album/colour.png: it had colour already, which was replaced" in done.stderr
+    for choice in ("skip", "ask"):
+        done = colorize("album", "-o", choice, "--color-photos", choice)
+        assert (done.returncode, files(tmp_path / choice)) == (0, ["gray.jpg"])
+        assert "left as it is album/colour.png: it has colour already" in done.stderr
+        assert done.stdout == f"coloured 1 of 2 photographs into {choice}/ (1 left out)\n"
+
+
 def test_an_archive_among_photographs_is_named(colorize, photo, tmp_path):
     photo("album/a.jpg")
     with zipfile.ZipFile(tmp_path / "album" / "more.zip", "w") as archive:

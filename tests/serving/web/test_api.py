@@ -214,3 +214,11 @@ def test_wrong_requests_are_problems_in_json(gateway, method, path, status):
 @pytest.fixture(name="free_port")
 def unused_port() -> int:
     return free_port()
+
+
+def test_a_photo_in_colour_is_refused_where_that_is_wanted(gateway, encode):
+    colors = np.random.default_rng(0).integers(0, 255, (3, 4, 3), np.uint8)
+    photo = encode(Image.fromarray(colors).resize((40, 30)), "PNG")
+    assert gateway.client.post("/api/colorize", content=photo).status_code == 200
+    answer = gateway.client.post("/api/colorize?color_photos=skip", content=photo)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/docs#problem-in-colour")

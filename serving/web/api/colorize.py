@@ -1,9 +1,9 @@
 """POST /api/colorize: one photograph, coloured at once."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from photo.coloring_options import ColoringOptions, ColorPhotos
 from serving.web import results, uploads
@@ -13,6 +13,7 @@ from serving.web.api.openapi import OF_UPLOAD, PICTURES, ZIP, photo_body
 from serving.web.api.parameters import (
     ColorPhotosOfQuery,
     Format,
+    KeepTint,
     Mark,
     MarkMetadata,
     OutputFormat,
@@ -61,9 +62,7 @@ async def colorize(
     gateway: GatewayOfApp,
     variants: Variants = 1,
     strength: Strength = 1.0,
-    keep_tint: Annotated[
-        bool, Query(description="Lay the tint of a toned photo (sepia) over the colour; else it is removed.")
-    ] = False,
+    keep_tint: KeepTint = False,
     color_photos: ColorPhotosOfQuery = "recolor",
     render: Render = "",
     format: Format = OutputFormat.SAME,

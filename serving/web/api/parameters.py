@@ -53,6 +53,9 @@ MarkMetadata = Annotated[
     bool, Query(description="Say in the metadata of the result (XMP, EXIF) that a machine made the colours.")
 ]
 Mark = Annotated[bool, Query(description="Say so in the picture, too, small in a corner.")]
+KeepTint = Annotated[
+    bool, Query(description="Lay the tint of a toned photo (sepia) over the colour; else it is removed.")
+]
 ColorPhotosOfQuery = Annotated[
     Literal["recolor", "skip"],
     Query(description="What to do with a photo that has colour already; skip answers with a problem."),

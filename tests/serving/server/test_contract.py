@@ -1,6 +1,7 @@
 """What every client of TensorFlow Serving's gRPC may rely on, asked with its own messages and stubs.
 
-The same tests ask a real tensorflow_model_server where TENSORFLOW_MODEL_SERVER names one.
+The same tests ask a real tensorflow_model_server where TENSORFLOW_MODEL_SERVER names one. What stays different between
+the two stands in docs/serving.md, under "Differences to TensorFlow Serving", each with its reason.
 """
 
 import time

@@ -40,7 +40,7 @@ _STAGES: dict[str, dict[str, Callable[..., bool]]] = {
     "decode": {
         "photo.input_kinds.decode_photo": _is_bad_file,
         "serving.client.coloring_flows.decode_photo": _is_bad_file,
-        "serving.batch.preparing.decode_photo": _is_bad_file,
+        "photo.pages.decode_photo": _is_bad_file,
     },
     "prepare": {
         "serving.client.coloring_flows.prepare": _is_bad_array,
@@ -56,8 +56,8 @@ _STAGES: dict[str, dict[str, Callable[..., bool]]] = {
         for module in ("photo.input_kinds", "serving.client.coloring_flows", "serving.batch.writing")
     },
     "write": {
-        "serving.client.coloring_flows.write_whole": lambda path, _: "bad" in path.name,
-        "serving.batch.outputs.write_whole": lambda path, _: "bad" in path.name,
+        "serving.client.coloring_flows.write_whole": lambda path, _, **__: "bad" in path.name,
+        "serving.batch.outputs.write_whole": lambda path, _, **__: "bad" in path.name,
         "serving.web.anonymous_file.AnonymousFile.write_ab": lambda file, _: _is_bad_file(file.read_blocking()),
     },
 }

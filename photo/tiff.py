@@ -8,6 +8,7 @@ import importlib.util
 import io
 import logging
 import lzma
+import struct
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ _CHANNELS = {
 _REDUCED, _TRANSPARENCY_MASK = 1, 4
 
 # Values of Compression.
-_NONE, _FAX, _OLD_JPEG, _JPEG = 1, (2, 3, 4), 6, 7
+_NONE, _FAX, _LZW, _OLD_JPEG, _JPEG = 1, (2, 3, 4), 5, 6, 7
 _PLAIN = (_NONE, 5, 8, 32946, 32773, 34925, 50000)  # LZW, deflate (twice), PackBits, LZMA, Zstandard
 _DEFLATE, _LZMA = (8, 32946), 34925
 # Whole pictures of another kind, which say their own sizes.
@@ -288,18 +289,45 @@ def _check_segments(page: "tifffile.TiffPage") -> None:
         raise PhotoError("truncated", f"the TIFF file breaks off after {size} bytes, in the midst of its picture")
     limit = max(int(np.prod(page.chunks, dtype=np.int64)), 1)
     bounded = page.compression in (*_DEFLATE, _LZMA) and not _has_imagecodecs()
-    if not bounded and page.compression not in _PICTURES:
+    is_lzw = page.compression == _LZW and _has_imagecodecs()
+    if not bounded and not is_lzw and page.compression not in _PICTURES:
         return
     view = page.parent.filehandle
-    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+    for index, (offset, length) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
         if not (offset and length):
             continue
         view.seek(offset)
         segment = view.read(length)
         if bounded:
             _check_inflated(segment, page.compression, limit * np.dtype(page.dtype).itemsize + 4096)
+        elif is_lzw:
+            _check_lzw(page, index, segment)
         elif (width_height := _embedded_size(segment)) is not None and np.prod(width_height) > 4 * limit + 65_536:
             raise PhotoError("too_many_pixels", "a part of the TIFF file claims to be far larger than its place")
+
+
+def _check_lzw(page: "tifffile.TiffPage", index: int, segment: bytes) -> None:
+    """Let libtiff read a strip or tile first: of damaged ones imagecodecs takes what lies in memory for codes.
+
+    Raises:
+        OSError: the codes are damaged.
+    """
+    if page.is_tiled:
+        rows, columns = page.tilelength, page.tilewidth
+    else:
+        strips = -(-page.imagelength // page.rowsperstrip)
+        rows = min(page.rowsperstrip, page.imagelength - index % strips * page.rowsperstrip)
+        columns = page.imagewidth
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else sum(page.bitspersample)
+    width = -(-columns * (page.samplesperpixel if page.planarconfig == 1 else 1) * bits // 8)
+    entries = [
+        (256, width), (257, rows), (258, 8), (259, _LZW), (262, 1), (266, int(page.fillorder)), (273, 0), (277, 1),
+        (278, rows), (279, len(segment)),
+    ]  # fmt: skip
+    start = 8 + 2 + 12 * len(entries) + 4
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, start if tag == 273 else value) for tag, value in entries)
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4)
+    TiffImagePlugin.TiffImageFile(io.BytesIO(head + segment)).load()
 
 
 def _check_inflated(segment: bytes, compression: int, limit: int) -> None:

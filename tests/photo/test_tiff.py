@@ -328,6 +328,14 @@ def test_what_breaks_off_is_truncated(compression):
     assert refused(data[: len(data) * 3 // 4]).startswith("truncated")
 
 
+def test_codes_of_lzw_that_stand_for_nothing_are_refused():
+    data = bytearray(tiff(RGB16, photometric="rgb", planarconfig="contig", compression="lzw"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        [start] = file.pages[0].dataoffsets
+    data[start : start + 4] = b"\x80\x7f\xff\xff"  # the table is emptied; codes that it does not have yet follow
+    assert refused(bytes(data)).startswith("unreadable")
+
+
 def test_too_few_parts_are_truncated():
     data = tiff(RGB16, photometric="rgb", compression="zlib", rowsperstrip=9)
     with tifffile.TiffFile(io.BytesIO(data)) as file:

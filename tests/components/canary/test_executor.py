@@ -78,7 +78,14 @@ def test_a_sound_candidate_is_blessed_with_its_figures(tmp_path, examples):
     assert report["reasons"] == []
     assert report["requests"] == 4
     assert report["photographs"] == 3
-    assert report["model"] == {"recipe": "tiny", "size": 32, "stride": 1, "fingerprint": "sound"}
+    assert report["model"] == {
+        "recipe": "tiny",
+        "size": 32,
+        "stride": 1,
+        "fingerprint": "sound",
+        "hints": False,
+        "sides": [],
+    }
     assert 0 < report["latency_ms"]["median"] <= report["latency_ms"]["max"] < 5000
     assert report["startup_seconds"] > 0
 

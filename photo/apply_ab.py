@@ -1,5 +1,6 @@
 """Joins a photograph with colour that was found for it before: as often as wanted, with whatever strength."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -8,9 +9,11 @@ from PIL import Image
 
 from photo.coloring import finish, prepare
 from photo.coloring_options import ColoringOptions
+from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring
 from photo.geometry import resize
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput, open_photo
 from photo.limits import MAX_PIXELS
+from photo.pages import decode_page, plan_pages
 from photo.provenance import Provenance
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -77,9 +80,60 @@ def apply_ab(
         PhotoError: when the photograph cannot be used.
     """
     rgb, in_kind = open_photo(photo, options, max_pixels=max_pixels)
-    height, width = rgb.shape[:2]
-    if longest_side is not None and longest_side < max(height, width):
-        scale = longest_side / max(height, width)
-        rgb = resize(rgb, max(1, round(scale * height)), max(1, round(scale * width)))
-    colored = finish(prepare(rgb, ab.shape[0], keep_tint=options.keep_tint), ab, options.strength)
-    return in_kind(colored, provenance)
+    return in_kind(_colored(_reduced(rgb, longest_side), ab, options), provenance)
+
+
+def apply_ab_to_pages(
+    data: bytes,
+    ab_of: Callable[[int], NDArray[Any]],
+    options: ColoringOptions,
+    *,
+    provenance: Provenance,
+    longest_side: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> EncodedColoring:
+    """Colour a photograph's file, all pages of one that becomes a TIFF, with what was found for each page.
+
+    Args:
+        data: the file's bytes.
+        ab_of: returns a*b* for the square of a page, from 0: float32 [S, S, 2], CIE units.
+        options: how, and with `page` of which page alone.
+        provenance: of `ab_of`.
+        longest_side: as for `apply_ab`; a reduced picture is of one page.
+        max_pixels: of all pages together.
+
+    Returns:
+        The result, and what is to be said of it: how the file was read, and what the result does not hold.
+
+    Raises:
+        PhotoError: when the photograph cannot be used.
+    """
+    one_alone = "" if longest_side is None else "a reduced picture"
+    plan = plan_pages(data, options, one_alone=one_alone, max_pixels=max_pixels)
+    colored, notes = [], dict.fromkeys(filter(None, [plan.note]))
+    for number in plan.pages:
+        photo = decode_page(data, plan, number, max_pixels=max_pixels)
+        alpha = None if photo.alpha is None else _reduced(photo.alpha, longest_side)
+        rgb = _colored(_reduced(photo.color, longest_side), ab_of(number), options)
+        colored.append(ColoredPage(rgb, photo.metadata, alpha))
+        notes |= dict.fromkeys(photo.notes)
+    if len(colored) > 1:
+        encoded = encode_colored_pages(colored, options, provenance)
+    else:
+        [(rgb, metadata, alpha)] = colored
+        format = options.format or photo.format.written_as
+        encoded = encode_coloring(rgb, format, metadata, options, provenance, alpha)
+    return EncodedColoring(encoded.data, tuple(notes | dict.fromkeys(encoded.notes)))
+
+
+def _colored(rgb: NDArray[Any], ab: NDArray[Any], options: ColoringOptions) -> NDArray[Any]:
+    return finish(prepare(rgb, ab.shape[0], keep_tint=options.keep_tint), ab, options.strength)
+
+
+def _reduced(pixels: NDArray[Any], longest_side: int | None) -> NDArray[Any]:
+    """Reduce [H, W, ...] to a longest side in pixels; what is smaller stays as it is."""
+    height, width = pixels.shape[:2]
+    if longest_side is None or longest_side >= max(height, width):
+        return pixels
+    scale = longest_side / max(height, width)
+    return resize(pixels, max(1, round(scale * height)), max(1, round(scale * width)))

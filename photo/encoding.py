@@ -158,12 +158,20 @@ def encode_colored_pages(
     return _signed(encode_tiff(written), PhotoFormat.TIFF, options, provenance, tuple(notes))
 
 
-def _marked(
-    page: ColoredPage, format: PhotoFormat, options: ColoringOptions, provenance: Provenance
-) -> tuple[ColoredPage, tuple[str, ...]]:
-    """Return what is to be written, complete with all marks, and in words what the format cannot hold."""
+def losses(page: ColoredPage, format: PhotoFormat, options: ColoringOptions) -> tuple[str, ...]:
+    """Say what a result in a format will not hold of a photograph: the notes of `encode_coloring`, before any work.
+
+    Args:
+        page: the photograph, in colour or not.
+        format: of the result.
+        options: how it is to be encoded.
+    """
+    return _fitted(page, format, options)[1]
+
+
+def _fitted(page: ColoredPage, format: PhotoFormat, options: ColoringOptions) -> tuple[Metadata, tuple[str, ...]]:
+    """Return what the format can hold of the metadata, and in words what of the whole it cannot."""
     rgb, metadata, alpha = page
-    height, width = rgb.shape[:2]
     fitted, unfitting = fitting(metadata, format)
     lost = [*metadata.notes, *unfitting]
     if alpha is not None and format not in _WITH_ALPHA:
@@ -172,19 +180,29 @@ def _marked(
         lost.append(f"its 16 bits a channel, which became 8: {format} has no more")
     if format is PhotoFormat.BMP and options.mark_metadata:
         lost.append("the mark that a machine made the colours: BMP has no place for it")
+    if options.credentials is not None and not can_be_signed(format):
+        lost.append(f"the signature: {format} has no place for it")
+    return fitted, tuple(map(_NOT_KEPT.format, lost))
+
+
+def _marked(
+    page: ColoredPage, format: PhotoFormat, options: ColoringOptions, provenance: Provenance
+) -> tuple[ColoredPage, tuple[str, ...]]:
+    """Return what is to be written, complete with all marks, and in words what the format cannot hold."""
+    rgb, metadata, alpha = page
+    height, width = rgb.shape[:2]
+    fitted, lost = _fitted(page, format, options)
     complete = result_metadata(fitted, width, height, provenance if options.mark_metadata else None)
     complete = replace(complete, compression=options.tiff_compression or metadata.compression)
     marked = ColoredPage(with_visible_mark(rgb) if options.mark else rgb, complete, alpha)
-    return marked, tuple(map(_NOT_KEPT.format, lost))
+    return marked, lost
 
 
 def _signed(
     data: bytes, format: PhotoFormat, options: ColoringOptions, provenance: Provenance, notes: tuple[str, ...]
 ) -> EncodedColoring:
-    if options.credentials is None:
+    if options.credentials is None or not can_be_signed(format):
         return EncodedColoring(data, notes)
-    if not can_be_signed(format):
-        return EncodedColoring(data, (*notes, _NOT_KEPT.format(f"the signature: {format} has no place for it")))
     return EncodedColoring(sign(data, format, options.credentials, provenance), notes)
 
 

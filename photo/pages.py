@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from photo.coloring_options import ColoringOptions
-from photo.decoding import Photo, PhotoHeader, decode_photo, read_header
+from photo.decoding import Photo, decode_photo, read_header
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
 
@@ -45,7 +45,7 @@ def plan_pages(
     target = target or options.format or header.format
     if one_alone or target is not PhotoFormat.TIFF:
         holder = one_alone or f"a {target}"
-        return PagePlan(range(1), f"{more_pages(header.pages - 1)} not coloured, as {holder} is of one page")
+        return PagePlan(range(1), one_page_note(header.pages, holder))
     if header.pixels_of_pages > max_pixels:
         raise PhotoError(
             "too_many_pixels",
@@ -55,11 +55,9 @@ def plan_pages(
     return PagePlan(range(header.pages))
 
 
-def left_out(header: PhotoHeader, plan: PagePlan) -> tuple[str, ...]:
-    """Return in words, with counts, what of a file is not coloured."""
-    more = header.pictures_left_out
-    pictures = f"{more} more picture{'s' * (more > 1)} of the file {'are' if more > 1 else 'is'} not coloured"
-    return (*filter(None, [plan.note]), *([pictures] if more else []))
+def one_page_note(count: int, holder: str) -> str:
+    """Return in words that of so many pages the first alone is coloured, because of what holds it, such as "a PNG"."""
+    return f"{more_pages(count - 1)} not coloured, as {holder} is of one page"
 
 
 def more_pages(count: int) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photo.coloring_options import ColoringOptions
+from photo.encoding import EncodedColoring
 from photo.errors import ClientClosed, TintypeError, fault_of_photo
 from photo.hints import Hint
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
@@ -88,6 +89,18 @@ class AsyncColorizer:
     ) -> PhotoOutput:
         """Colour one photograph, as `Colorizer.colorize` does."""
         return await self._run(self._flows.coloring(photo, options, hints))
+
+    async def colorize_encoded(
+        self,
+        data: bytes,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+        *,
+        variants: int | None = None,
+        seed: int = 0,
+        hints: Sequence[Hint] = (),
+    ) -> list[EncodedColoring]:
+        """Colour a photograph's file and return what is to be said of it, as `Colorizer.colorize_encoded` does."""
+        return await self._run(self._flows.coloring_encoded(data, variants, options, seed, hints))
 
     @overload
     async def variants(

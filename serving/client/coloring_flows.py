@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from photo.coloring import Prepared, at_full_size, at_side, cell_of, finish, hint_map, mean_ab, prepare, shown_color
 from photo.coloring_options import ColoringOptions
-from photo.decoding import decode_photo
+from photo.decoding import Photo
 from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring
 from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
@@ -105,6 +105,30 @@ class ColoringFlows:
         colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options.strength), provenance))
         return colored
 
+    def coloring_encoded(
+        self, data: bytes, count: int | None, options: ColoringOptions, seed: int, hints: Sequence[Hint]
+    ) -> Flow[list[EncodedColoring]]:
+        """Colour a photograph's file into the bytes of another one, or with a count into as many variants."""
+        question = _question(options, seeds=None if count is None else _seeds(count, seed), hints=hints)
+        several, max_pixels = "" if count is None else "each variant", self._connection.max_pixels
+        plan = yield Work(partial(plan_pages, data, options, one_alone=several, max_pixels=max_pixels))
+        if len(plan.pages) > 1:
+            return [(yield from self._coloring_pages(data, plan, question, options))]
+        photo, read, (prepared, found, provenance) = yield from self._asking_for_page(
+            data, plan, plan.pages[0], question, options
+        )
+        format = options.format or photo.format.written_as
+
+        def encode(ab: NDArray[np.float32]) -> EncodedColoring:
+            rgb = finish(prepared, ab, options.strength)
+            encoded = encode_coloring(rgb, format, photo.metadata, options, provenance, photo.alpha)
+            return EncodedColoring(encoded.data, tuple(dict.fromkeys((*read, *encoded.notes))))
+
+        results = []
+        for ab in found:
+            results.append((yield Work(partial(encode, ab))))
+        return results
+
     def varying(self, photo: PhotoInput, count: int, options: ColoringOptions, seed: int) -> Flow[list[PhotoOutput]]:
         """Colour one photograph in several ways."""
         question = _question(options, seeds=_seeds(count, seed))
@@ -169,9 +193,9 @@ class ColoringFlows:
             pages = yield from self._coloring_pages(data, plan, question, options)
             yield Work(partial(write_whole, output_paths[0], pages.data, dated_as=dated_as))
             return WrittenFiles(output_paths, pages.notes)
-        photo = yield Work(partial(decode_photo, data, page=plan.pages[0], max_pixels=max_pixels))
-        of_color = yield Work(partial(color_notes, photo.color, options.color_photos))
-        prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
+        photo, read, (prepared, found, provenance) = yield from self._asking_for_page(
+            data, plan, plan.pages[0], question, options
+        )
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> tuple[str, ...]:
             rgb = finish(prepared, ab, options.strength)
@@ -179,7 +203,7 @@ class ColoringFlows:
             write_whole(output_path, encoded.data, dated_as=dated_as)
             return encoded.notes
 
-        notes = dict.fromkeys((*photo.notes, *filter(None, [plan.note]), *of_color))
+        notes = dict.fromkeys(read)
         for ab, output_path, format in zip(found, output_paths, formats, strict=True):
             notes |= dict.fromkeys((yield Work(partial(write, ab, output_path, format))))
         return WrittenFiles(output_paths, tuple(notes))
@@ -192,15 +216,24 @@ class ColoringFlows:
         notes: dict[str, None] = {}
         provenance = Provenance()
         for page in plan.pages:
-            photo = yield Work(partial(decode_page, data, plan, page, max_pixels=self._connection.max_pixels))
-            of_color = yield Work(partial(color_notes, photo.color, options.color_photos))
-            prepared, found, provenance = yield from self._asking_for_ab(photo.color, question)
+            photo, read, (prepared, found, provenance) = yield from self._asking_for_page(
+                data, plan, page, question, options
+            )
             rgb = yield Work(partial(finish, prepared, found[0], options.strength))
             colored.append(ColoredPage(rgb, photo.metadata, photo.alpha))
-            notes |= dict.fromkeys((*photo.notes, *of_color))
+            notes |= dict.fromkeys(read)
             question = replace(question, hints=())
         encoded = yield Work(partial(encode_colored_pages, colored, options, provenance))
         return EncodedColoring(encoded.data, tuple(notes | dict.fromkeys(encoded.notes)))
+
+    def _asking_for_page(
+        self, data: bytes, plan: PagePlan, page: int, question: Question, options: ColoringOptions
+    ) -> Flow[tuple[Photo, tuple[str, ...], tuple[Prepared, NDArray[np.float32], Provenance]]]:
+        """Read a page of a plan and ask for its colour; return it, what is to be said of it, and the answer."""
+        photo = yield Work(partial(decode_page, data, plan, page, max_pixels=self._connection.max_pixels))
+        of_color = yield Work(partial(color_notes, photo.color, options.color_photos))
+        found = yield from self._asking_for_ab(photo.color, question)
+        return photo, (*photo.notes, *filter(None, [plan.note]), *of_color), found
 
     def predicting_ab(self, lightness: NDArray[Any], hints: NDArray[np.float32] | None) -> Flow[NDArray[np.float32]]:
         """Ask for the colour of lightness [N, S, S, 1]."""

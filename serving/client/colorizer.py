@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photo.coloring_options import ColoringOptions
+from photo.encoding import EncodedColoring
 from photo.errors import ClientClosed, fault_of_photo
 from photo.hints import Hint
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput
@@ -125,6 +126,33 @@ class Colorizer:
             TypeError: for another kind of photograph.
         """
         return self._run(self._flows.coloring(photo, options, hints))
+
+    def colorize_encoded(
+        self,
+        data: bytes,
+        options: ColoringOptions = ColoringOptions(),  # noqa: B008 - frozen
+        *,
+        variants: int | None = None,
+        seed: int = 0,
+        hints: Sequence[Hint] = (),
+    ) -> list[EncodedColoring]:
+        """Colour a photograph's file as `colorize` does, and return also what is to be said of the result.
+
+        Args:
+            data: the file's bytes.
+            options: how.
+            variants: how many colourings, 1..64, each of one page; None is the one usual, of all pages.
+            seed: as for `variants`.
+            hints: as for `colorize`; not together with variants.
+
+        Returns:
+            The bytes of each result, and in words how the file was read, what is not coloured, which colours were
+            replaced, and what the result does not hold.
+
+        Raises:
+            TintypeError: as `variants`.
+        """
+        return self._run(self._flows.coloring_encoded(data, variants, options, seed, hints))
 
     @overload
     def variants(

@@ -1,9 +1,10 @@
 """Files without a name: a photograph on disk that no path leads to, and that is gone when the process is."""
 
+import math
 import os
 import tempfile
 import threading
-from typing import IO
+from typing import IO, NamedTuple
 
 import anyio.to_thread
 import numpy as np
@@ -33,6 +34,17 @@ class Quota:
         self.held -= count
 
 
+class _Place(NamedTuple):
+    """Where the ab arrays of a page stand in a file, in bytes, and their shape [N, S, S, 2]."""
+
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        return self.start + 4 * math.prod(self.shape)
+
+
 class AnonymousFile:
     """A photograph, and later its ab arrays, in a file without a name in the folder for temporary files (TMPDIR).
 
@@ -54,8 +66,8 @@ class AnonymousFile:
         self._pending_bytes = 0
         self._file: IO[bytes] | None = None
         self._is_closed = False
-        self._ab_shape: tuple[int, ...] | None = None
-        self._ab_bytes = 0
+        self._ab: dict[int, _Place] = {}
+        self._ab_bytes = 0  # that were ever taken for them
         # Descriptors are numbers that are used again: nobody may read from one that was closed in the meantime.
         self._lock = threading.Lock()
 
@@ -86,21 +98,31 @@ class AnonymousFile:
         """Return the photograph, or a part of it, from a thread; raises Problem (`not-found`) once it is closed."""
         return self._read(start, self.size - start if count is None else min(count, self.size - start))
 
-    async def write_ab(self, ab: NDArray[np.float32]) -> None:
-        """Keep the a*b* found for the photograph, [N, S, S, 2], behind its bytes."""
-        await self.finish()
-        self._reserve(max(0, ab.nbytes - self._ab_bytes))  # others may have stood there
-        self._ab_bytes = max(ab.nbytes, self._ab_bytes)
-        await anyio.to_thread.run_sync(self._write, ab.astype("<f4").tobytes(), self.size)
-        self._ab_shape = ab.shape
+    async def write_ab(self, page: int, ab: NDArray[np.float32]) -> None:
+        """Keep the a*b* found for a page of the photograph, [N, S, S, 2], behind all that is kept already.
 
-    def read_ab_blocking(self, variant: int) -> NDArray[np.float32]:
-        """Return one of its ab arrays, [S, S, 2], from a thread; IndexError where there is none such."""
-        if self._ab_shape is None or not 0 <= variant < self._ab_shape[0]:
-            raise IndexError(variant)
-        shape = self._ab_shape[1:]
-        count = 4 * int(np.prod(shape))
-        return np.frombuffer(self._read(self.size + variant * count, count), "<f4").reshape(shape)
+        Raises:
+            Problem: `busy`, when the quota is used up.
+        """
+        await self.finish()
+        start = max((place.end for place in self._ab.values()), default=self.size)
+        more = max(0, start + ab.nbytes - self.size - self._ab_bytes)  # others may have stood there
+        self._reserve(more)
+        self._ab_bytes += more
+        await anyio.to_thread.run_sync(self._write, ab.astype("<f4").tobytes(), start)
+        self._ab[page] = _Place(start, ab.shape)
+
+    def forget_ab(self) -> None:
+        """Let others take the place of what was found."""
+        self._ab.clear()
+
+    def read_ab_blocking(self, page: int, variant: int) -> NDArray[np.float32]:
+        """Return an ab array of a page, [S, S, 2], from a thread; raises Problem (`not-ready`) if there is none."""
+        place = self._ab.get(page)
+        if place is None or not 0 <= variant < place.shape[0]:
+            raise Problem(Kind.NOT_READY)
+        count = 4 * math.prod(place.shape[1:])
+        return np.frombuffer(self._read(place.start + variant * count, count), "<f4").reshape(place.shape[1:])
 
     def close(self) -> None:
         """Delete it."""

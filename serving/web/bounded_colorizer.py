@@ -8,18 +8,20 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photo.apply_ab import apply_ab
+from photo.apply_ab import apply_ab_to_pages
 from photo.coloring_options import ColoringOptions
-from photo.decoding import PhotoHeader
+from photo.decoding import PhotoHeader, Rgb, decode_photo
+from photo.encoding import EncodedColoring
 from photo.errors import ServerUnavailable, SignatureMissing, TintypeError
 from photo.formats import PhotoFormat
 from photo.hints import Hint
-from photo.pages import PagePlan, left_out, plan_pages
+from photo.pages import PagePlan, plan_pages
 from photo.provenance import Provenance
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions
@@ -28,6 +30,7 @@ from serving.malloc_settings import give_memory_back
 from serving.model.description import ModelDescription
 from serving.web.anonymous_file import AnonymousFile
 from serving.web.memory_return import MemoryReturn
+from serving.web.page_reading import notes_by_format, read_page
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 from serving.web.uploads import check_photo
@@ -39,6 +42,22 @@ _ASKING_SECONDS = 2.0
 _PIXELS_NICENESS = 5
 
 T = TypeVar("T")
+
+
+class FoundColors(NamedTuple):
+    """What is known of a photograph whose colours were found; the a*b* themselves are in its file.
+
+    Attributes:
+        variants: how many colourings there are of every page.
+        provenance: of the colours.
+        in_color: whether it had colour already.
+        notes: by the format of a result, what is to be said of it.
+    """
+
+    variants: int
+    provenance: Provenance
+    in_color: bool
+    notes: dict[PhotoFormat, tuple[str, ...]]
 
 
 class BoundedColorizer:
@@ -110,10 +129,11 @@ class BoundedColorizer:
                 raise Problem(Kind.SERVER_AWAY)
             await asyncio.sleep(max(self._known_until - loop.time(), 0.0))
 
-    async def check(self, file: AnonymousFile) -> PhotoHeader:
-        """Return what the header of a photograph says; raises Problem where it is none."""
+    async def check(self, file: AnonymousFile, page: int | None = None) -> PhotoHeader:
+        """Return what the header of a photograph says, of a page from 1; raises Problem where it is none."""
+        index = 0 if page is None else page - 1
         try:
-            return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels))
+            return await self._in_thread(lambda: check_photo(file.read_blocking(), self._limits.pixels, index))
         except Problem:
             raise
         except Exception as error:
@@ -121,74 +141,92 @@ class BoundedColorizer:
 
     async def colorize(
         self, file: AnonymousFile, options: ColoringOptions, *, variants: int, hints: tuple[Hint, ...] = ()
-    ) -> tuple[list[bytes], PhotoFormat, tuple[str, ...]]:
+    ) -> tuple[list[EncodedColoring], PhotoFormat]:
         """Colour a photograph at its full size, all pages of one that becomes a TIFF; with hints it has no variants.
 
         Returns:
-            The colourings, their format, and what of the file is not coloured, in words.
+            The colourings, and their format.
 
         Raises:
             Problem: when it cannot be coloured.
         """
-        header = await self.check(file)
-        plan = await self._planned(file, options, "" if variants == 1 else "each variant")
-        pixels = header.pixels_of_pages if len(plan.pages) > 1 else header.width * header.height
-        async with self._turn(pixels):
-            data = await file.read()
-            if variants == 1:
-                colored = [await self._client.colorize(data, options, hints=hints)]
-            else:
-                colored = await self._client.variants(data, variants, options)
-        return colored, options.format or header.format.written_as, left_out(header, plan)
+        header, plan = await self._planned(file, options, "" if variants == 1 else "each variant")
+        async with self._turn(_pixels_of(header, plan)):
+            count = None if variants == 1 else variants
+            colored = await self._client.colorize_encoded(await file.read(), options, variants=count, hints=hints)
+        return colored, options.format or header.format.written_as
 
-    async def _planned(self, file: AnonymousFile, options: ColoringOptions, one_alone: str) -> PagePlan:
-        def plan() -> PagePlan:
-            pixels = self._limits.pixels
-            return plan_pages(file.read_blocking(), options, one_alone=one_alone, max_pixels=pixels)
-
-        try:
-            return await self._in_thread(plan)
-        except TintypeError as error:
-            raise problem_from(error) from error
-
-    async def find_ab(
+    async def find_colors(
         self,
         file: AnonymousFile,
         variants: int,
-        begin: Callable[[PhotoHeader], None],
+        options: ColoringOptions,
+        begin: Callable[[PhotoHeader, PagePlan], None],
         *,
         hints: tuple[Hint, ...] = (),
-        render: tuple[int, ...] | None = None,
-    ) -> tuple[NDArray[np.float32], Provenance]:
-        """Ask for the a*b* of a photograph, [N, S, S, 2]: `variants` of it, or one where it has hints or the model
-        gives no more.
+    ) -> FoundColors:
+        """Ask for the a*b* of a photograph's pages and keep them in its file: `variants` of each, or one where it has
+        hints or the model gives no more.
 
         Args:
             file: the photograph.
             variants: how many are wanted.
-            begin: called with what its header says when it is the photograph's turn.
-            hints: colours that it is to have.
-            render: sides at which the model is asked; None is its own.
+            options: at which sides the model is asked, which page is wanted, whether a photograph in colour is taken.
+            begin: called with what its header says, and the pages that are coloured, when it is the photograph's turn.
+            hints: colours that it is to have; of several pages the first.
 
         Raises:
             Problem: when it cannot be coloured.
         """
-        header = await self.check(file)
-        async with self._turn(header.width * header.height):
-            begin(header)
+        header, plan = await self._planned(file, options)
+        counts, provenance, notes = [], Provenance(), []
+        async with self._turn(_pixels_of(header, plan)):
+            begin(header, plan)
             data = await file.read()
-            if variants > 1 and not hints:
-                with suppress(SignatureMissing):
-                    return await self._client.find_ab_with_provenance(data, variants, render=render)
-            return await self._client.find_ab_with_provenance(data, hints=hints, render=render)
+            file.forget_ab()
+            for page in plan.pages:
+                reading = partial(read_page, data, plan, page, options, max_pixels=self._limits.pixels)
+                color, of_page = await self._in_thread(reading)
+                ab, provenance = await self._find_ab(color, variants, options, hints if page == plan.pages[0] else ())
+                await file.write_ab(page, ab)
+                counts.append(len(ab))
+                notes.append(of_page)
+        return FoundColors(min(counts), provenance, any(one.in_color for one in notes), notes_by_format(notes))
+
+    async def _find_ab(
+        self, color: Rgb, variants: int, options: ColoringOptions, hints: tuple[Hint, ...]
+    ) -> tuple[NDArray[np.float32], Provenance]:
+        if variants > 1 and not hints:
+            with suppress(SignatureMissing):
+                return await self._client.find_ab_with_provenance(color, variants, render=options.render)
+        return await self._client.find_ab_with_provenance(color, hints=hints, render=options.render)
+
+    async def _planned(
+        self, file: AnonymousFile, options: ColoringOptions, one_alone: str = ""
+    ) -> tuple[PhotoHeader, PagePlan]:
+        def plan() -> PagePlan:
+            pixels = self._limits.pixels
+            return plan_pages(file.read_blocking(), options, one_alone=one_alone, max_pixels=pixels)
+
+        header = await self.check(file, options.page)
+        try:
+            return header, await self._in_thread(plan)
+        except Exception as error:
+            raise problem_from(error) from error
 
     async def likely_colors(
-        self, file: AnonymousFile, x: float, y: float, hints: tuple[Hint, ...]
+        self, file: AnonymousFile, x: float, y: float, hints: tuple[Hint, ...], *, page: int = 0
     ) -> list[LikelyColor]:
-        """Ask which colours a place of a photograph may have; raises Problem where the model cannot say."""
-        header = await self.check(file)
+        """Ask which colours a place of a photograph, or of a page of it (from 0), may have.
+
+        Raises:
+            Problem: when it cannot be used, or the model cannot say.
+        """
+        header = await self.check(file, page + 1)
         async with self._turn(header.width * header.height):
-            return await self._client.likely_colors(await file.read(), x, y, hints=hints)
+            data = await file.read()
+            photo = await self._in_thread(partial(decode_photo, data, page=page, max_pixels=self._limits.pixels))
+            return await self._client.likely_colors(photo.color, x, y, hints=hints)
 
     async def apply_ab(
         self,
@@ -199,18 +237,17 @@ class BoundedColorizer:
         provenance: Provenance,
         pixels: int,
         longest_side: int | None = None,
-    ) -> bytes:
-        """Join a photograph of so many pixels with one of its ab arrays.
+    ) -> EncodedColoring:
+        """Join a photograph, whose pages have so many pixels, with the colours kept for them.
 
         Raises:
             Problem: when that fails.
         """
 
-        def join() -> bytes:
-            data, ab = file.read_blocking(), file.read_ab_blocking(variant)
-            return apply_ab(
-                data,
-                ab,
+        def join() -> EncodedColoring:
+            return apply_ab_to_pages(
+                file.read_blocking(),
+                partial(file.read_ab_blocking, variant=variant),
                 options,
                 provenance=provenance,
                 longest_side=longest_side,
@@ -267,6 +304,10 @@ class BoundedColorizer:
         self._model = model
         known = _AWAY_SECONDS if model is None else _SEEN_SECONDS
         self._known_until = asyncio.get_running_loop().time() + known
+
+
+def _pixels_of(header: PhotoHeader, plan: PagePlan) -> int:
+    return header.pixels_of_pages if len(plan.pages) > 1 else header.width * header.height
 
 
 def _lower_priority() -> None:

@@ -4,16 +4,19 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
+from photo.coloring_options import ColoringOptions, ColorPhotos
 from photo.decoding import PhotoHeader
 from photo.formats import PhotoFormat
 from photo.hints import Hint
-from photo.pages import PagePlan, left_out, more_pages
+from photo.pages import PagePlan
 from photo.provenance import Provenance
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.metrics import Metrics
+from serving.web.page_reading import RESULT_FORMATS
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import WebSettings
 from serving.web.uploads import Upload
@@ -34,7 +37,7 @@ class PhotoState(StrEnum):
 class JobPhoto:
     """One photograph of a job; see `document` for what it tells."""
 
-    def __init__(self, number: int, upload: Upload):
+    def __init__(self, number: int, upload: Upload, color_photos: ColorPhotos):
         self.number = number
         self.name = upload.name
         self.file = upload.file
@@ -43,18 +46,17 @@ class JobPhoto:
         self.format: PhotoFormat | None = None
         self.width: int | None = None
         self.height: int | None = None
+        self.pages = range(0)
+        self.pixels = 0
+        self.in_color = False
+        self.color_photos = color_photos
         self.variants = 0
         self.variant = 0
         self.strength = 1.0
-        self.notes: tuple[str, ...] = ()
+        self.notes: dict[PhotoFormat, tuple[str, ...]] = {}
         self.hints = upload.hints
         self.provenance = Provenance()
         self.is_downloaded = False
-
-    @property
-    def pixels(self) -> int:
-        """Height times width."""
-        return (self.width or 0) * (self.height or 0)
 
     def document(self) -> dict[str, Any]:
         """Return what the API tells of it."""
@@ -68,7 +70,11 @@ class JobPhoto:
             "variants": self.variants,
             "variant": self.variant,
             "strength": self.strength,
-            "notes": list(self.notes),
+            "pages": len(self.pages),
+            "in_color": self.in_color,
+            "color_photos": self.color_photos.value,
+            "notes": [] if self.format is None else list(self.notes.get(self.format, ())),
+            "notes_by_format": {format.lower(): list(self.notes.get(format, ())) for format in RESULT_FORMATS},
             "hints": [hint.document() for hint in self.hints],
             "problem": self.problem and self.problem.document(),
         }
@@ -79,7 +85,7 @@ class Job:
 
     Args:
         variants: colourings wanted of each photograph.
-        render: sides at which the model is asked; None is its own.
+        options: at which sides the model is asked, which page is wanted, what is done with photographs in colour.
         colorizer: colours them.
         settings: limits and times.
         metrics: counts.
@@ -92,7 +98,7 @@ class Job:
     def __init__(
         self,
         variants: int,
-        render: tuple[int, ...] | None,
+        options: ColoringOptions,
         colorizer: BoundedColorizer,
         settings: WebSettings,
         metrics: Metrics,
@@ -100,7 +106,7 @@ class Job:
         self.id = secrets.token_urlsafe(24)
         self.photos: dict[int, JobPhoto] = {}
         self._variants = variants
-        self._render = render
+        self._options = options
         self._colorizer = colorizer
         self._settings = settings
         self._metrics = metrics
@@ -165,7 +171,9 @@ class Job:
         self._keep_seconds = self._settings.keep_seconds
         self.keep_on()
         while uploads:
-            photo = self.photos[self._next_number] = JobPhoto(self._next_number, uploads.pop(0))
+            photo = self.photos[self._next_number] = JobPhoto(
+                self._next_number, uploads.pop(0), self._options.color_photos
+            )
             self._next_number += 1
             if photo.state is PhotoState.WAITING:
                 self._start(photo)
@@ -181,8 +189,20 @@ class Job:
                 self._start(photo)
         self._note_change()
 
-    def set_hints(self, number: int, hints: tuple[Hint, ...]) -> JobPhoto:
-        """Colour a photograph again, with these hints in place of those it had.
+    @property
+    def page(self) -> int | None:
+        """The page that is wanted of every photograph, from 1; None for all."""
+        return self._options.page
+
+    def color_again(
+        self, number: int, *, hints: tuple[Hint, ...] | None = None, color_photos: ColorPhotos | None = None
+    ) -> JobPhoto:
+        """Colour a photograph again.
+
+        Args:
+            number: of the photograph.
+            hints: in place of those it had; None leaves them.
+            color_photos: whether its own colours are replaced; None leaves that as it was.
 
         Raises:
             Problem: `not-found`, or why there is nothing to colour.
@@ -192,7 +212,9 @@ class Job:
             raise photo.upload_problem
         if number in self._tasks:
             self._tasks.pop(number).cancel()
-        photo.hints, photo.state, photo.problem, photo.is_downloaded = hints, PhotoState.WAITING, None, False
+        photo.hints = photo.hints if hints is None else hints
+        photo.color_photos = color_photos or photo.color_photos
+        photo.state, photo.problem, photo.is_downloaded = PhotoState.WAITING, None, False
         self._keep_seconds = self._settings.keep_seconds
         self._start(photo)
         self._note_change()
@@ -266,22 +288,22 @@ class Job:
         )
 
     async def _color(self, photo: JobPhoto) -> None:
-        def begin(header: PhotoHeader) -> None:
+        def begin(header: PhotoHeader, plan: PagePlan) -> None:
             photo.state, photo.format = PhotoState.COLORING, header.format.written_as
-            photo.width, photo.height = header.width, header.height
-            note = f"{more_pages(header.pages - 1)} not coloured, as a job is of one page" if header.pages > 1 else ""
-            photo.notes = left_out(header, PagePlan(range(1), note))
+            photo.width, photo.height, photo.pages = header.width, header.height, plan.pages
+            photo.pixels = header.pixels_of_pages if len(plan.pages) > 1 else header.width * header.height
             self._note_change()
 
+        options = replace(self._options, color_photos=photo.color_photos)
         try:
             async with self._places:
-                ab, photo.provenance = await self._colorizer.find_ab(
-                    photo.file, self._variants, begin, hints=photo.hints, render=self._render
-                )
-                await photo.file.write_ab(ab)
-            photo.state, photo.variants, photo.variant = PhotoState.DONE, len(ab), min(photo.variant, len(ab) - 1)
+                found = await self._colorizer.find_colors(photo.file, self._variants, options, begin, hints=photo.hints)
+            photo.variants, photo.provenance, photo.in_color, photo.notes = found
+            photo.state, photo.variant = PhotoState.DONE, min(photo.variant, photo.variants - 1)
         except Problem as problem:
             photo.state, photo.problem = PhotoState.FAILED, problem
+            photo.in_color = photo.in_color or problem.kind is Kind.IN_COLOR
+            photo.notes = {}
         except Exception as error:
             photo.state, photo.problem = PhotoState.FAILED, problem_from(error)
         self._metrics.photos.labels(photo.state.value).inc()
@@ -328,11 +350,11 @@ class Jobs:
         job.keep_on()
         return job
 
-    def create(self, uploads: list[Upload], variants: int, render: tuple[int, ...] | None) -> Job:
+    def create(self, uploads: list[Upload], variants: int, options: ColoringOptions) -> Job:
         """Begin a job with the photographs, which are taken over; raises Problem (`busy`)."""
         if len(self._jobs) >= self._settings.limits.jobs:
             raise Problem(Kind.BUSY, "There are too many jobs")
-        job = Job(variants, render, self._colorizer, self._settings, self._metrics)
+        job = Job(variants, options, self._colorizer, self._settings, self._metrics)
         self._jobs[job.id] = job
         job.extend(uploads)
         return job

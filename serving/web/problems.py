@@ -149,7 +149,7 @@ def problem_from(error: Exception) -> Problem:
             case "too_many_bytes":
                 return Problem(Kind.PHOTO_TOO_LARGE, words)
             case "in_color":
-                return Problem(Kind.IN_COLOR)
+                return Problem(Kind.IN_COLOR, "It has colour already, and is left as it is")
             case "out_of_memory":
                 return Problem(Kind.BUSY, "There is not enough memory for this photo just now.")
             case "unexpected":

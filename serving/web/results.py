@@ -26,6 +26,9 @@ _SUFFIXES = {format: format.suffix for format in PhotoFormat} | {PhotoFormat.TIF
 _MEMORY_BYTES = 4 << 20
 _PIECE_BYTES = 512 << 10
 
+# Of a header: proxies take 4 kB of headers together.
+_MOST_NOTES, _LONGEST_NOTE = 10, 200
+
 
 class Result(NamedTuple):
     """A coloured file and its name."""
@@ -57,7 +60,7 @@ class PictureResponse(Response):
         format: of it.
         quota: of the files.
         name: to save it under; None shows it.
-        notes: what of the photograph's file is not coloured, each in words; they stand in the header X-Tintype-Notes.
+        notes: what is to be said of the result, each in words; they stand in the header X-Tintype-Notes.
         when_sent: called when all of it was sent.
     """
 
@@ -71,11 +74,9 @@ class PictureResponse(Response):
         notes: tuple[str, ...] = (),
         when_sent: Callable[[], None] = lambda: None,
     ):
-        headers = {"Content-Length": str(len(data))}
+        headers = {"Content-Length": str(len(data)), **_noted(notes)}
         if name is not None:
             headers["Content-Disposition"] = attachment(name)
-        if notes:
-            headers["X-Tintype-Notes"] = "; ".join(notes)
         super().__init__(None, 200, headers, MEDIA_TYPES[format])
         self._data = data
         self._quota = quota
@@ -103,13 +104,25 @@ class PictureResponse(Response):
         self._when_sent()
 
 
-def zip_response(results: AsyncIterator[Result]) -> StreamingResponse:
-    """Return an answer that a browser saves as coloured.zip."""
+def zip_response(results: AsyncIterator[Result], notes: tuple[str, ...] = ()) -> StreamingResponse:
+    """Return an answer that a browser saves as coloured.zip, with the notes in the header X-Tintype-Notes."""
     return StreamingResponse(
         _zipped(results),
         media_type="application/zip",
-        headers={"Content-Disposition": attachment("coloured.zip"), "X-Accel-Buffering": "no"},
+        headers={"Content-Disposition": attachment("coloured.zip"), "X-Accel-Buffering": "no", **_noted(notes)},
     )
+
+
+def _noted(notes: tuple[str, ...]) -> dict[str, str]:
+    """Return the header with the notes, in characters that a header holds; of very many the first, and how many more.
+
+    They may have names from the photograph's file in them.
+    """
+    if not notes:
+        return {}
+    plain = [re.sub(r"[^ -~]", "?", note)[:_LONGEST_NOTE] for note in notes]
+    more = [f"and {len(plain) - _MOST_NOTES} more"] if len(plain) > _MOST_NOTES else []
+    return {"X-Tintype-Notes": "; ".join(plain[:_MOST_NOTES] + more)}
 
 
 async def _zipped(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:

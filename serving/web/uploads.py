@@ -102,14 +102,14 @@ async def received_photos(
             upload.file.close()
 
 
-def check_photo(data: bytes, max_pixels: int) -> PhotoHeader:
-    """Return what the header of a file says that is a photograph and nothing else.
+def check_photo(data: bytes, max_pixels: int, page: int = 0) -> PhotoHeader:
+    """Return what the header of a file says, of a page from 0, that is a photograph and nothing else.
 
     Raises:
         Problem: it is another kind of file, two kinds at once, too large, or broken.
     """
     try:
-        header = read_header(data, max_pixels=max_pixels)
+        header = read_header(data, page=page, max_pixels=max_pixels)
     except PhotoError as error:
         raise problem_from(error) from error
     if what := _other_kind(data):

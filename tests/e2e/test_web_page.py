@@ -293,6 +293,45 @@ def test_photos_are_dropped_or_pasted_and_saved_in_the_chosen_format(open_page, 
         assert [archive.read(name)[8:12] for name in archive.namelist()] == [b"WEBP"] * 2
 
 
+def test_a_photo_in_colour_is_asked_about_and_what_a_format_loses_is_said(open_page, album, tmp_path):
+    from skimage import data
+
+    pixels = data.chelsea()
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[:9] = 0
+    in_color = tmp_path / "chelsea.png"
+    in_color.write_bytes(encode_photo(pixels, "PNG", alpha=alpha))
+    page = open_page()
+    page.locator("#picker").set_input_files([in_color, album[1]])
+    colour_all(page, 2)
+    expect(page.locator("#announcer")).to_have_text("2 of 2 in colour. 1 had colours already, which you can keep.")
+    question = page.get_by_role("group", name="This photo has colours already")
+    anew, own = question.get_by_label("Colour it anew"), question.get_by_label("Keep its own colours")
+    expect(anew).to_be_checked()
+    notes = page.locator("#photo-notes li")
+    expect(notes).to_have_text(["It had colour already, which was replaced."])
+    page.locator("#format").select_option("jpeg")
+    expect(notes).to_have_count(2)
+    expect(notes.last).to_contain_text("its transparency, which became white")
+
+    # With the keyboard alone, there and back; the focus stays at the question.
+    anew.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("li:nth-child(1) .thumb-state")).to_have_text("Left as it is")
+    expect(page.locator("#announcer")).to_have_text("1 of 2 in colour. 1 left as it was.")
+    expect(own).to_be_focused()
+    for hidden in ("#download", "#photo-problem", "#photo-notes"):
+        expect(page.locator(hidden)).to_be_hidden()
+    found = Axe().run(page).response["violations"]
+    assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(2)
+    expect(page.locator("#download")).to_be_visible()
+    expect(anew).to_be_focused()
+    page.locator("li:nth-child(2) .thumb").click()
+    expect(question).to_be_hidden()
+
+
 def test_what_is_removed_or_left_is_deleted_on_the_server_at_once(open_page, album):
     page = open_page()
 

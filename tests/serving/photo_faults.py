@@ -39,7 +39,6 @@ def _is_bad_lightness(_: Any, lightness: np.ndarray, *__: Any, **___: Any) -> bo
 _STAGES: dict[str, dict[str, Callable[..., bool]]] = {
     "decode": {
         "photo.input_kinds.decode_photo": _is_bad_file,
-        "serving.client.coloring_flows.decode_photo": _is_bad_file,
         "photo.pages.decode_photo": _is_bad_file,
     },
     "prepare": {
@@ -53,12 +52,12 @@ _STAGES: dict[str, dict[str, Callable[..., bool]]] = {
     },
     "encode": {
         f"{module}.encode_coloring": _is_bad_array
-        for module in ("photo.input_kinds", "serving.client.coloring_flows", "serving.batch.writing")
+        for module in ("photo.input_kinds", "photo.apply_ab", "serving.client.coloring_flows", "serving.batch.writing")
     },
     "write": {
         "serving.client.coloring_flows.write_whole": lambda path, _, **__: "bad" in path.name,
         "serving.batch.outputs.write_whole": lambda path, _, **__: "bad" in path.name,
-        "serving.web.anonymous_file.AnonymousFile.write_ab": lambda file, _: _is_bad_file(file.read_blocking()),
+        "serving.web.anonymous_file.AnonymousFile.write_ab": lambda file, *_: _is_bad_file(file.read_blocking()),
     },
 }
 

@@ -9,7 +9,7 @@ from photo.coloring_options import ColoringOptions, ColorPhotos
 from serving.web import results, uploads
 from serving.web.api.documents import LikelyColorDocument
 from serving.web.api.gateway import GatewayOfApp
-from serving.web.api.openapi import OF_UPLOAD, PICTURES, ZIP, photo_body
+from serving.web.api.openapi import NOTES, OF_UPLOAD, PICTURES, ZIP, photo_body
 from serving.web.api.parameters import (
     ColorPhotosOfQuery,
     Format,
@@ -37,12 +37,7 @@ router = APIRouter()
     responses={
         200: {
             "description": "The photo in colour at its full size; with several variants a ZIP of them.",
-            "headers": {
-                "X-Tintype-Notes": {
-                    "description": "What of the file is not coloured, in words with a count.",
-                    "schema": {"type": "string"},
-                }
-            },
+            "headers": NOTES,
             "content": PICTURES | ZIP,
         },
         **documented(
@@ -79,8 +74,7 @@ async def colorize(
 
     curl -F photo=@grandmother.jpg -F 'hints=[{"x": 0.42, "y": 0.31, "color": "#4a6b3c"}]' -o c.jpg ADDRESS/api/colorize
 
-    What is in the file decides its format, whatever it is called. Of a TIFF of several pages all are coloured, into a
-    TIFF; with `page` this one alone.
+    What is in the file decides its format, not its name. Of a TIFF all pages are coloured, or with `page` that one.
     """
     options = ColoringOptions(
         strength=strength,
@@ -101,7 +95,7 @@ async def colorize(
         if upload.hints and variants > 1:
             raise Problem(Kind.WRONG_REQUEST, "Hints give one colouring; leave the hints or the variants out")
         try:
-            colored, found, notes = await gateway.colorizer.colorize(
+            colored, found = await gateway.colorizer.colorize(
                 upload.file, options, variants=variants, hints=upload.hints
             )
         except Problem:
@@ -109,14 +103,15 @@ async def colorize(
             raise
         gateway.metrics.photos.labels("done").inc()
     if variants == 1:
+        [(data, notes)] = colored
         name = results.result_name(upload.name, found)
-        return results.PictureResponse(colored[0], found, gateway.quota, name=name, notes=notes)
+        return results.PictureResponse(data, found, gateway.quota, name=name, notes=notes)
 
     async def each() -> AsyncIterator[results.Result]:
-        for number, data in enumerate(colored):
-            yield results.Result(results.result_name(upload.name, found, number), data)
+        for number, one in enumerate(colored):
+            yield results.Result(results.result_name(upload.name, found, number), one.data)
 
-    return results.zip_response(each())
+    return results.zip_response(each(), tuple(dict.fromkeys(note for one in colored for note in one.notes)))
 
 
 @router.post(

@@ -41,7 +41,14 @@ class JobPhotoDocument(BaseModel):
     format: str | None = Field(description="Of the file that was sent; null before it was looked at.")
     width: int | None = Field(description="In pixels.")
     height: int | None = Field(description="In pixels.")
-    notes: list[str] = Field(description="What of the file is not coloured, in words with a count.")
+    pages: int = Field(description="How many are coloured: of a TIFF all, unless one was asked for.")
+    in_color: bool = Field(description="Whether it had colour already.")
+    color_photos: Literal["recolor", "skip"] = Field(description="What is done with it if it had.")
+    notes: list[str] = Field(
+        description="What is to be known of the result in the photo's own format: what of the file is not coloured, "
+        "colours that were replaced, what the format cannot hold."
+    )
+    notes_by_format: dict[str, list[str]] = Field(description="The same of a result in another format.")
     variants: int = Field(description="How many colourings there are; fewer than wanted where the model gives one.")
     variant: int = Field(description="The one that was chosen, from 0.")
     strength: float = Field(description="The strength of the colour that was chosen.")

@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from photo.coloring_options import ColoringOptions, ColorPhotos
 from serving.web import uploads
 from serving.web.api.documents import JobDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_JOB, OF_UPLOAD, photo_body
-from serving.web.api.parameters import JobId, Render, Variants, sides_of
+from serving.web.api.parameters import ColorPhotosOfQuery, JobId, Page, Render, Variants, sides_of
 from serving.web.problems import Kind, Problem, documented
 
 router = APIRouter(tags=["jobs"])
@@ -26,14 +27,25 @@ router = APIRouter(tags=["jobs"])
     openapi_extra=photo_body("The photos: a form with a file each, or the bytes of one.", several=True),
 )
 async def create_job(
-    request: Request, response: Response, gateway: GatewayOfApp, variants: Variants = 1, render: Render = ""
+    request: Request,
+    response: Response,
+    gateway: GatewayOfApp,
+    variants: Variants = 1,
+    render: Render = "",
+    color_photos: ColorPhotosOfQuery = "recolor",
+    page: Page = None,
 ) -> dict[str, Any]:
     """Send photos to be coloured; the answer comes once they have arrived. A photo that cannot be used is FAILED
     in the answer, or later; the others go on."""
-    sides = sides_of(render)
+    options = ColoringOptions(
+        render=sides_of(render),
+        color_photos=ColorPhotos(color_photos),
+        page=page,
+        credentials=gateway.settings.credentials,
+    )
     await gateway.colorizer.model(wait_for_start=True)
     async with uploads.received_photos(request, gateway.settings.limits, gateway.quota) as received:
-        job = gateway.jobs.create(received, variants, sides)
+        job = gateway.jobs.create(received, variants, options)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return job.document()
 

@@ -16,6 +16,13 @@ _HINTS = {
 }
 
 PICTURES: dict[str, Any] = {media_type: {} for media_type in results.MEDIA_TYPES.values()}
+NOTES = {
+    "X-Tintype-Notes": {
+        "description": "What is to be known of the result, in words: what of the file is not coloured, colours that "
+        "were replaced, what the format cannot hold.",
+        "schema": {"type": "string"},
+    }
+}
 ZIP = {"application/zip": {"schema": _BINARY}}
 
 # Problems of routes that have more in common.

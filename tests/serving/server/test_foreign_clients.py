@@ -55,6 +55,7 @@ def test_the_quick_starts_status_and_error(server):
 
 
 def test_the_client_of_tfxs_infra_validator(server):
+    pytest.importorskip("tfx", reason="TFX runs on Python 3.11 alone")
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
     from tfx.components.infra_validator.model_server_clients.tensorflow_serving_client import TensorFlowServingClient
 

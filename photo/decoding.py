@@ -192,6 +192,7 @@ def _photo(picture: Picture, format: PhotoFormat, page: int, metadata: Metadata)
     if alpha is not None:
         if alpha.dtype != color.dtype:  # 16 bits that became 8
             alpha = to_eight_bits(alpha)
+        color = np.require(color, requirements="W")  # a view of what a decoder keeps to itself is copied
         alpha = _upright(alpha, picture.orientation)
         color[alpha == 0] = np.iinfo(color.dtype).max
     return Photo(

@@ -74,6 +74,12 @@ def test_heic_keeps_more_than_eight_bits_and_alpha(astronaut):
     assert (photo.alpha[30:] > 245).all()
 
 
+def test_a_transparent_heic_of_one_pixel_is_white():
+    photo = decode_photo(heic(np.array([[[90, 120, 30, 0]]], np.uint8)))
+    assert photo.rgb.tolist() == [[[255, 255, 255]]]
+    assert photo.alpha.tolist() == [[0]]
+
+
 def test_further_pictures_of_a_heic_are_counted(astronaut):
     photo = decode_photo(heic(small(astronaut), more=2))
     assert photo.pictures_left_out == 2

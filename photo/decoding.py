@@ -1,6 +1,6 @@
 """Photographs from bytes: a file of any kind that photographs come in becomes upright sRGB, or a clear error."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -94,14 +94,30 @@ def decode_photo(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) ->
     Raises:
         PhotoError: with reason `empty`, `not_an_image`, `truncated`, `unreadable`, `too_many_pixels` or `no_such_page`.
     """
+    [photo] = decode_pages(data, [page], max_pixels=max_pixels)
+    return photo
+
+
+def decode_pages(data: bytes, pages: Sequence[int], *, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
+    """Decode pages of a photograph one after another, as `decode_photo`; what tells them apart is read once for all.
+
+    Args:
+        data: as for `decode_photo`.
+        pages: from 0.
+        max_pixels: of each of them.
+
+    Raises:
+        PhotoError: as `decode_photo`; where several pages are wanted it names the page, and none comes after it.
+    """
     format = _format_of(data)
-    with _clear_errors(data, format):
-        if format is PhotoFormat.TIFF:
-            picture = read_tiff(data, page, max_pixels)
-        else:
-            check_page(page, 1)
-            picture = read_picture(data, format, max_pixels)
-        return _photo(picture, format, page, read_metadata(data, format, picture.directory))
+    pictures = _pictures(data, format, pages, max_pixels)
+    for page in pages:
+        try:
+            yield _next_photo(pictures, data, format, page)
+        except PhotoError as error:
+            if len(pages) == 1:
+                raise
+            raise PhotoError(error.reason, f"page {page + 1}: {error.detail}") from error
 
 
 def read_header(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
@@ -173,6 +189,21 @@ def _clear_errors(data: bytes, format: PhotoFormat) -> Iterator[None]:
         if "truncated" in words.lower() or ends_early(data, format):
             raise PhotoError("truncated", f"the {format} file breaks off after {len(data)} bytes") from error
         raise PhotoError("unreadable", f"the {format} file cannot be decoded: {words}") from error
+
+
+def _pictures(data: bytes, format: PhotoFormat, pages: Iterable[int], max_pixels: int) -> Iterator[Picture]:
+    if format is PhotoFormat.TIFF:
+        yield from read_tiff(data, pages, max_pixels)
+        return
+    for page in pages:
+        check_page(page, 1)
+        yield read_picture(data, format, max_pixels)
+
+
+def _next_photo(pictures: Iterator[Picture], data: bytes, format: PhotoFormat, page: int) -> Photo:
+    with _clear_errors(data, format):
+        picture = next(pictures)
+        return _photo(picture, format, page, read_metadata(data, format, picture.directory))
 
 
 def _photo(picture: Picture, format: PhotoFormat, page: int, metadata: Metadata) -> Photo:

@@ -10,6 +10,7 @@ import logging
 import lzma
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,8 @@ class _Album:
     note: str | None
 
 
-def read_tiff(data: bytes, page: int, max_pixels: int) -> Picture:
-    """Read one page of a TIFF.
+def read_tiff(data: bytes, pages: Iterable[int], max_pixels: int) -> Iterator[Picture]:
+    """Read pages of a TIFF, one after another; its chain of directories is followed once for all of them.
 
     Raises:
         PhotoError: it has no such page, is too large, a camera's RAW file, or of a kind that is not read.
@@ -87,11 +88,11 @@ def read_tiff(data: bytes, page: int, max_pixels: int) -> Picture:
     """
     with _opened(data) as file:
         album = _album(file)
-        check_page(page, len(album.pages))
-        chosen = album.pages[page]
-        _check(chosen.page, max_pixels)
-        picture = _picture(chosen, data)
-    return replace(picture, pages=len(album.pages)).noting(album.note)
+        for page in pages:
+            check_page(page, len(album.pages))
+            chosen = album.pages[page]
+            _check(chosen.page, max_pixels)
+            yield replace(_picture(chosen, data), pages=len(album.pages)).noting(album.note)
 
 
 def tiff_size(data: bytes, page: int, max_pixels: int) -> tuple[int, int, int, int]:
@@ -459,8 +460,7 @@ def _by_pillow(chosen: _Directory, data: bytes) -> Samples | None:
     beside = page.samplesperpixel - _CHANNELS[page.photometric]
     if chosen.index is None or bits > 8 or beside > 0 or page.planarconfig != 1:
         return None
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-    image.seek(chosen.index)
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(_beginning_with(page, data)))
     if image.size not in ((page.imagewidth, page.imagelength), (page.imagelength, page.imagewidth)):
         return None
     image.load()
@@ -469,6 +469,13 @@ def _by_pillow(chosen: _Directory, data: bytes) -> Samples | None:
     if image.mode == "CMYK":
         return Samples(array_of(image), "CMYK")
     return Samples(array_of(image, "RGB"), "RGB")
+
+
+def _beginning_with(page: "tifffile.TiffPage", data: bytes) -> bytes:
+    """Return a file whose first directory is this one: Pillow would read all those before it, for each page again."""
+    kind, at = ("Q", 8) if page.parent.is_bigtiff else ("I", 4)
+    place = struct.pack(page.parent.byteorder + kind, page.offset)
+    return data[:at] + place + data[at + len(place) :]
 
 
 def _by_opencv(chosen: _Directory, data: bytes) -> Samples | None:

@@ -9,8 +9,9 @@ from apache_beam.pvalue import TaggedOutput
 
 from photo.coloring import at_side, prepare
 from photo.coloring_options import ColoringOptions, ColorPhotos
+from photo.decoding import decode_pages
 from photo.errors import TintypeError
-from photo.pages import PagePlan, decode_page, plan_pages
+from photo.pages import PagePlan, plan_pages
 from photo.tint import color_notes
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto
 from serving.batch.errors import BatchStopped
@@ -52,37 +53,49 @@ class Prepare(beam.DoFn):
 
     def process(self, loaded: LoadedPhoto) -> Iterator[ElementOrOutcome]:
         """Prepare one."""
-        started = time.perf_counter()
-        task, sha256 = loaded.task, loaded.sha256
+        task = loaded.task
         try:
-            format = OutputSettings().encoding_of(task.output)  # by the name alone
-            plan = plan_pages(loaded.data, ColoringOptions(), format, max_pixels=self._max_pixels)
-            first, *others = self._pages(loaded, plan, sha256)
+            prepared = self._prepared(loaded)
         except BatchStopped:
             raise
         except Exception as error:
             yield TaggedOutput(OUTCOMES, failed_by(task.shown_path, error, "unreadable"))
             return
         record = Outcome.from_json(task.record) if task.record else None
-        if record is not None and not any(has_tint(page.prepared) for page in (first, *others)):
+        if record is not None and not any(has_tint(page.prepared) for page in prepared.pages):
             yield TaggedOutput(OUTCOMES, skipped(record, task))
             return
-        seconds = loaded.seconds + time.perf_counter() - started
-        first = replace(first, seconds=seconds, notes=first.notes + ((plan.note,) if plan.note else ()))
         del loaded  # the next steps run inside this yield
-        yield replace(first, more_pages=tuple(others))
+        yield prepared
 
-    def _pages(self, loaded: LoadedPhoto, plan: PagePlan, sha256: str) -> Iterator[PreparedPhoto]:
+    def _prepared(self, loaded: LoadedPhoto) -> PreparedPhoto:
+        """Return the photograph with all of its pages that are to be coloured."""
+        started = time.perf_counter()
+        format = OutputSettings().encoding_of(loaded.task.output)  # by the name alone
+        plan = plan_pages(loaded.data, ColoringOptions(), format, max_pixels=self._max_pixels)
+        first, *others = self._pages(loaded, plan)
+        seconds = loaded.seconds + time.perf_counter() - started
+        notes = first.notes + ((plan.note,) if plan.note else ())
+        return replace(first, seconds=seconds, notes=notes, more_pages=tuple(others))
+
+    def _pages(self, loaded: LoadedPhoto, plan: PagePlan) -> Iterator[PreparedPhoto]:
         """Decode and prepare each page that is to be coloured; hints are for the first of them."""
         sides = self._sides()
-        for page in plan.pages:
-            photo = decode_page(loaded.data, plan, page, max_pixels=self._max_pixels)
+        for photo in decode_pages(loaded.data, plan.pages, max_pixels=self._max_pixels):
             notes = photo.notes + color_notes(photo.color, self._color_photos)
-            hints = loaded.hints if page == plan.pages[0] else ()
+            hints = loaded.hints if photo.page == plan.pages[0] else ()
             prepared = prepare(photo.color, sides[0], keep_tint=self._keep_tint, hints=hints)
             smaller = tuple(at_side(prepared, side) for side in sides[1:])
             yield PreparedPhoto(
-                loaded.task, len(loaded.data), sha256, prepared, photo.metadata, photo.alpha, notes, 0.0, smaller
+                loaded.task,
+                len(loaded.data),
+                loaded.sha256,
+                prepared,
+                photo.metadata,
+                photo.alpha,
+                notes,
+                seconds=0.0,
+                smaller=smaller,
             )
 
     def _sides(self) -> list[int]:

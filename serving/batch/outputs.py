@@ -1,7 +1,6 @@
 """Writes what a job leaves: whole files, on this machine and on any file system of Beam."""
 
 import contextlib
-import errno
 import os
 import secrets
 from pathlib import Path
@@ -16,9 +15,6 @@ from serving.batch.file_systems import is_local, literal
 
 # Object stores show an object when it is whole; elsewhere a name appears when the file is opened.
 _WHOLE_BY_THEMSELVES = frozenset({"gs", "s3", "azfs"})
-
-# Faults of the place, not of the photograph: the next one would meet them, too.
-_FAULTS_OF_THE_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 
 
 def join(output: str, name: str) -> str:
@@ -35,8 +31,7 @@ def write_file(location: str, data: bytes, *, dated_as: str | None = None) -> No
         dated_as: a file whose dates it gets, where both are on this machine; None keeps those of its writing.
 
     Raises:
-        BatchStopped: no file can be written there: the disk is full, or the place forbids it.
-        TintypeError: this file cannot be written.
+        TintypeError: it cannot be written.
     """
     try:
         if is_local(location):
@@ -44,12 +39,20 @@ def write_file(location: str, data: bytes, *, dated_as: str | None = None) -> No
             write_whole(Path(location), data, dated_as=dated)
         else:
             _write_remote(location, data)
-    except (TintypeError, OSError, ValueError) as error:
-        cause = error.__cause__ if isinstance(error, TintypeError) else error
-        message = str(error) if isinstance(error, TintypeError) else f"cannot write {location}: {error}"
-        if getattr(cause, "errno", None) in _FAULTS_OF_THE_PLACE:
-            raise BatchStopped(message) from error
-        raise TintypeError(message) from error
+    except (OSError, ValueError) as error:
+        raise TintypeError(f"cannot write {location}: {error}") from error
+
+
+def write_own_file(location: str, data: bytes) -> None:
+    """Write what the job keeps or says of itself, as `write_file`.
+
+    Raises:
+        BatchStopped: it cannot be written.
+    """
+    try:
+        write_file(location, data)
+    except TintypeError as error:
+        raise BatchStopped(str(error)) from error
 
 
 def _write_remote(location: str, data: bytes) -> None:

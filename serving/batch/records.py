@@ -12,7 +12,7 @@ from serving.batch.errors import BatchStopped
 from serving.batch.file_systems import is_local, literal, open_file
 from serving.batch.outcomes import Outcome
 from serving.batch.output_settings import OWN_FOLDER
-from serving.batch.outputs import join, write_file
+from serving.batch.outputs import join, write_own_file
 
 # An object cannot be added to: there, a worker writes its records so often, and what a kill leaves without one is
 # coloured again.
@@ -21,13 +21,20 @@ _RECORDS_IN_A_FILE = 500
 
 
 def read_records(output: str) -> Iterator[Outcome]:
-    """Yield every record that runs into this output have left; of one photograph there may be several."""
-    for location in _files(_folder(output)):
-        with open_file(location) as lines:
-            for line in lines:
-                record = Outcome.from_json(line.decode("utf-8", "replace"))
-                if record is not None:
-                    yield record
+    """Yield every record that runs into this output have left; of one photograph there may be several.
+
+    Raises:
+        BatchStopped: they cannot be read.
+    """
+    try:
+        for location in _files(_folder(output)):
+            with open_file(location) as lines:
+                for line in lines:
+                    record = Outcome.from_json(line.decode("utf-8", "replace"))
+                    if record is not None:
+                        yield record
+    except OSError as error:
+        raise BatchStopped(f"cannot read the records of earlier runs in {_folder(output)}: {error}") from error
 
 
 def newest_records(records: Iterable[Outcome]) -> dict[str, Outcome]:
@@ -90,7 +97,7 @@ class RecordWriter:
 
     def _write(self) -> None:
         data = "".join(self._waiting).encode("utf-8", "surrogateescape")
-        write_file(join(self._folder, f"{self._name}-{self._number}.jsonl"), data)
+        write_own_file(join(self._folder, f"{self._name}-{self._number}.jsonl"), data)
         self._waiting, self._written, self._number = [], time.monotonic(), self._number + 1
 
 

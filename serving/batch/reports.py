@@ -17,9 +17,9 @@ from photo.errors import TintypeError
 from serving.batch.contact_sheet import contact_sheet
 from serving.batch.file_systems import open_file
 from serving.batch.job import BatchJob
-from serving.batch.outcomes import Outcome, failed
+from serving.batch.outcomes import PASSED_OVER, Outcome, failed
 from serving.batch.output_settings import OWN_FOLDER
-from serving.batch.outputs import join, size_of, write_file
+from serving.batch.outputs import join, size_of, write_own_file
 from serving.batch.records import newest_records, read_records
 
 REPORT_NAME = "report.jsonl"
@@ -62,12 +62,12 @@ def write_reports(outcomes: PCollection[Outcome], job: BatchJob) -> None:
 def write_reports_of_stopped(job: BatchJob, reason: str) -> None:
     """Write report and manifest of a job that could not go on: why, and what all runs into its output have recorded."""
     stopped = failed(job.output, "stopped", reason)
-    write_file(job.report_location(REPORT_NAME), encode_report([stopped]))
+    write_own_file(job.report_location(REPORT_NAME), encode_report([stopped]))
     shards = manifest_locations(job)
     recorded = standing_records(job.output)
     for index, location in enumerate(shards):
         rows = [record for record in recorded if shard_of(record, len(shards)) == index]
-        write_file(location, encode_manifest(rows))
+        write_own_file(location, encode_manifest(rows))
 
 
 def standing_records(output: str) -> list[Outcome]:
@@ -90,6 +90,16 @@ def read_counts(job: BatchJob) -> dict[str, int]:
         raise TintypeError(f"the job ended without its counts in {location}: {error}") from error
 
 
+def first_failure(job: BatchJob) -> str:
+    """Return the first photograph of the job's report that failed, and why, in words; "" where there is none."""
+    try:
+        with open_file(job.report_location(REPORT_NAME)) as lines:
+            found = (line for line in map(json.loads, lines) if line["reason"] != PASSED_OVER)
+            return next((f"{line['path']}: {line['detail']}" for line in found), "")
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
 class WriteShard(beam.DoFn):
     """(shard, outcomes) -> nothing; the file appears whole, or not at all, under a name that is no pattern.
 
@@ -107,7 +117,7 @@ class WriteShard(beam.DoFn):
     def process(self, shard: tuple[int, dict[str, Iterable[Outcome]]]) -> None:
         """Write one file."""
         index, found = shard
-        write_file(self._locations[index], self._encode(found["outcomes"]))
+        write_own_file(self._locations[index], self._encode(found["outcomes"]))
 
 
 def _write_shards(
@@ -182,7 +192,7 @@ def _write_counts(outcomes: PCollection[Outcome], job: BatchJob) -> None:
         | "GatherKinds" >> combiners.ToDict()
     )
     counts | "WriteCounts" >> beam.Map(
-        lambda found, location: write_file(location, json.dumps(found).encode()), job.report_location(_COUNTS_NAME)
+        lambda found, location: write_own_file(location, json.dumps(found).encode()), job.report_location(_COUNTS_NAME)
     )
 
 
@@ -193,7 +203,7 @@ def _write_contact_sheet(outcomes: PCollection[Outcome], job: BatchJob) -> None:
         | "Draw" >> combiners.Top.Smallest(job.options.sample, key=_sampling_key)
         | "WriteContactSheet"
         >> beam.Map(
-            lambda sample, output, location: write_file(location, contact_sheet(sample, output).encode()),
+            lambda sample, output, location: write_own_file(location, contact_sheet(sample, output).encode()),
             job.output,
             job.report_location(CONTACT_SHEET_NAME),
         )

@@ -16,10 +16,17 @@ from serving.batch.hints import read_job_hints
 from serving.batch.job import BatchJob
 from serving.batch.outcomes import DONE, PASSED_OVER, SKIPPED
 from serving.batch.output_lock import only_job_into
-from serving.batch.outputs import write_file
+from serving.batch.outputs import write_own_file
 from serving.batch.progress import CountFound, CountOutcomes, ProgressFolder
 from serving.batch.progress_display import progress_shown
-from serving.batch.reports import REPORT_NAME, SUMMARY_NAME, read_counts, write_reports, write_reports_of_stopped
+from serving.batch.reports import (
+    REPORT_NAME,
+    SUMMARY_NAME,
+    first_failure,
+    read_counts,
+    write_reports,
+    write_reports_of_stopped,
+)
 from serving.batch.resuming import Resume
 from serving.batch.summary import BatchSummary
 from serving.batch.transforms import ColorizePhotos, ReadPhotos, WritePhotos
@@ -54,14 +61,19 @@ def run_batch(job: BatchJob, options: Sequence[str], *, show_progress: bool = Tr
     done, skipped = counts.pop(DONE, 0), counts.pop(SKIPPED, 0)
     counts.pop(PASSED_OVER, 0)  # lines of the report, no photographs
     summary = BatchSummary(done, skipped, counts, round(seconds, 1), round(done / seconds, 2))
-    write_file(job.report_location(SUMMARY_NAME), json.dumps(asdict(summary), indent=2).encode())
+    write_own_file(job.report_location(SUMMARY_NAME), json.dumps(asdict(summary), indent=2).encode())
     return summary
 
 
 def check_summary(summary: BatchSummary, job: BatchJob) -> None:
-    """Raise a TintypeError when nothing was found or too much of it failed."""
+    """Raise a TintypeError when nothing was found, or all or too much of it failed."""
     if summary.total == 0:
         raise TintypeError(f"no photographs in {', '.join(job.inputs)}")
+    if summary.bad == summary.total:
+        raise TintypeError(
+            f"none of the {summary.total} photographs could be coloured ({summary.reasons}); the first: "
+            f"{first_failure(job)}; each is named in {job.report_location(REPORT_NAME)}"
+        )
     if summary.bad > job.options.max_bad_share * summary.total:
         raise TintypeError(
             f"{summary.bad} of {summary.total} photographs failed ({summary.reasons}), more than the accepted share of "

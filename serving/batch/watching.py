@@ -14,7 +14,7 @@ from serving.batch.finding import find_photos
 from serving.batch.job import BatchJob
 from serving.batch.local_runner import local_options
 from serving.batch.output_settings import OWN_FOLDER
-from serving.batch.outputs import write_file
+from serving.batch.outputs import write_own_file
 from serving.batch.reports import MANIFEST_NAME, REPORT_NAME, encode_manifest, standing_records
 from serving.batch.running import run_batch
 from serving.batch.summary import BatchSummary
@@ -72,7 +72,7 @@ def watch(
                 arrivals = replace(job, inputs=inputs, options=options)
                 tell(run_batch(arrivals, local_options(1), show_progress=False))
                 _add_to_report(round_reports / REPORT_NAME, Path(job.output) / REPORT_NAME)
-    write_file(job.report_location(MANIFEST_NAME), encode_manifest(standing_records(job.output)))
+    write_own_file(job.report_location(MANIFEST_NAME), encode_manifest(standing_records(job.output)))
 
 
 def _look(folder: str, output: str) -> _Seen:

@@ -1,3 +1,4 @@
+import errno
 import gc
 import json
 import os
@@ -255,6 +256,45 @@ def test_one_photograph_that_the_server_refuses_is_named_and_its_batch_goes_on(c
     assert wire_server.squares == [(4, 32, 32, 1)]
 
 
+def test_results_that_cannot_be_written_are_named_and_the_others_go_on(colored, scans, tmp_path, monkeypatch):
+    out, faults = tmp_path / "out", {"a.jpg": errno.EACCES, "b.png": errno.ENOSPC}
+    (out / "box" / "c.JPG").mkdir(parents=True)
+    (out / "box" / "deeper").write_text("a file in the place of a folder")
+    (scans / "box" / "f.jpg").write_bytes((scans / "a.jpg").read_bytes())
+    replace_file = os.replace
+
+    def replace_or_refuse(source, target):
+        if fault := faults.get(Path(target).name):
+            raise OSError(fault, os.strerror(fault))
+        replace_file(source, target)
+
+    monkeypatch.setattr("photo.whole_file.os.replace", replace_or_refuse)
+    summary = colored(scans)
+    assert (summary.done, summary.failed) == (1, {"not_an_image": 1, "unwritable": 5})
+    details = {Path(line["path"]).name: line["detail"] for line in report(out) if line["reason"] == "unwritable"}
+    assert {name: detail.partition(": ")[2] for name, detail in details.items()} == {
+        "a.jpg": "Permission denied",
+        "b.png": "No space left on device",
+        "c.JPG": "Is a directory",
+        "d.tif": "File exists",
+        "e.webp": "File exists",
+    }
+    assert all(str(out) in detail for detail in details.values())
+    assert [row["output"] for row in manifest(out)] == ["box/f.jpg"]
+
+
+def test_a_job_that_can_write_nothing_ends_with_the_reason(colored, handler, scans, tmp_path):
+    (tmp_path / "out" / "a.jpg").mkdir(parents=True)
+    job = BatchJob([str(scans / "a.jpg")], str(tmp_path / "out"), handler, options=JobOptions(max_bad_share=1.0))
+    with pytest.raises(TintypeError, match=r"none of the 1 photographs .*\(1 unwritable\).*a\.jpg: Is a directory"):
+        check_summary(colored(scans / "a.jpg"), job)
+    records = tmp_path / "other" / ".tintype" / "records"
+    records.parent.mkdir(parents=True)
+    records.write_text("a file in the place of a folder")
+    with pytest.raises(BatchStopped, match=r"cannot read the records .*records: .*Not a directory"):
+        colored(scans / "b.png", output=str(tmp_path / "other"))
+
+
 def test_photographs_in_colour_are_noted_or_left_as_they_are(colored, tmp_path):
     write_portrait(tmp_path / "in" / "gray.png", (60, 50))
     write_portrait(tmp_path / "in" / "color.png", (60, 50), mode="RGB")
@@ -342,11 +382,13 @@ def test_another_filesystem_of_beam_is_read_and_written_like_this_machines(color
 def test_a_large_photograph_does_not_share_a_batch(handler):
     from types import SimpleNamespace
 
-    def weight(pixels: int) -> int:
-        return handler.weight(SimpleNamespace(prepared=SimpleNamespace(lightness=np.empty(pixels, np.bool_))))
+    def weight(pixels: int, pages: int = 1) -> int:
+        page = SimpleNamespace(prepared=SimpleNamespace(lightness=np.empty(pixels, np.bool_)))
+        return handler.weight(SimpleNamespace(pages=(page,) * pages))
 
     assert weight(1_000_000) == 1
     assert weight(100_000_000) >= handler.batch_size
+    assert weight(1_000_000, pages=100) == weight(100_000_000)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 
 from photo.errors import TintypeError
 from serving.batch.errors import BatchStopped
-from serving.batch.outputs import size_of, write_file
+from serving.batch.outputs import size_of, write_file, write_own_file
 from tests.url_file_system import DRAWER
 
 
@@ -28,15 +28,16 @@ def test_wildcards_in_a_name_are_letters(tmp_path):
     assert size_of(f"{DRAWER}{tmp_path}/[a].jpg") == 7
 
 
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [(errno.ENOSPC, BatchStopped), (errno.EROFS, BatchStopped), (errno.ENAMETOOLONG, TintypeError)],
-)
-def test_a_full_disk_stops_the_job_and_a_name_that_is_too_long_is_one_photographs_fault(number, kind, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENAMETOOLONG])
+def test_what_keeps_a_photograph_from_being_written_stops_the_job_only_where_it_meets_the_jobs_own_files(
+    number, monkeypatch, tmp_path
+):
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("photo.whole_file.os.replace", refuse)
-    with pytest.raises(TintypeError, match=os.strerror(number)) as raised:
-        write_file(os.path.join(os.environ.get("TMPDIR", "/tmp"), "never-written.jpg"), b"data")
-    assert type(raised.value) is kind
+    for write, kind in ((write_file, TintypeError), (write_own_file, BatchStopped)):
+        with pytest.raises(TintypeError, match=f"never-written.jpg: {os.strerror(number)}") as raised:
+            write(str(tmp_path / "never-written.jpg"), b"data")
+        assert type(raised.value) is kind
+    assert os.listdir(tmp_path) == []

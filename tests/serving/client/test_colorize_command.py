@@ -1,4 +1,5 @@
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -138,6 +139,45 @@ def test_photographs_in_colour_are_told_and_are_left_as_they_are_when_that_is_wa
         assert (done.returncode, files(tmp_path / choice)) == (0, ["gray.jpg"])
         assert "left as it is album/colour.png: it has colour already" in done.stderr
         assert done.stdout == f"coloured 1 of 2 photographs into {choice}/ (1 left out)\n"
+
+
+@pytest.mark.parametrize(("answer", "colored"), [("y", ["colour.png", "gray.jpg"]), ("n", ["gray.jpg"])])
+def test_on_a_terminal_it_is_asked_once_whether_photographs_in_colour_are_coloured(
+    answer, colored, photo, wire_server, tmp_path
+):
+    photo("album/gray.jpg")
+    colors = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(colors).save(tmp_path / "album" / "colour.png")
+    terminal, other_end = pty.openpty()
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": "", "TERM": "xterm", "COLUMNS": "200"}
+    command = [*TINTYPE, "colorize", "album", "-o", "out", "--color-photos", "ask", "--server", wire_server.address]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdin=other_end, stdout=subprocess.PIPE, stderr=other_end
+    ) as process:
+        os.close(other_end)
+        shown = read_until(terminal, b"Colour such photographs anew? [y/N]")
+        assert b"album/colour.png has colour already" in shown
+        assert not (tmp_path / "out" / "colour.png").exists()
+        os.write(terminal, f"{answer}\n".encode())
+        said = read_until(terminal, None)
+        summary = process.stdout.read().decode()
+    os.close(terminal)
+    assert (process.returncode, files(tmp_path / "out")) == (0, colored)
+    assert f"coloured {len(colored)} of 2 photographs into out/" in summary
+    assert (b"left as it is album/colour.png" in said) == (answer == "n")
+    assert (b"which was replaced" in said) == (answer == "y")
+
+
+def read_until(terminal: int, words: bytes | None) -> bytes:
+    """Return what a program shows on its terminal, up to these words, or until it has closed it."""
+    shown = b""
+    while words is None or words not in shown:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # so ends a terminal on Linux
+            assert words is None, shown
+            break
+    return shown
 
 
 def test_an_archive_among_photographs_is_named(colorize, photo, tmp_path):

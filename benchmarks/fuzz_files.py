@@ -3,15 +3,16 @@
 import io
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pillow_heif
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 _MOST_PIXELS = 24  # a side
-_COMPRESSIONS = (None, "zlib", "lzw", "packbits", "lzma", "zstd")
+_COMPRESSIONS = (None, "zlib", "lzw", "packbits", "lzma", "zstd", "jpeg2000")
 _PILLOW_MODES = {
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "JPEG": ("L", "RGB", "CMYK"),
@@ -21,6 +22,8 @@ _PILLOW_MODES = {
     "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "F"),
     "JPEG2000": ("L", "LA", "RGB", "RGBA"),
     "AVIF": ("L", "RGB", "RGBA"),
+    "HEIF": ("L", "LA", "RGB", "RGBA"),
+    "MPO": ("L", "RGB"),  # the index of one of CMYK is written to the wrong place
 }
 _TIFF_COMPRESSIONS = (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "group3", "group4")
 
@@ -87,6 +90,9 @@ def _tiff(random: Random) -> FuzzFile:
         channels = 3 if photometric == "rgb" else 1
     samples = channels + (extra is not None)
     options: dict[str, Any] = {"photometric": photometric, "compression": random.choice(_COMPRESSIONS)}
+    is_jpeg2000 = options["compression"] == "jpeg2000"
+    if is_jpeg2000 and (dtype.itemsize > 2 or samples > 4):
+        raise ValueError("the encoder changes samples of 32 bits, and takes rows of five samples for planes")
     planar = samples > 1 and random.random() < 0.4
     if samples > 1:
         options["planarconfig"] = "separate" if planar else "contig"
@@ -99,10 +105,11 @@ def _tiff(random: Random) -> FuzzFile:
     if options["compression"] not in (None, "packbits") and random.random() < 0.5:
         options["predictor"] = True
     pages, is_big = random.choice((1, 1, 1, 2, 3)), random.random() < 0.2
+    byteorder: Literal["<", ">"] = "<" if is_jpeg2000 or random.random() < 0.5 else ">"  # that encoder knows no other
     shrunk, described = random.random() < 0.2, random.random() < 0.3
     first: NDArray[Any] | None = None
     stream = io.BytesIO()
-    with tifffile.TiffWriter(stream, bigtiff=is_big, byteorder=random.choice(("<", ">"))) as writer:
+    with tifffile.TiffWriter(stream, bigtiff=is_big, byteorder=byteorder) as writer:
         for _ in range(pages):
             pixels = _values(random, (*side, samples), dtype)
             first = pixels if first is None else first
@@ -150,6 +157,7 @@ def _truth_of(
 
 def _by_pillow(random: Random) -> FuzzFile:
     """Make a file by Pillow: formats, modes, metadata, frames."""
+    pillow_heif.register_heif_opener()
     format = random.choice(list(_PILLOW_MODES))
     mode = random.choice(_PILLOW_MODES[format])
     size = (random.randrange(1, _MOST_PIXELS), random.randrange(1, _MOST_PIXELS))
@@ -157,9 +165,12 @@ def _by_pillow(random: Random) -> FuzzFile:
     options = _metadata(random, format)
     frames = 1
     # An animated AVIF of few pixels ends Pillow's writer, so there is none.
-    if format in ("PNG", "GIF", "WEBP") and mode not in ("1", "I;16") and random.random() < 0.2:
+    if format in ("PNG", "GIF", "WEBP", "HEIF", "MPO") and mode not in ("1", "I;16") and random.random() < 0.2:
         frames = random.randrange(2, 4)
-        options |= {"save_all": True, "append_images": [_image(random, mode, size) for _ in range(frames - 1)]}
+        others = [_image(random, mode, size) for _ in range(frames - 1)]
+        if len({frame.convert("RGBA").tobytes() for frame in (image, *others)}) < frames:
+            raise ValueError("writers make one frame of equal ones")
+        options |= {"save_all": True, "append_images": others}
     lossless = format in ("PNG", "BMP", "TIFF")
     if format == "TIFF":
         wanted = {"1": (None, "group3", "group4", "packbits"), "F": (None, "tiff_lzw"), "I;16": (None, "tiff_lzw")}
@@ -170,7 +181,7 @@ def _by_pillow(random: Random) -> FuzzFile:
         lossless = compression != "jpeg"
     if format == "WEBP":
         options["lossless"] = True
-    if format == "JPEG":
+    if format in ("JPEG", "MPO"):
         options |= {"quality": random.randrange(1, 101), "progressive": random.random() < 0.5}
     stream = io.BytesIO()
     image.save(stream, format, **{key: value for key, value in options.items() if value is not None})
@@ -206,7 +217,7 @@ def _truth_of_image(image: Image.Image) -> tuple[NDArray[np.float64], NDArray[np
 
 def _metadata(random: Random, format: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    if format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF") and random.random() < 0.3:
+    if format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "MPO") and random.random() < 0.3:
         exif = Image.Exif()
         exif[0x0112], exif[0x010F] = random.randrange(0, 10), "Kodak"
         if random.random() < 0.5:
@@ -215,7 +226,7 @@ def _metadata(random: Random, format: str) -> dict[str, Any]:
         options["exif"] = exif
     if format in ("JPEG", "PNG", "TIFF", "BMP") and random.random() < 0.3:
         options["dpi"] = (random.randrange(1, 1000),) * 2
-    if format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF") and random.random() < 0.2:
+    if format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "MPO") and random.random() < 0.2:
         own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
         options["icc_profile"] = random.choice((own, own[: random.randrange(1, len(own))], b"no profile"))
     return options

@@ -60,7 +60,10 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False) ->
         while not _waited_for(stop, 0.1):
             if server.is_open():
                 log.info("%s %d", READY, server.port)
-                stop.get()
+                # Not one endless wait: Python tells of a signal between two steps of this thread, and one that
+                # arrives just before such a wait begins, or at another thread, would not end it.
+                while not _waited_for(stop, 0.5):
+                    pass
                 break
     except ServeError:
         server.stop(_STOP_GRACE_SECONDS)

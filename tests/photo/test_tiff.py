@@ -78,19 +78,44 @@ sys.stdout.buffer.write(decode_photo(whole).rgb.tobytes())
 @pytest.mark.parametrize("layout", LAYOUTS[:3], ids=["planar", "planar and tiled", "planar and deflated"])
 def test_no_pixel_comes_from_memory_that_the_photograph_did_not_fill(layout):
     constant = np.full((3, 512, 300), 777, np.uint16)
-    data = tiff(constant, photometric="rgb", **layout)
-    read = [
+    read = read_in_foreign_memory(tiff(constant, photometric="rgb", **layout))
+    assert read[0] == read[1] == np.moveaxis(constant, 0, -1).tobytes()
+
+
+def test_absent_parts_are_not_what_lay_in_memory_before():
+    constant = np.full((512, 300, 3), 777, np.uint16)
+    read = read_in_foreign_memory(without_second_part(tiff(constant, photometric="rgb", rowsperstrip=200)))
+    constant[200:400] = 0
+    assert read[0] == read[1] == constant.tobytes()
+
+
+def read_in_foreign_memory(data: bytes) -> list[bytes]:
+    """The pixels of a file as two processes read it, whose fresh memory holds something else in each."""
+    return [
         subprocess.run(
             [sys.executable, "-c", FOREIGN_MEMORY],
             input=data,
             stdout=subprocess.PIPE,
             check=True,
             timeout=120,
-            env={"GLIBC_TUNABLES": f"glibc.malloc.perturb={fill}", "PYTHONPATH": ":".join(sys.path)},
+            env={
+                # No memory straight from the system, which is empty.
+                "GLIBC_TUNABLES": f"glibc.malloc.perturb={fill}:glibc.malloc.mmap_threshold=1073741824",
+                "PYTHONPATH": ":".join(sys.path),
+            },
         ).stdout
         for fill in (85, 170)
     ]
-    assert read[0] == read[1] == np.moveaxis(constant, 0, -1).tobytes()
+
+
+def without_second_part(data: bytes) -> bytes:
+    """A sparse file: its second strip is not there."""
+    sparse = bytearray(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        for tag in (file.pages[0].tags["StripOffsets"], file.pages[0].tags["StripByteCounts"]):
+            width = tag.valuebytecount // tag.count
+            sparse[tag.valueoffset + width : tag.valueoffset + 2 * width] = bytes(width)
+    return bytes(sparse)
 
 
 @pytest.mark.parametrize("gray", [GRAY8, GRAY16, RGB8, RGB16], ids=["gray 8", "gray 16", "rgb 8", "rgb 16"])
@@ -286,12 +311,8 @@ def test_a_palette_becomes_its_colours():
 
 
 def test_parts_that_are_absent_become_black_and_are_counted():
-    data = bytearray(tiff(RGB16, photometric="rgb", compression="zlib", rowsperstrip=10))
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        for tag in (file.pages[0].tags["StripOffsets"], file.pages[0].tags["StripByteCounts"]):
-            width = tag.valuebytecount // tag.count
-            data[tag.valueoffset + width : tag.valueoffset + 2 * width] = bytes(width)
-    photo = decode_photo(bytes(data))
+    data = tiff(RGB16, photometric="rgb", compression="zlib", rowsperstrip=10)
+    photo = decode_photo(without_second_part(data))
     assert "1 of its 4 parts are absent" in photo.notes[0]
     assert (photo.rgb[10:20] == 0).all()
     np.testing.assert_array_equal(photo.rgb[20:], RGB16[20:])

@@ -1,6 +1,7 @@
 """`Hint`: a colour that a person asks for at a place of a photograph, and how hints are written down."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,7 +152,8 @@ def hints_beside(photo: Path) -> tuple[Hint, ...]:
         TintypeError: there is such a file, and it holds no hints.
     """
     sidecar = photo.with_name(photo.name + SIDECAR_SUFFIX)
-    return hints_from_json(read_hints_file(sidecar), str(sidecar)) if sidecar.is_file() else ()
+    # os.path's: Path.is_file raises for a name that is too long to be a file's.
+    return hints_from_json(read_hints_file(sidecar), str(sidecar)) if os.path.isfile(sidecar) else ()
 
 
 def read_hints_file(path: Path) -> bytes:

@@ -118,8 +118,12 @@ def check_pipe(photos: list[Path], naming: Naming) -> None:
 
 
 def check_may_write(target: Path, overwrite: bool) -> None:
-    """Raise TintypeError where a result is there already and is not to be replaced."""
-    if target.exists() and not overwrite:
+    """Raise TintypeError where a result is there already and is not to be replaced, or cannot be in such a place."""
+    try:
+        exists = target.exists()
+    except OSError as error:  # a name that is too long, a folder that nobody may look into
+        raise TintypeError(f"{target} cannot be written: {error.strerror}") from error
+    if exists and not overwrite:
         raise TintypeError(f"{target} exists already; --overwrite replaces it")
 
 

@@ -23,7 +23,7 @@ def write_album(folder: Path) -> Path:
     return folder
 
 
-def _is_bad_file(data: bytes, **_: Any) -> bool:
+def _is_bad_file(data: bytes, *_: Any, **__: Any) -> bool:
     return data[16:24] == b"\0\0\0\x2c\0\0\0\x1e"  # width and height in the header of a PNG
 
 
@@ -40,6 +40,7 @@ _STAGES: dict[str, dict[str, Callable[..., bool]]] = {
     "decode": {
         "photo.input_kinds.decode_photo": _is_bad_file,
         "photo.pages.decode_photo": _is_bad_file,
+        "serving.batch.preparing.decode_pages": _is_bad_file,
     },
     "prepare": {
         "serving.client.coloring_flows.prepare": _is_bad_array,

@@ -189,6 +189,18 @@ def test_an_archive_among_photographs_is_named(colorize, photo, tmp_path):
     assert "left out album/more.zip: an archive; tintype batch colours the photographs in it" in done.stderr
 
 
+def test_a_result_whose_name_is_too_long_is_its_own_photographs_outcome(colorize, photo, wire_server, tmp_path):
+    wire_server.has_variants = True
+    (tmp_path / "out").mkdir()
+    photo("album/one.png")
+    photo(f"album/{'a' * 250}.png")
+    done = colorize("album", "-o", "out", "--variants", "2")
+    assert done.returncode == 1
+    assert files(tmp_path / "out") == ["one-1.png", "one-2.png"], done.stderr
+    assert "cannot be written: File name too long" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_no_server_is_one_clear_line(colorize, photo, free_port):
     photo("one.jpg")
     done = colorize("one.jpg", "-o", "out", "--timeout", "0.3", server=f"localhost:{free_port}")

@@ -9,11 +9,12 @@ from PIL import Image
 
 from photo.coloring import finish, prepare
 from photo.coloring_options import ColoringOptions
+from photo.decoding import decode_pages
 from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring
 from photo.geometry import resize
 from photo.input_kinds import EncodedPhoto, PhotoInput, PhotoOutput, open_photo
 from photo.limits import MAX_PIXELS
-from photo.pages import decode_page, plan_pages
+from photo.pages import plan_pages
 from photo.provenance import Provenance
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -79,7 +80,7 @@ def apply_ab(
     Raises:
         PhotoError: when the photograph cannot be used.
     """
-    rgb, in_kind = open_photo(photo, options, max_pixels=max_pixels)
+    rgb, in_kind, _ = open_photo(photo, options, max_pixels=max_pixels)
     return in_kind(_colored(_reduced(rgb, longest_side), ab, options), provenance)
 
 
@@ -111,10 +112,9 @@ def apply_ab_to_pages(
     one_alone = "" if longest_side is None else "a reduced picture"
     plan = plan_pages(data, options, one_alone=one_alone, max_pixels=max_pixels)
     colored, notes = [], dict.fromkeys(filter(None, [plan.note]))
-    for number in plan.pages:
-        photo = decode_page(data, plan, number, max_pixels=max_pixels)
+    for photo in decode_pages(data, plan.pages, max_pixels=max_pixels):
         alpha = None if photo.alpha is None else _reduced(photo.alpha, longest_side)
-        rgb = _colored(_reduced(photo.color, longest_side), ab_of(number), options)
+        rgb = _colored(_reduced(photo.color, longest_side), ab_of(photo.page), options)
         colored.append(ColoredPage(rgb, photo.metadata, alpha))
         notes |= dict.fromkeys(photo.notes)
     if len(colored) > 1:

@@ -72,7 +72,6 @@ class PhotoHeader:
         height: in pixels.
         pages: as in `Photo`.
         pixels_of_pages: of all pages together.
-        pictures_left_out: as in `Photo`.
     """
 
     format: PhotoFormat
@@ -80,7 +79,6 @@ class PhotoHeader:
     height: int
     pages: int
     pixels_of_pages: int
-    pictures_left_out: int = 0
 
 
 def decode_photo(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -131,8 +129,8 @@ def read_header(data: bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> 
         if format is PhotoFormat.TIFF:
             return PhotoHeader(format, *tiff_size(data, page, max_pixels))
         check_page(page, 1)
-        width, height, more = picture_size(data, format, max_pixels)
-        return PhotoHeader(format, width, height, 1, width * height, more)
+        width, height = picture_size(data, format, max_pixels)
+        return PhotoHeader(format, width, height, 1, width * height)
 
 
 def photo_from_image(image: Image.Image) -> Photo:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from photo.errors import TintypeError
+from photo.limits import MAX_PAGES
 
 MAX_HINTS = 256
 """Of one photograph: more than anybody sets by hand."""
@@ -22,7 +23,7 @@ SIDECAR_SUFFIX = ".hints.json"
 MAX_FILE_BYTES = 4 << 20
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)
-_FIELDS = ("x", "y", "color", "radius")
+_FIELDS = ("x", "y", "color", "radius", "page")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Hint:
             photograph's own.
         radius: of the disc that has this colour, as a share of the photograph's longer side; 0 is one cell of what
             the network sees.
+        page: of a TIFF of several pages the one that it is for, from 1; None is the first that is coloured.
 
     Raises:
         ValueError: for a value that can never work; it names the field and the value.
@@ -49,6 +51,7 @@ class Hint:
     y: float
     color: str | tuple[int, int, int]
     radius: float = 0.0
+    page: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("x", "y"):
@@ -57,6 +60,7 @@ class Hint:
         for name, value in (("x", float(self.x)), ("y", float(self.y)), ("radius", float(self.radius))):
             object.__setattr__(self, name, value)  # of NumPy's numbers, too
         object.__setattr__(self, "color", _hexadecimal(self.color))
+        object.__setattr__(self, "page", _checked_page(self.page))
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -66,7 +70,8 @@ class Hint:
 
     def document(self) -> dict[str, Any]:
         """Return what `hint_from_document` reads."""
-        return {"x": self.x, "y": self.y, "color": self.color, "radius": self.radius}
+        document = {"x": self.x, "y": self.y, "color": self.color, "radius": self.radius}
+        return document if self.page is None else {**document, "page": self.page}
 
 
 def check_hints(hints: Sequence[Hint]) -> tuple[Hint, ...]:
@@ -79,19 +84,20 @@ def check_hints(hints: Sequence[Hint]) -> tuple[Hint, ...]:
 
 
 def parse_hint(text: str) -> Hint:
-    """Read a hint as the command line has it: X,Y=#rrggbb, or X,Y,RADIUS=#rrggbb.
+    """Read a hint as the command line has it: X,Y=#rrggbb, or X,Y,RADIUS=#rrggbb; PAGE: may stand before it.
 
     Raises:
         ValueError: it is none; names the field and the value.
     """
     place, equals, color = text.partition("=")
-    numbers = place.split(",")
-    if not equals or len(numbers) not in (2, 3):
-        raise ValueError(f"expected a hint as X,Y=#rrggbb or X,Y,RADIUS=#rrggbb, received {text!r}")
+    page, colon, numbers = place.rpartition(":")
+    fields = dict(zip(("x", "y", "radius"), numbers.split(","), strict=False))
+    if not equals or numbers.count(",") not in (1, 2):
+        raise ValueError(f"expected a hint as X,Y=#rrggbb, X,Y,RADIUS=#rrggbb or PAGE:X,Y=#rrggbb, received {text!r}")
     values: dict[str, Any] = {}
-    for name, number in zip(("x", "y", "radius"), numbers, strict=False):
+    for name, number in [*fields.items(), *([("page", page)] if colon else [])]:
         try:
-            values[name] = float(number)
+            values[name] = int(number) if name == "page" else float(number)
         except ValueError:
             raise ValueError(f"{name}: expected a number, received {number!r}, in the hint {text!r}") from None
     try:
@@ -101,7 +107,7 @@ def parse_hint(text: str) -> Hint:
 
 
 def hint_from_document(document: object) -> Hint:
-    """Read a hint as JSON has it: {"x": 0.42, "y": 0.31, "color": "#4a6b3c", "radius": 0.02}; the last may be absent.
+    """Read a hint as JSON has it: {"x": 0.42, "y": 0.31, "color": "#4a6b3c"}; it may have a radius and a page, too.
 
     Raises:
         ValueError: it is none; names the field and the value.
@@ -231,6 +237,14 @@ def _check_number(name: str, value: Any, most: float, expected: str) -> None:
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= most:  # NaN is in no range
         raise ValueError(f"{name}: expected a number of {expected}, received {value!r:.80}")
+
+
+def _checked_page(page: Any) -> int | None:
+    if page is None:
+        return None
+    if not isinstance(page, Integral) or isinstance(page, bool) or not 1 <= int(page) <= MAX_PAGES:
+        raise ValueError(f"page: expected a whole number of 1..{MAX_PAGES}, received {page!r:.80}")
+    return int(page)
 
 
 def _hexadecimal(color: Any) -> str:

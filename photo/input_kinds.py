@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from photo.encoding import encode_coloring
 from photo.errors import PhotoError
 from photo.geometry import resize
 from photo.metadata import result_metadata
+from photo.pages import PagePlan
 from photo.provenance import Provenance
 from photo.sixteen_bit import to_eight_bits
 from photo.tint import color_notes
@@ -35,12 +36,22 @@ PhotoOutput = bytes | Image.Image | NDArray[Any]
 """What a photograph becomes: an encoded one the bytes of a file, the others their own kind."""
 
 
-def open_photo(
-    photo: PhotoInput, options: ColoringOptions, *, max_pixels: int
-) -> tuple[NDArray[Any], Callable[[NDArray[Any], Provenance], PhotoOutput]]:
-    """Return the pixels of a photograph, [H, W, 3], and the function that brings coloured ones into its kind.
+class OpenedPhoto(NamedTuple):
+    """A photograph of any kind, open.
 
-    That function takes the coloured pixels and where their colours come from.
+    Attributes:
+        rgb: its pixels, [H, W, 3].
+        in_kind: brings coloured pixels, and where their colours come from, into its kind.
+        plan: of its pages, the one that `rgb` is.
+    """
+
+    rgb: NDArray[Any]
+    in_kind: Callable[[NDArray[Any], Provenance], PhotoOutput]
+    plan: PagePlan
+
+
+def open_photo(photo: PhotoInput, options: ColoringOptions, *, max_pixels: int) -> OpenedPhoto:
+    """Open a photograph of any kind.
 
     Args:
         photo: a path, bytes, a Pillow image or an array, as `Colorizer.colorize` takes them.
@@ -52,26 +63,25 @@ def open_photo(
         PhotoError: when the photograph cannot be used.
         TypeError: for another kind of photograph.
     """
-    rgb, in_kind = _opened(photo, options, max_pixels)
+    opened = _opened(photo, options, max_pixels)
     if options.color_photos is not ColorPhotos.RECOLOR:
-        color_notes(rgb, options.color_photos)
-    return rgb, in_kind
+        color_notes(opened.rgb, options.color_photos)
+    return opened
 
 
-def _opened(
-    photo: PhotoInput, options: ColoringOptions, max_pixels: int
-) -> tuple[NDArray[Any], Callable[[NDArray[Any], Provenance], PhotoOutput]]:
+def _opened(photo: PhotoInput, options: ColoringOptions, max_pixels: int) -> OpenedPhoto:
     if isinstance(photo, str | os.PathLike):
         photo = read_photo(Path(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
         page = 0 if options.page is None else options.page - 1
         decoded = decode_photo(bytes(photo), page=page, max_pixels=max_pixels)
-        return decoded.color, partial(_file_bytes, decoded, options)
+        plan = PagePlan(range(page, page + 1), decoded.pages)
+        return OpenedPhoto(decoded.color, partial(_file_bytes, decoded, options), plan)
     if isinstance(photo, Image.Image):
         decoded = photo_from_image(photo)
-        return decoded.color, partial(_pillow_image, decoded, options)
+        return OpenedPhoto(decoded.color, partial(_pillow_image, decoded, options), PagePlan(range(1)))
     if isinstance(photo, np.ndarray):
-        return _checked_array(photo), lambda rgb, _: with_visible_mark(rgb) if options.mark else rgb
+        return OpenedPhoto(_checked_array(photo), partial(_array, options), PagePlan(range(1)))
     raise TypeError(f"expected a path, bytes, a Pillow image or an array, received {type(photo).__name__}")
 
 
@@ -98,6 +108,11 @@ def read_photo(source: Path | BinaryIO) -> bytes:
 def _file_bytes(decoded: Photo, options: ColoringOptions, rgb: NDArray[Any], provenance: Provenance) -> bytes:
     format = options.format or decoded.format.written_as
     return encode_coloring(rgb, format, decoded.metadata, options, provenance, _alpha_of(decoded, rgb)).data
+
+
+def _array(options: ColoringOptions, rgb: NDArray[Any], provenance: Provenance) -> NDArray[Any]:
+    del provenance  # an array has no place for it
+    return with_visible_mark(rgb) if options.mark else rgb
 
 
 def _pillow_image(decoded: Photo, options: ColoringOptions, rgb: NDArray[Any], provenance: Provenance) -> Image.Image:

@@ -1,11 +1,12 @@
 """Which pages of a file are coloured: all where the result holds pages, else one, and the others are counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from photo.coloring_options import ColoringOptions
-from photo.decoding import Photo, decode_photo, read_header
+from photo.decoding import read_header
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
+from photo.hints import Hint
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,26 @@ class PagePlan:
 
     Attributes:
         pages: from 0; more than one only of a TIFF whose result is a TIFF.
+        count: how many the file has.
         note: in words, how many are not, and why; "" where none is left out, or one was asked for.
     """
 
     pages: range
+    count: int = 1
     note: str = ""
+
+    def hints_of(self, page: int, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
+        """Return the hints of one of the pages, from 0: those that name it, and of the first those that name none.
+
+        Raises:
+            PhotoError: with reason `wrong_hints`, where one names a page that the file does not have.
+        """
+        last = max((hint.page or 1 for hint in hints), default=1)
+        if last > self.count:
+            words = "one page" if self.count == 1 else f"{self.count} pages"
+            raise PhotoError("wrong_hints", f"a hint is for page {last}, and the photograph has {words}")
+        found = [hint for hint in hints if page == (self.pages[0] if hint.page is None else hint.page - 1)]
+        return tuple(replace(hint, page=None) for hint in found)
 
 
 def plan_pages(
@@ -39,20 +55,20 @@ def plan_pages(
     chosen = options.page
     header = read_header(data, page=0 if chosen is None else chosen - 1, max_pixels=max_pixels)
     if chosen is not None:
-        return PagePlan(range(chosen - 1, chosen))
+        return PagePlan(range(chosen - 1, chosen), header.pages)
     if header.pages == 1:
         return PagePlan(range(1))
     target = target or options.format or header.format
     if one_alone or target is not PhotoFormat.TIFF:
         holder = one_alone or f"a {target}"
-        return PagePlan(range(1), one_page_note(header.pages, holder))
+        return PagePlan(range(1), header.pages, one_page_note(header.pages, holder))
     if header.pixels_of_pages > max_pixels:
         raise PhotoError(
             "too_many_pixels",
             f"its {header.pages} pages have {header.pixels_of_pages:,} pixels together; at most {max_pixels:,} are "
             "accepted; colour them one by one",
         )
-    return PagePlan(range(header.pages))
+    return PagePlan(range(header.pages), header.pages)
 
 
 def one_page_note(count: int, holder: str) -> str:
@@ -63,13 +79,3 @@ def one_page_note(count: int, holder: str) -> str:
 def more_pages(count: int) -> str:
     """Return "2 more pages are"."""
     return f"{count} more pages are" if count > 1 else "1 more page is"
-
-
-def decode_page(data: bytes, plan: PagePlan, page: int, *, max_pixels: int) -> Photo:
-    """Decode one of the pages of a plan; where there are several, an error names it."""
-    try:
-        return decode_photo(data, page=page, max_pixels=max_pixels)
-    except PhotoError as error:
-        if len(plan.pages) == 1:
-            raise
-        raise PhotoError(error.reason, f"page {page + 1}: {error.detail}") from error

@@ -43,17 +43,16 @@ def read_picture(data: bytes, format: PhotoFormat, max_pixels: int) -> Picture:
     return _with_pictures_left_out(picture, more, note, data, format)
 
 
-def picture_size(data: bytes, format: PhotoFormat, max_pixels: int) -> tuple[int, int, int]:
-    """Return width and height as the header says them, and how many pictures there are beside the first.
+def picture_size(data: bytes, format: PhotoFormat, max_pixels: int) -> tuple[int, int]:
+    """Return width and height as the header says them.
 
     Raises:
         PhotoError, Exception: as `read_picture`, for what the header shows.
     """
     if format is PhotoFormat.HEIF:
-        file = _opened_heif(data, max_pixels)
-        return *file.size, len(file) - 1
-    image = _opened(data, format, max_pixels)
-    return *image.size, _more_pictures(image, data)[0]
+        width, height = _opened_heif(data, max_pixels).size
+        return width, height
+    return _opened(data, format, max_pixels).size
 
 
 def picture_of_image(image: Image.Image, samples: Samples | None = None) -> Picture:

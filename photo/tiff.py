@@ -22,6 +22,7 @@ from PIL import Image, TiffImagePlugin
 from photo.errors import PhotoError
 from photo.formats import DEVELOP_FIRST
 from photo.lab import cie_lab, icc_lab, lab_to_srgb
+from photo.limits import MAX_PAGES
 from photo.metadata import believable_resolution
 from photo.picture import Picture, Samples, check_page, check_pixels, opaque_or
 from photo.pillow_reading import array_of
@@ -52,7 +53,6 @@ _READ_WITHOUT_IMAGECODECS = (_NONE, *_DEFLATE, 32773, _LZMA)
 # Kinds of ExtraSamples.
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 
-_MOST_DIRECTORIES = 4096
 _MOST_BYTES_PER_PIXEL = 32
 
 _IMAGECODECS = "it takes the extra `formats` to read (pip install '.[formats]' in a clone), or save it uncompressed"
@@ -132,8 +132,8 @@ def _album(file: "tifffile.TiffFile") -> _Album:
         if page.offset in seen:
             break  # the chain of directories runs in a circle
         seen.add(page.offset)
-        if index + len(page.subifds or ()) >= _MOST_DIRECTORIES:
-            raise PhotoError("unreadable", f"the TIFF file has more than {_MOST_DIRECTORIES} directories")
+        if index + len(page.subifds or ()) >= MAX_PAGES:
+            raise PhotoError("unreadable", f"the TIFF file has more than {MAX_PAGES} directories")
         if not isinstance(page, tifffile.TiffPage) or not page.imagewidth:
             continue
         children = [child for child in (page.pages or ()) if isinstance(child, tifffile.TiffPage)]

@@ -75,6 +75,7 @@ class PreparedPhoto:
         seconds: that were spent on it so far.
         smaller: the same at the other sides at which the model is asked.
         more_pages: of a TIFF that becomes one, its other pages.
+        hints: of the photograph, as they were given; those of the page alone are in `prepared`.
     """
 
     task: Task
@@ -87,6 +88,7 @@ class PreparedPhoto:
     seconds: float
     smaller: tuple[Prepared, ...] = ()
     more_pages: "tuple[PreparedPhoto, ...]" = ()
+    hints: tuple[Hint, ...] = ()
 
     @property
     def pages(self) -> "tuple[PreparedPhoto, ...]":

@@ -79,11 +79,11 @@ class Prepare(beam.DoFn):
         return replace(first, seconds=seconds, notes=notes, more_pages=tuple(others))
 
     def _pages(self, loaded: LoadedPhoto, plan: PagePlan) -> Iterator[PreparedPhoto]:
-        """Decode and prepare each page that is to be coloured; hints are for the first of them."""
+        """Decode and prepare each page that is to be coloured."""
         sides = self._sides()
         for photo in decode_pages(loaded.data, plan.pages, max_pixels=self._max_pixels):
             notes = photo.notes + color_notes(photo.color, self._color_photos)
-            hints = loaded.hints if photo.page == plan.pages[0] else ()
+            hints = plan.hints_of(photo.page, loaded.hints)
             prepared = prepare(photo.color, sides[0], keep_tint=self._keep_tint, hints=hints)
             smaller = tuple(at_side(prepared, side) for side in sides[1:])
             yield PreparedPhoto(
@@ -96,6 +96,7 @@ class Prepare(beam.DoFn):
                 notes,
                 seconds=0.0,
                 smaller=smaller,
+                hints=loaded.hints,
             )
 
     def _sides(self) -> list[int]:

@@ -48,7 +48,7 @@ class Write(beam.DoFn):
             DONE,
             output=task.output,
             key=task.key,
-            settings=self._settings.digest(task.output, self._tint_of(photo.pages), photo.prepared.hints),
+            settings=self._settings.digest(task.output, self._tint_of(photo.pages), photo.hints),
             width=width,
             height=height,
             input_bytes=photo.input_bytes,

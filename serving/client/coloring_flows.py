@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from photo.coloring import Prepared, at_full_size, at_side, cell_of, finish, hint_map, mean_ab, prepare, shown_color
 from photo.coloring_options import ColoringOptions
-from photo.decoding import Photo
+from photo.decoding import Photo, decode_pages
 from photo.encoding import ColoredPage, EncodedColoring, encode_colored_pages, encode_coloring
 from photo.errors import TintypeError
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 from photo.hints import Hint, check_hints
 from photo.input_kinds import PhotoInput, PhotoOutput, open_photo, read_photo
-from photo.pages import PagePlan, decode_page, plan_pages
+from photo.pages import PagePlan, plan_pages
 from photo.provenance import Provenance, provenance_now
 from photo.tint import color_notes
 from photo.whole_file import write_whole
@@ -53,7 +53,7 @@ class Question:
 
     Attributes:
         seeds: of the variants that are wanted; None asks for the one usual colouring.
-        hints: colours that the colouring is to have.
+        hints: colours that the colouring is to have, of all pages or of the one.
         render: sides at which the model is asked; None is its own.
         keep_tint: as in `ColoringOptions`.
 
@@ -71,6 +71,10 @@ class Question:
             raise TintypeError("hints give one colouring; leave the variants or the hints out")
         if self.seeds is not None and self.render is not None and len(self.render) > 1:
             raise TintypeError("render: the mean of variants at several sides is none of them; give one side")
+
+    def about(self, page: int, plan: PagePlan) -> "Question":
+        """Return it with the hints of one page of a plan; raises PhotoError as `PagePlan.hints_of`."""
+        return replace(self, hints=plan.hints_of(page, self.hints))
 
 
 class ColoringFlows:
@@ -100,7 +104,8 @@ class ColoringFlows:
             if len(plan.pages) > 1:
                 encoded = yield from self._coloring_pages(photo, plan, question, options)
                 return encoded.data
-        rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
+        rgb, in_kind, plan = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
+        question = question.about(plan.pages[0], plan)
         prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
         colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options.strength), provenance))
         return colored
@@ -114,9 +119,8 @@ class ColoringFlows:
         plan = yield Work(partial(plan_pages, data, options, one_alone=several, max_pixels=max_pixels))
         if len(plan.pages) > 1:
             return [(yield from self._coloring_pages(data, plan, question, options))]
-        photo, read, (prepared, found, provenance) = yield from self._asking_for_page(
-            data, plan, plan.pages[0], question, options
-        )
+        pages = decode_pages(data, plan.pages, max_pixels=max_pixels)
+        photo, read, (prepared, found, provenance) = yield from self._asking_for_next(pages, plan, question, options)
         format = options.format or photo.format.written_as
 
         def encode(ab: NDArray[np.float32]) -> EncodedColoring:
@@ -132,7 +136,7 @@ class ColoringFlows:
     def varying(self, photo: PhotoInput, count: int, options: ColoringOptions, seed: int) -> Flow[list[PhotoOutput]]:
         """Colour one photograph in several ways."""
         question = _question(options, seeds=_seeds(count, seed))
-        rgb, in_kind = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
+        rgb, in_kind, _ = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
         prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
 
         def color(ab: NDArray[np.float32]) -> PhotoOutput:
@@ -149,8 +153,8 @@ class ColoringFlows:
     ) -> Flow[tuple[NDArray[np.float32], Provenance]]:
         """Ask for the colour of one photograph without laying it on: [N, S, S, 2]; of the options `render` counts."""
         question = _question(options, seeds=None if count is None else _seeds(count, seed), hints=hints)
-        rgb, _ = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
-        _, found, provenance = yield from self._asking_for_ab(rgb, question)
+        rgb, _, plan = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
+        _, found, provenance = yield from self._asking_for_ab(rgb, question.about(plan.pages[0], plan))
         return found, provenance
 
     def finding_likely_colors(
@@ -190,12 +194,11 @@ class ColoringFlows:
         plan = yield Work(partial(plan_pages, data, options, formats[0], one_alone=several, max_pixels=max_pixels))
         dated_as = path if options.keep_date else None
         if len(plan.pages) > 1:
-            pages = yield from self._coloring_pages(data, plan, question, options)
-            yield Work(partial(write_whole, output_paths[0], pages.data, dated_as=dated_as))
-            return WrittenFiles(output_paths, pages.notes)
-        photo, read, (prepared, found, provenance) = yield from self._asking_for_page(
-            data, plan, plan.pages[0], question, options
-        )
+            album = yield from self._coloring_pages(data, plan, question, options)
+            yield Work(partial(write_whole, output_paths[0], album.data, dated_as=dated_as))
+            return WrittenFiles(output_paths, album.notes)
+        pages = decode_pages(data, plan.pages, max_pixels=max_pixels)
+        photo, read, (prepared, found, provenance) = yield from self._asking_for_next(pages, plan, question, options)
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> tuple[str, ...]:
             rgb = finish(prepared, ab, options.strength)
@@ -211,26 +214,27 @@ class ColoringFlows:
     def _coloring_pages(
         self, data: bytes, plan: PagePlan, question: Question, options: ColoringOptions
     ) -> Flow[EncodedColoring]:
-        """Colour several pages into one TIFF; hints are for the first of them."""
+        """Colour several pages into one TIFF."""
+        pages = decode_pages(data, plan.pages, max_pixels=self._connection.max_pixels)
         colored: list[ColoredPage] = []
         notes: dict[str, None] = {}
         provenance = Provenance()
-        for page in plan.pages:
-            photo, read, (prepared, found, provenance) = yield from self._asking_for_page(
-                data, plan, page, question, options
+        for _ in plan.pages:
+            photo, read, (prepared, found, provenance) = yield from self._asking_for_next(
+                pages, plan, question, options
             )
             rgb = yield Work(partial(finish, prepared, found[0], options.strength))
             colored.append(ColoredPage(rgb, photo.metadata, photo.alpha))
             notes |= dict.fromkeys(read)
-            question = replace(question, hints=())
         encoded = yield Work(partial(encode_colored_pages, colored, options, provenance))
         return EncodedColoring(encoded.data, tuple(notes | dict.fromkeys(encoded.notes)))
 
-    def _asking_for_page(
-        self, data: bytes, plan: PagePlan, page: int, question: Question, options: ColoringOptions
+    def _asking_for_next(
+        self, pages: Iterator[Photo], plan: PagePlan, question: Question, options: ColoringOptions
     ) -> Flow[tuple[Photo, tuple[str, ...], tuple[Prepared, NDArray[np.float32], Provenance]]]:
-        """Read a page of a plan and ask for its colour; return it, what is to be said of it, and the answer."""
-        photo = yield Work(partial(decode_page, data, plan, page, max_pixels=self._connection.max_pixels))
+        """Decode the next page of a plan and ask for its colour: the page, what is to be said of it, and the answer."""
+        photo: Photo = yield Work(partial(next, pages))
+        question = question.about(photo.page, plan)
         of_color = yield Work(partial(color_notes, photo.color, options.color_photos))
         found = yield from self._asking_for_ab(photo.color, question)
         return photo, (*photo.notes, *filter(None, [plan.note]), *of_color), found
@@ -287,11 +291,12 @@ class ColoringFlows:
         self, photo: PhotoInput, hints: Sequence[Hint], wanted: tuple[str, ...]
     ) -> Flow[tuple[Prepared, list[NDArray[np.float32]]]]:
         """Return the prepared photograph, and what the model says of its colours, given the hints, at its own side."""
-        checked = check_hints(hints)
-        rgb, _ = yield Work(partial(open_photo, photo, ColoringOptions(), max_pixels=self._connection.max_pixels))
+        checked, max_pixels = check_hints(hints), self._connection.max_pixels
+        rgb, _, plan = yield Work(partial(open_photo, photo, ColoringOptions(), max_pixels=max_pixels))
+        of_page = plan.hints_of(plan.pages[0], checked)
         label = yield from self._label_of(rgb)
         description = yield from self._known(label)
-        prepared: Prepared = yield Work(partial(prepare, rgb, description.size, hints=checked))
+        prepared: Prepared = yield Work(partial(prepare, rgb, description.size, hints=of_page))
         found, answering = yield from self._requests.asking_about_colors(
             prepared.square[None], hint_map(prepared)[None], label, wanted
         )

@@ -30,7 +30,7 @@ from serving.malloc_settings import give_memory_back
 from serving.model.description import ModelDescription
 from serving.web.anonymous_file import AnonymousFile
 from serving.web.memory_return import MemoryReturn
-from serving.web.page_reading import notes_by_format, read_page
+from serving.web.page_reading import notes_by_format, read_pages
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 from serving.web.uploads import check_photo
@@ -173,7 +173,7 @@ class BoundedColorizer:
             variants: how many are wanted.
             options: at which sides the model is asked, which page is wanted, whether a photograph in colour is taken.
             begin: called with what its header says, and the pages that are coloured, when it is the photograph's turn.
-            hints: colours that it is to have; of several pages the first.
+            hints: colours that it is to have.
 
         Raises:
             Problem: when it cannot be coloured.
@@ -184,10 +184,11 @@ class BoundedColorizer:
             begin(header, plan)
             data = await file.read()
             file.forget_ab()
+            reading = read_pages(data, plan, options, max_pixels=self._limits.pixels)
             for page in plan.pages:
-                reading = partial(read_page, data, plan, page, options, max_pixels=self._limits.pixels)
-                color, of_page = await self._in_thread(reading)
-                ab, provenance = await self._find_ab(color, variants, options, hints if page == plan.pages[0] else ())
+                of_hints = plan.hints_of(page, hints)
+                color, of_page = await self._in_thread(partial(next, reading))
+                ab, provenance = await self._find_ab(color, variants, options, of_hints)
                 await file.write_ab(page, ab)
                 counts.append(len(ab))
                 notes.append(of_page)
@@ -226,7 +227,8 @@ class BoundedColorizer:
         async with self._turn(header.width * header.height):
             data = await file.read()
             photo = await self._in_thread(partial(decode_photo, data, page=page, max_pixels=self._limits.pixels))
-            return await self._client.likely_colors(photo.color, x, y, hints=hints)
+            of_page = PagePlan(range(page, page + 1), photo.pages).hints_of(page, hints)
+            return await self._client.likely_colors(photo.color, x, y, hints=of_page)
 
     async def apply_ab(
         self,

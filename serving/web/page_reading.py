@@ -1,13 +1,13 @@
 """Reads the pages of a job's photograph, and says for every format what is to be known of a result in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from photo.coloring_options import ColoringOptions
-from photo.decoding import Rgb
+from photo.decoding import Rgb, decode_pages
 from photo.encoding import ColoredPage, losses
 from photo.formats import PhotoFormat
-from photo.pages import PagePlan, decode_page, one_page_note
+from photo.pages import PagePlan, one_page_note
 from photo.tint import color_notes
 
 RESULT_FORMATS = (PhotoFormat.JPEG, PhotoFormat.PNG, PhotoFormat.WEBP, PhotoFormat.TIFF)
@@ -30,26 +30,28 @@ class PageNotes(NamedTuple):
     losses: dict[PhotoFormat, tuple[str, ...]]
 
 
-def read_page(
-    data: bytes, plan: PagePlan, page: int, options: ColoringOptions, *, max_pixels: int
-) -> tuple[Rgb, PageNotes]:
-    """Return the pixels of a page, [H, W, 3], and what is to be said of it.
+def read_pages(
+    data: bytes, plan: PagePlan, options: ColoringOptions, *, max_pixels: int
+) -> Iterator[tuple[Rgb, PageNotes]]:
+    """Give one page after another: its pixels, [H, W, 3], and what is to be said of it.
 
     Args:
         data: the bytes of the photograph's file.
         plan: of its pages.
-        page: one of them.
         options: whether one in colour is taken, and how results are encoded.
         max_pixels: larger ones are refused.
 
     Raises:
-        PhotoError: when it cannot be used, with the reason `in_color` where it is to keep its colours.
+        PhotoError: when one cannot be used, with the reason `in_color` where it is to keep its colours.
     """
-    photo = decode_page(data, plan, page, max_pixels=max_pixels)
-    of_color = color_notes(photo.color, options.color_photos)
-    own, whole = photo.format.written_as, ColoredPage(photo.color, photo.metadata, photo.alpha)
-    lost = {format: losses(whole, format, options) for format in dict.fromkeys((own, *RESULT_FORMATS))}
-    return photo.color, PageNotes(own, (*photo.notes, *of_color), bool(of_color), lost)
+    for photo in decode_pages(data, plan.pages, max_pixels=max_pixels):
+        of_color = color_notes(photo.color, options.color_photos)
+        own, whole = photo.format.written_as, ColoredPage(photo.color, photo.metadata, photo.alpha)
+        lost = {format: losses(whole, format, options) for format in dict.fromkeys((own, *RESULT_FORMATS))}
+        read = photo.color, PageNotes(own, (*photo.notes, *of_color), bool(of_color), lost)
+        del photo, whole
+        yield read
+        del read
 
 
 def notes_by_format(pages: Sequence[PageNotes]) -> dict[PhotoFormat, tuple[str, ...]]:

@@ -150,6 +150,8 @@ def problem_from(error: Exception) -> Problem:
                 return Problem(Kind.PHOTO_TOO_LARGE, words)
             case "in_color":
                 return Problem(Kind.IN_COLOR, "It has colour already, and is left as it is")
+            case "wrong_hints":
+                return Problem(Kind.WRONG_REQUEST, words)
             case "out_of_memory":
                 return Problem(Kind.BUSY, "There is not enough memory for this photo just now.")
             case "unexpected":

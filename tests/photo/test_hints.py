@@ -5,9 +5,10 @@ import pytest
 
 from photo.color import rgb_to_lab
 from photo.coloring import at_side, cell_of, hint_map, mean_ab, prepare
-from photo.errors import TintypeError
+from photo.errors import PhotoError, TintypeError
 from photo.geometry import crop
 from photo.hints import MAX_HINTS, Hint, HintsByPhoto, check_hints, hints_from_json, parse_hint
+from photo.pages import PagePlan
 
 
 def gray(height: int, width: int, shade: int = 128) -> np.ndarray:
@@ -95,6 +96,9 @@ def test_the_mean_of_two_sides_lies_in_the_square_of_the_first():
         ({"radius": 0.5}, "radius: expected .* received 0.5"),
         ({"color": "green"}, "color: expected #rrggbb or three integers of 0..255, received 'green'"),
         ({"color": (1, 2, 300)}, r"color: expected .* received \(1, 2, 300\)"),
+        ({"page": 0}, r"page: expected a whole number of 1\.\.4096, received 0"),
+        ({"page": 1.5}, "page: expected .* received 1.5"),
+        ({"page": 10**30}, "page: expected .* received 10+"),
     ],
 )
 def test_a_wrong_hint_names_the_field_and_the_value(changes, words):
@@ -111,9 +115,14 @@ def test_numbers_and_colours_of_numpy_are_as_good():
 def test_hints_as_the_command_line_has_them():
     assert parse_hint("0.42,0.31=#4A6B3C") == Hint(0.42, 0.31, "#4a6b3c")
     assert parse_hint("0.42,0.31,0.02=#4a6b3c") == Hint(0.42, 0.31, "#4a6b3c", 0.02)
+    assert parse_hint("2:0.42,0.31=#4a6b3c") == Hint(0.42, 0.31, "#4a6b3c", page=2)
+    assert parse_hint("12:0.42,0.31,0.02=#4a6b3c") == Hint(0.42, 0.31, "#4a6b3c", 0.02, page=12)
     for text, words in {
         "0.42=#4a6b3c": "expected a hint as X,Y=#rrggbb",
         "left,0=#4a6b3c": "x: expected a number, received 'left', in the hint",
+        "first:0,0=#4a6b3c": "page: expected a number, received 'first', in the hint",
+        ":0,0=#4a6b3c": "page: expected a number, received ''",
+        "0:0,0=#4a6b3c": "page: expected a whole number of 1..4096, received 0, in the hint",
         "0,7=#4a6b3c": "y: expected .* received 7.0, in the hint",
         "0,0=sky": "color: expected #rrggbb .* received 'sky'",
     }.items():
@@ -150,6 +159,26 @@ def test_hints_of_many_photographs_are_found_by_the_end_of_their_path():
     assert hints.unused_names(["/album/a.jpg", "none.jpg"]) == ["box/a.jpg"]
     with pytest.raises(TintypeError, match=r"hints.json: 'a.jpg': hint 1: y: is missing"):
         HintsByPhoto.from_json('{"a.jpg": [{"x": 0, "color": "#ffffff"}]}', "hints.json")
+
+
+def test_hints_are_written_down_as_they_are_read():
+    hints = (Hint(0.1, 0.2, "#9a6b3c"), Hint(0.3, 0.4, "#0000ff", 0.1, page=3))
+    assert hints_from_json(json.dumps([hint.document() for hint in hints]), "marks.json") == hints
+
+
+def test_a_hint_is_for_the_page_that_it_names_or_for_the_first_that_is_coloured():
+    anywhere, second, third = Hint(0, 0, "#9a6b3c"), Hint(0, 0, "#00ff00", page=2), Hint(0, 0, "#0000ff", page=3)
+    hints = (anywhere, second, third)
+    all_pages = PagePlan(range(3), 3)
+    assert [[hint.color for hint in all_pages.hints_of(page, hints)] for page in range(3)] == [
+        [anywhere.color],
+        [second.color],
+        [third.color],
+    ]
+    assert [hint.color for hint in PagePlan(range(1, 2), 3).hints_of(1, hints)] == [anywhere.color, second.color]
+    for plan, words in ((PagePlan(range(2), 2), "2 pages"), (PagePlan(range(1)), "one page")):
+        with pytest.raises(PhotoError, match=f"a hint is for page 3, and the photograph has {words}"):
+            plan.hints_of(0, hints)
 
 
 def test_more_hints_than_a_person_sets_are_refused():

@@ -39,8 +39,15 @@ def _is_bad_lightness(_: Any, lightness: np.ndarray, *__: Any, **___: Any) -> bo
 _STAGES: dict[str, dict[str, Callable[..., bool]]] = {
     "decode": {
         "photo.input_kinds.decode_photo": _is_bad_file,
-        "photo.pages.decode_photo": _is_bad_file,
-        "serving.batch.preparing.decode_pages": _is_bad_file,
+        **{
+            f"{module}.decode_pages": _is_bad_file
+            for module in (
+                "photo.apply_ab",
+                "serving.client.coloring_flows",
+                "serving.batch.preparing",
+                "serving.web.page_reading",
+            )
+        },
     },
     "prepare": {
         "serving.client.coloring_flows.prepare": _is_bad_array,

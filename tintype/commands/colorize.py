@@ -74,7 +74,7 @@ HintTexts = Annotated[
         "--hint",
         metavar="X,Y=#RRGGBB",
         help="The colour of a place of the one photograph, X and Y being shares 0..1 of its width and height, as in "
-        "0.42,0.31=#4a6b3c; X,Y,RADIUS= for a disc. May be repeated.",
+        "0.42,0.31=#4a6b3c; X,Y,RADIUS= for a disc, PAGE:X,Y= for a page of a TIFF. May be repeated.",
         rich_help_panel=_COLOR,
     ),
 ]
@@ -83,8 +83,8 @@ HintsFile = Annotated[
     typer.Option(
         "--hints",
         metavar="FILE",
-        help="Hints of many, as JSON of file names with lists of {x, y, color}. Without, those of PHOTO.hints.json "
-        "beside a PHOTO.",
+        help="Hints of many, as JSON of file names with lists of {x, y, color, radius, page}. Without, those of "
+        "PHOTO.hints.json beside a PHOTO.",
         rich_help_panel=_COLOR,
     ),
 ]

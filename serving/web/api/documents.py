@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from photo.hints import LARGEST_RADIUS, Hint
+from photo.limits import MAX_PAGES
 from serving.web.api.parameters import MOST_STRENGTH
 from serving.web.jobs import PhotoState
 from serving.web.problems import ProblemDocument
@@ -19,10 +20,13 @@ class HintDocument(BaseModel, extra="forbid"):
     radius: float = Field(
         0.0, description="Of a disc, as a share of the longer side.", ge=0, le=LARGEST_RADIUS, allow_inf_nan=False
     )
+    page: int | None = Field(
+        None, description="Of a TIFF the page that it is for, from 1; null is the first.", ge=1, le=MAX_PAGES
+    )
 
     def hint(self) -> Hint:
         """Return it as the client takes it."""
-        return Hint(self.x, self.y, self.color, self.radius)
+        return Hint(self.x, self.y, self.color, self.radius, self.page)
 
 
 class LikelyColorDocument(BaseModel):

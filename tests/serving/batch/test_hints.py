@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from photo.decoding import decode_photo
 from photo.errors import TintypeError
 from photo.hints import Hint
 from serving.batch.hints import read_job_hints
@@ -17,6 +18,7 @@ from serving.batch.model_on_server import server_handler
 from serving.batch.output_settings import OutputSettings
 from serving.batch.running import run_batch
 from tests.serving.batch.conftest import quick, write_photo
+from tests.serving.batch.test_pages import album
 from tests.serving.wire_server import WireServer, running
 
 BROWN = [{"x": 0.5, "y": 0.5, "color": "#9a6b3c", "radius": 0.2}]
@@ -75,6 +77,21 @@ def test_hints_beside_a_photograph_are_used_recorded_and_a_reason_to_colour_agai
     assert (again.done, again.skipped, again.bad) == (2, 1, 0)  # b has hints now, and c none
     assert is_brown(tmp_path / "out" / "b.png")
     assert (batch(scans).done, batch(scans, render=(32, 64)).done) == (0, 3)
+
+
+def test_a_hint_colours_the_page_that_it_names_and_is_recorded(batch, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "album.tif").write_bytes(album(2))
+    (scans / "album.tif.hints.json").write_text(json.dumps([BROWN[0] | {"page": 2}]))
+    assert batch(scans).done == 1
+    written = (tmp_path / "out" / "album.tif").read_bytes()
+    middle = [decode_photo(written, page=page).rgb[15, 20].astype(int) for page in range(2)]
+    assert [bool(red > blue) for red, _, blue in middle] == [False, True]
+    assert batch(scans).skipped == 1
+    (scans / "album.tif.hints.json").write_text(json.dumps([BROWN[0] | {"page": 3}]))
+    assert batch(scans).bad == 1
+    assert outcomes(tmp_path)["album.tif"]["reason"] == "wrong_hints"
 
 
 def test_one_file_holds_the_hints_of_all(batch, tmp_path):

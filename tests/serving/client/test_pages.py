@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import tifffile
 
+from photo.apply_ab import apply_ab_to_pages
 from photo.coloring_options import ColoringOptions
 from photo.decoding import decode_photo
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
 from photo.input_kinds import open_photo
-from serving.client import Colorizer, ConnectionOptions
+from photo.provenance import Provenance
+from serving.client import Colorizer, ConnectionOptions, Hint
+from tests.serving.wire_server import WireServer, running
 
 SHADES = (40, 120, 200)
 
@@ -72,6 +75,44 @@ def test_a_broken_page_names_itself(wire_server, album):
     broken = album[: tag.valueoffset] + (1 << 30).to_bytes(4, "little") + album[tag.valueoffset + 4 :]
     with Colorizer(wire_server.address) as colorizer, pytest.raises(PhotoError, match="page 3: "):
         colorizer.colorize(broken)
+
+
+def test_a_hint_colours_the_page_that_it_names(album):
+    with running(WireServer(has_guided=True)) as server, Colorizer(server.address) as colorizer:
+        plain = colorizer.colorize(album)
+        hinted = colorizer.colorize(album, hints=[Hint(0.5, 0.5, "#9a6b3c", radius=0.1, page=2)])
+        same = [
+            np.array_equal(decode_photo(plain, page=page).rgb, decode_photo(hinted, page=page).rgb) for page in range(3)
+        ]
+        assert same == [True, False, True]
+        second = colorizer.colorize(album, ColoringOptions(page=2), hints=[Hint(0.5, 0.5, "#9a6b3c", radius=0.1)])
+        np.testing.assert_array_equal(decode_photo(second).rgb, decode_photo(hinted, page=1).rgb)
+        asked = len(server.requests)
+        for photo in (album, np.zeros((30, 40), np.uint8)):
+            with pytest.raises(PhotoError, match=r"a hint is for page 4, and the photograph has (3 pages|one page)"):
+                colorizer.colorize(photo, hints=[Hint(0.5, 0.5, "#9a6b3c", page=4)])
+        assert len(server.requests) == asked
+
+
+def test_the_directories_of_a_tiff_are_read_once_for_all_its_pages(wire_server, album, monkeypatch):
+    opened = []
+
+    class Counted(tifffile.TiffFile):
+        def __init__(self, *given, **options):
+            opened.append(1)
+            super().__init__(*given, **options)
+
+    def readings(work) -> int:
+        opened.clear()
+        work()
+        return len(opened)
+
+    monkeypatch.setattr(tifffile, "TiffFile", Counted)
+    options = ColoringOptions(tiff_compression="none")
+    with Colorizer(wire_server.address) as colorizer:
+        assert readings(lambda: colorizer.colorize(album, options)) == 2  # once to plan, once to decode
+    ab = np.zeros((8, 8, 2), np.float32)
+    assert readings(lambda: apply_ab_to_pages(album, lambda _: ab, options, provenance=Provenance())) == 2
 
 
 def test_pages_are_bounded_together(wire_server, album):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from serving.client import ColoringOptions, Colorizer, Hint
 from tests.serving.web.conftest import running_gateway
+from tests.serving.web.test_pages import album
 
 UNMARKED = "/api/colorize?mark_metadata=false"
 BROWN = {"x": 0.5, "y": 0.5, "color": "#9a6b3c", "radius": 0.2}
@@ -81,7 +82,7 @@ def test_photos_of_a_job_have_the_hints_of_their_names_and_can_be_given_others(g
     job = guided.client.post("/api/jobs?variants=3", files=files, data={"hints": json.dumps({"b.jpg": [BROWN]})}).json()
     first, second = guided.job_when_done(job["id"])["photos"]
     assert (first["variants"], first["hints"]) == (3, [])
-    assert (second["variants"], second["hints"]) == (1, [BROWN])
+    assert (second["variants"], second["hints"]) == (1, [BROWN | {"page": None}])
     images = [f"/api/jobs/{job['id']}/photos/{number}/image" for number in (0, 1)]
     assert [is_brown(guided.client.get(image).content) for image in images] == [False, True]
 
@@ -90,7 +91,7 @@ def test_photos_of_a_job_have_the_hints_of_their_names_and_can_be_given_others(g
         answer = guided.client.post(f"/api/jobs/{job['id']}/photos/0/hints", json=hints)
         assert (answer.status_code, answer.json()["state"]) == (202, "waiting")
         [again, _] = guided.job_when_done(job["id"])["photos"]
-        assert (again["state"], again["hints"]) == ("done", hints)
+        assert (again["state"], again["hints"]) == ("done", [hint | {"page": None} for hint in hints])
         assert is_brown(guided.client.get(images[0]).content) == bool(hints)
     line = next(line for line in held.splitlines() if "held_bytes " in line and not line.startswith("#"))
     assert line in guided.client.get("/metrics").text  # what is held does not grow with every change
@@ -100,6 +101,21 @@ def test_photos_of_a_job_have_the_hints_of_their_names_and_can_be_given_others(g
     assert guided.model_server.hints[-1][..., 2].any()
     wrong = guided.client.post(f"/api/jobs/{job['id']}/photos/0/hints", json=[{"x": 2, "y": 0, "color": "#000000"}])
     assert (wrong.status_code, "x" in wrong.json()["detail"]) == (422, True)
+
+
+def test_a_hint_colours_the_page_that_it_names(guided):
+    job = guided.client.post("/api/jobs", content=album()).json()
+    guided.job_when_done(job["id"])
+    where = f"/api/jobs/{job['id']}/photos/0"
+    guided.client.post(f"{where}/hints", json=[BROWN | {"page": 3}])
+    [photo] = guided.job_when_done(job["id"])["photos"]
+    assert (photo["state"], photo["hints"]) == ("done", [BROWN | {"page": 3}])
+    pages = [guided.client.get(f"{where}/image?format=png&page={page}").content for page in (1, 2, 3)]
+    assert [is_brown(page) for page in pages] == [False, False, True]
+    guided.client.post(f"{where}/hints", json=[BROWN | {"page": 4}])
+    [photo] = guided.job_when_done(job["id"])["photos"]
+    assert photo["problem"]["type"] == "/docs#problem-wrong-request"
+    assert "A hint is for page 4, and the photograph has 3 pages" in photo["problem"]["detail"]
 
 
 def test_the_model_is_asked_at_the_side_that_is_wanted(guided, jpeg):

@@ -1,10 +1,11 @@
 """Files without a name: a photograph on disk that no path leads to, and that is gone when the process is."""
 
+import io
 import math
 import os
 import tempfile
 import threading
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 import anyio.to_thread
 import numpy as np
@@ -14,6 +15,8 @@ from serving.web.problems import Kind, Problem
 
 # What is written in one go. Smaller pieces would cost a change of threads each.
 _PIECE_BYTES = 1 << 20
+
+_MOST_READ_BYTES = 4 << 20  # of a stream, at once
 
 
 class Quota:
@@ -98,6 +101,13 @@ class AnonymousFile:
         """Return the photograph, or a part of it, from a thread; raises Problem (`not-found`) once it is closed."""
         return self._read(start, self.size - start if count is None else min(count, self.size - start))
 
+    def open(self) -> IO[bytes]:
+        """Return the photograph, or archive, as a seekable stream to read from in a thread.
+
+        An OSError refuses to read more than 4 MiB at once, as for the directory of an archive of a million files.
+        """
+        return cast(IO[bytes], _Stream(self))
+
     async def write_ab(self, page: int, ab: NDArray[np.float32]) -> None:
         """Keep the a*b* found for a page of the photograph, [N, S, S, 2], behind all that is kept already.
 
@@ -164,3 +174,33 @@ class AnonymousFile:
                 pieces.append(piece)
                 offset, count = offset + len(piece), count - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class _Stream(io.RawIOBase):
+    """Reads a file without a name; closing it leaves the file as it is."""
+
+    def __init__(self, file: AnonymousFile) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
+        if start + offset < 0:
+            raise OSError(f"expected a position of at least 0, received {start + offset}")
+        self._position = start + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._file.size - self._position)
+        count = left if size < 0 else min(size, left)
+        if count > _MOST_READ_BYTES:
+            raise OSError(f"{count:,} bytes of it would be read at once")
+        data = self._file.read_blocking(self._position, count)
+        self._position += len(data)
+        return data

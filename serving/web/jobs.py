@@ -93,6 +93,7 @@ class Job:
     Attributes:
         id: cannot be guessed; who knows it may see the photographs.
         photos: by their number.
+        further_jobs: with the photographs of an archive that are too many for this one.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Job:
     ):
         self.id = secrets.token_urlsafe(24)
         self.photos: dict[int, JobPhoto] = {}
+        self.further_jobs: list[str] = []
         self._variants = variants
         self._options = options
         self._colorizer = colorizer
@@ -141,6 +143,7 @@ class Job:
             "id": self.id,
             "state": "working" if self._is_working() else "done",
             "expires_in": max(0, round(self._expires - asyncio.get_running_loop().time())),
+            "further_jobs": self.further_jobs,
             "photos": [photo.document() for photo in self.photos.values()],
         }
 
@@ -162,8 +165,13 @@ class Job:
                     except TimeoutError:
                         yield None
 
-    def extend(self, uploads: list[Upload]) -> None:
-        """Add photographs, which are taken over; raises Problem (`too-many-photos`, `not-found`)."""
+    def extend(self, uploads: list[Upload], color_photos: ColorPhotos | None = None) -> None:
+        """Add photographs, which are taken over; raises Problem (`too-many-photos`, `not-found`).
+
+        Args:
+            uploads: the photographs.
+            color_photos: what is done with those that have colour already; None: as with the job's others.
+        """
         if self._is_deleted:
             raise Problem(Kind.NOT_FOUND, "The job has been deleted")
         if len(self.photos) + len(uploads) > (most := self._settings.limits.photos):
@@ -172,7 +180,7 @@ class Job:
         self.keep_on()
         while uploads:
             photo = self.photos[self._next_number] = JobPhoto(
-                self._next_number, uploads.pop(0), self._options.color_photos
+                self._next_number, uploads.pop(0), color_photos or self._options.color_photos
             )
             self._next_number += 1
             if photo.state is PhotoState.WAITING:
@@ -351,13 +359,21 @@ class Jobs:
         return job
 
     def create(self, uploads: list[Upload], variants: int, options: ColoringOptions) -> Job:
-        """Begin a job with the photographs, which are taken over; raises Problem (`busy`)."""
-        if len(self._jobs) >= self._settings.limits.jobs:
+        """Begin a job with the photographs, which are taken over; what is too much for one goes into further jobs.
+
+        Raises:
+            Problem: `busy`.
+        """
+        most = self._settings.limits.photos
+        count = -(-len(uploads) // most)
+        if len(self._jobs) + count > self._settings.limits.jobs:
             raise Problem(Kind.BUSY, "There are too many jobs")
-        job = Job(variants, options, self._colorizer, self._settings, self._metrics)
-        self._jobs[job.id] = job
-        job.extend(uploads)
-        return job
+        jobs = [Job(variants, options, self._colorizer, self._settings, self._metrics) for _ in range(count)]
+        for job in jobs:
+            self._jobs[job.id] = job
+            job.extend([uploads.pop(0) for _ in range(min(most, len(uploads)))])
+        jobs[0].further_jobs = [job.id for job in jobs[1:]]
+        return jobs[0]
 
     def delete(self, job_id: str) -> None:
         """Delete a job and its photographs; raises Problem (`not-found`)."""

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     TOO_MANY_PIXELS = "too-many-pixels"
     TOO_MANY_PHOTOS = "too-many-photos"
     BROKEN_PHOTO = "broken-photo"
+    LEFT_OUT = "left-out"
     ONE_COLORING = "one-colouring"
     NO_HINTS = "no-hints"
     IN_COLOR = "in-colour"
@@ -60,6 +61,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.TOO_MANY_PIXELS: (422, "The photo has too many pixels", "Reduce its size first."),
     Kind.TOO_MANY_PHOTOS: (422, "Too many photos at once", "Send them in several jobs."),
     Kind.BROKEN_PHOTO: (422, "The photo cannot be read", "Try another copy, or save it again in an image editor."),
+    Kind.LEFT_OUT: (422, "Left out of the archive", ""),
     Kind.ONE_COLORING: (422, "This model gives one colouring only", "Leave variants at 1."),
     Kind.NO_HINTS: (422, "This model takes no hints", "Leave the hints out."),
     Kind.IN_COLOR: (422, "The photo has colour already", "Send it with color_photos=recolor to replace its colour."),

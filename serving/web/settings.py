@@ -26,6 +26,7 @@ class Limits:
         photo_bytes: largest file.
         pixels: largest height times width, judged from the header before anything is decoded.
         photos: photographs in one job.
+        archive_photos: photographs, and others that are left out, of one archive.
         held_bytes: files of all jobs together, on disk.
         jobs: jobs at a time.
         requests: requests that carry or colour photographs, at a time.
@@ -48,6 +49,7 @@ class Limits:
         metadata=_limit("Largest photo.", flag="--max-megapixels", unit=1_000_000, min=0.001, max=200),
     )
     photos: int = field(default=50, metadata=_limit("Photos in one job.", flag="--max-photos", min=1))
+    archive_photos: int = 1000
     held_bytes: int = field(
         default=4 * 2**30,
         metadata=_limit("Files kept on disk, together.", flag="--max-held-megabytes", unit=2**20, type=int, min=1),
@@ -66,6 +68,11 @@ class Limits:
         metadata=_limit("That work on pixels; two more than processors if not given.", min=1, unset=True),
     )
     photos_at_once: int = 4
+
+    @property
+    def archive_bytes(self) -> int:
+        """Largest archive, and the most that its photographs may have together: what a job of single ones may have."""
+        return self.photos * self.photo_bytes
 
     def __post_init__(self) -> None:
         for name in (limit.name for limit in fields(self)):

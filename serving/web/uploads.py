@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import anyio.to_thread
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,7 @@ from photo.decoding import PhotoHeader, read_header
 from photo.errors import PhotoError, TintypeError
 from photo.hints import Hint, HintsByPhoto, hints_from_json
 from serving.web.anonymous_file import AnonymousFile, Quota
+from serving.web.archives import Member, is_zip, walk_zip
 from serving.web.problems import Kind, Problem, problem_from
 from serving.web.settings import Limits
 
@@ -68,7 +70,13 @@ class _Form:
 
 @asynccontextmanager
 async def received_photos(
-    request: Request, limits: Limits, quota: Quota, *, most: int | None = None, small_in_memory: bool = False
+    request: Request,
+    limits: Limits,
+    quota: Quota,
+    *,
+    most: int | None = None,
+    small_in_memory: bool = False,
+    opens_archives: bool = False,
 ) -> AsyncIterator[list[Upload]]:
     """Yield the photographs of a request's body; those that are not taken out of the list are deleted after.
 
@@ -82,11 +90,13 @@ async def received_photos(
         quota: of the files.
         most: photographs that are taken; `limits.photos` if None.
         small_in_memory: small photographs stay in memory, for a request that ends with them.
+        opens_archives: the photographs of a ZIP come in its place, with a line for what is left out of it; there may be
+            more than `most`.
 
     Raises:
         Problem: when the request as a whole cannot be used.
     """
-    body = _Body(request, limits, quota, limits.photos if most is None else most, small_in_memory)
+    body = _Body(request, limits, quota, limits.photos if most is None else most, small_in_memory, opens_archives)
     try:
         try:
             async with asyncio.timeout(limits.upload_seconds):
@@ -144,7 +154,9 @@ class _Body:
     quota: Quota
     most: int
     small_in_memory: bool
+    opens_archives: bool
     uploads: list[Upload] = field(default_factory=list)
+    files: int = 0  # of the body; a ZIP gives several uploads
 
     async def read(self) -> None:
         content_type, parameters = parse_options_header(self.request.headers.get("content-type"))
@@ -155,8 +167,13 @@ class _Body:
 
     async def _read_photo(self) -> None:
         upload = self._begin(unquote(self.request.headers.get("x-file-name", "")))
-        async for chunk in self._chunks(self.limits.photo_bytes):
-            await upload.file.append(chunk)
+        most = self.limits.archive_bytes if self.opens_archives else self.limits.photo_bytes
+        async for chunk in self._chunks(most):
+            if not upload.file.size:
+                self._check_announced(self._most_bytes(chunk))
+            await self._add(upload, chunk)
+            if upload.problem is not None:
+                raise upload.problem
         if not upload.file.size:
             raise Problem(Kind.BROKEN_PHOTO, "The file is empty (0 bytes)")
         await self._end(upload)
@@ -173,7 +190,7 @@ class _Body:
                 for event, data in form.events:
                     match event:
                         case "file":
-                            if len(self.uploads) == self.most:
+                            if self.files == self.most:
                                 raise Problem(Kind.TOO_MANY_PHOTOS, f"At most {self.most} are taken")
                             current = self._begin(data.decode("utf-8", "replace"))
                         case "hints":
@@ -201,27 +218,67 @@ class _Body:
                 upload.hints = found
 
     def _begin(self, name: str) -> Upload:
+        self.files += 1
+        return self._new_upload(name)
+
+    def _new_upload(self, name: str) -> Upload:
         self.uploads.append(Upload(safe_name(name), AnonymousFile(self.quota)))
         return self.uploads[-1]
 
     async def _add(self, upload: Upload, data: bytes) -> None:
         if upload.problem is not None:
             return
-        if upload.file.size + len(data) > self.limits.photo_bytes:
-            upload.problem = _too_large(self.limits.photo_bytes)
+        most = self.limits.photo_bytes
+        if upload.file.size + len(data) > most:
+            most = self._most_bytes(upload.file.read_blocking(0, 4) or data)
+        if upload.file.size + len(data) > most:
+            upload.problem = _too_large(most)
             upload.file.close()
             return
         await upload.file.append(data)
 
+    def _most_bytes(self, beginning: bytes) -> int:
+        is_archive = self.opens_archives and is_zip(beginning)
+        return self.limits.archive_bytes if is_archive else self.limits.photo_bytes
+
     async def _end(self, upload: Upload) -> None:
-        if upload.problem is None:
-            await upload.file.finish(small_in_memory=self.small_in_memory)
+        if upload.problem is not None:
+            return
+        await upload.file.finish(small_in_memory=self.small_in_memory)
+        if self.opens_archives and is_zip(upload.file.read_blocking(0, 4)):
+            await self._unpack(upload)
+
+    async def _unpack(self, archive: Upload) -> None:
+        """Put the photographs of a ZIP in its place."""
+        self.uploads.remove(archive)
+        first, unpacked = len(self.uploads), 0
+        steps = walk_zip(archive.file, archive.name, self.limits.photo_bytes)
+        try:
+            while (step := await anyio.to_thread.run_sync(next, steps, None)) is not None:
+                if isinstance(step, Member):
+                    if len(self.uploads) - first == (most := self.limits.archive_photos):
+                        raise Problem(Kind.TOO_MANY_PHOTOS, f"At most {most} files of a ZIP are taken")
+                    upload = self._new_upload(step.name)
+                    upload.problem = step.problem
+                elif isinstance(step, Problem):
+                    upload.problem = step
+                    upload.file.close()
+                else:
+                    unpacked += len(step)
+                    if unpacked > self.limits.archive_bytes:
+                        raise _too_large(self.limits.archive_bytes)
+                    await upload.file.append(step)
+            if len(self.uploads) == first:
+                self._new_upload(archive.name).problem = Problem(Kind.LEFT_OUT, "there is no photograph in it")
+            for upload in self.uploads[first:]:
+                if upload.problem is None:
+                    await upload.file.finish(small_in_memory=self.small_in_memory)
+        finally:
+            archive.file.close()
 
     async def _chunks(self, most: int) -> AsyncIterator[bytes]:
         """Yield the body; what comes late or after `most` bytes ends it."""
-        announced = self.request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced[:20]) > most:
-            raise _too_large(most)
+        self._check_announced(most)
         size = 0
         stream = self.request.stream()
         while True:
@@ -237,6 +294,11 @@ class _Body:
                 raise _too_large(most)
             if chunk:
                 yield chunk
+
+    def _check_announced(self, most: int) -> None:
+        announced = self.request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced[:20]) > most:
+            raise _too_large(most)
 
 
 def _hints_of(data: bytes, names: list[str]) -> list[tuple[Hint, ...]]:

@@ -33,6 +33,7 @@ async def about(gateway: GatewayOfApp) -> dict[str, Any]:
             "photo_bytes": limits.photo_bytes,
             "pixels": limits.pixels,
             "photos": limits.photos,
+            "archive_bytes": limits.archive_bytes,
             "variants": MOST_VARIANTS,
         },
         "formats": list(results.MEDIA_TYPES.values()),

@@ -66,6 +66,7 @@ class JobDocument(BaseModel):
     id: str = Field(description="Cannot be guessed: who knows it may see the photos.")
     state: Literal["working", "done"] = Field(description="done: every photo is done or has failed.")
     expires_in: int = Field(description="Seconds until it is deleted, if nobody asks for it.", ge=0)
+    further_jobs: list[str] = Field(description="With the photos of a ZIP that are too many for one job.")
     photos: list[JobPhotoDocument]
 
 
@@ -85,6 +86,7 @@ class LimitsDocument(BaseModel):
     photo_bytes: int
     pixels: int
     photos: int = Field(description="In one job.")
+    archive_bytes: int = Field(description="Of a ZIP.")
     variants: int
 
 

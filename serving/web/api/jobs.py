@@ -36,7 +36,8 @@ async def create_job(
     page: Page = None,
 ) -> dict[str, Any]:
     """Send photos to be coloured; the answer comes once they have arrived. A photo that cannot be used is FAILED
-    in the answer, or later; the others go on."""
+    in the answer, or later; the others go on. A ZIP is opened: its photos are those of the job, and what is left out
+    of it is FAILED."""
     options = ColoringOptions(
         render=sides_of(render),
         color_photos=ColorPhotos(color_photos),
@@ -44,7 +45,8 @@ async def create_job(
         credentials=gateway.settings.credentials,
     )
     await gateway.colorizer.model(wait_for_start=True)
-    async with uploads.received_photos(request, gateway.settings.limits, gateway.quota) as received:
+    limits = gateway.settings.limits
+    async with uploads.received_photos(request, limits, gateway.quota, opens_archives=True) as received:
         job = gateway.jobs.create(received, variants, options)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return job.document()
@@ -58,15 +60,17 @@ async def create_job(
     responses=documented(*OF_UPLOAD, *OF_JOB),
     openapi_extra=photo_body("The photos: a form with a file each, or the bytes of one.", several=True),
 )
-async def add_photos(job_id: JobId, request: Request, gateway: GatewayOfApp) -> dict[str, Any]:
-    """Add photos to a job."""
+async def add_photos(
+    job_id: JobId, request: Request, gateway: GatewayOfApp, color_photos: ColorPhotosOfQuery | None = None
+) -> dict[str, Any]:
+    """Add photos, or ZIPs of them, to a job; `color_photos` is the job's where it is not given."""
     job, limits = gateway.jobs.get(job_id), gateway.settings.limits
     with job.in_use():
         if len(job.photos) >= limits.photos:
             raise Problem(Kind.TOO_MANY_PHOTOS, f"A job has at most {limits.photos}")
         await gateway.colorizer.model(wait_for_start=True)
-        async with uploads.received_photos(request, limits, gateway.quota) as received:
-            job.extend(received)
+        async with uploads.received_photos(request, limits, gateway.quota, opens_archives=True) as received:
+            job.extend(received, None if color_photos is None else ColorPhotos(color_photos))
     return job.document()
 
 

@@ -49,8 +49,11 @@ def photo_body(description: str, *, several: bool) -> dict[str, Any]:
         }
     }
     raw = {
-        media_type: {"schema": _BINARY} for media_type in (*results.MEDIA_TYPES.values(), "application/octet-stream")
-    }
+        media_type: {"schema": _BINARY}
+        for media_type in (
+            *results.MEDIA_TYPES.values(), *(["application/zip"] if several else []), "application/octet-stream"
+        )
+    }  # fmt: skip
     return {
         "requestBody": {"required": True, "description": description, "content": {"multipart/form-data": form, **raw}}
     }

@@ -70,5 +70,6 @@ def sides_of(render: Render) -> tuple[int, ...] | None:
         raise Problem(Kind.WRONG_REQUEST, str(error)) from error
 
 
-JobId = Annotated[str, Path(description="Of the job.", pattern="^[A-Za-z0-9_-]{8,64}$")]
+JOB_ID = "^[A-Za-z0-9_-]{8,64}$"
+JobId = Annotated[str, Path(description="Of the job.", pattern=JOB_ID)]
 Number = Annotated[int, Path(description="Of the photo in the job.", ge=0, le=1_000_000)]

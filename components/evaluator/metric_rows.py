@@ -47,6 +47,15 @@ def metric_rows(metrics: Figures) -> list[tuple[str, str]]:
         gray_distance = gray["frechet_distance_efficientnet_lite0"]
         size = metrics["frechet_sample_size"]
         rows.append(("Frechet distance", f"{distance:.2f}   (left gray: {gray_distance:.2f}; of {size} photographs)"))
+    if variants := metrics.get("variants"):
+        best = variants["best_psnr_db"] - variants["psnr_db"]
+        worst = _share(variants["worst_delta_e_2000"], variants["grayscale_delta_e_2000"])
+        found = f"{variants['ab_distance']:.2f} units apart, best {best:+.2f} dB, worst {worst} of gray's CIEDE2000"
+        rows.append(("variants", f"{found}   (of {variants['n_images']} photographs)"))
+    if curve := metrics.get("hint_curve"):
+        none = curve[0]["psnr_db"]
+        gains = (f"{point['psnr_db'] - none:+.1f} by {point['hints']}" for point in curve[1:])
+        rows.append(("hints, dB", ", ".join(gains)))
     return rows
 
 

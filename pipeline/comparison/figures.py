@@ -101,7 +101,11 @@ _FRECHET = _measured(
     "Frechet distance (EfficientNet-Lite0)", "Frechet", "{:.2f}", "frechet_distance_efficientnet_lite0", "low"
 )
 _VARIANTS = _Column(
-    "ab distance of variants", "variants", "{:.2f}", lambda entry: entry["metrics"].get("variants_ab_distance"), None
+    "ab distance of variants",
+    "variants",
+    "{:.2f}",
+    lambda entry: (entry["metrics"].get("variants") or {}).get("ab_distance"),
+    None,
 )
 COST = (
     _Column("images/s", "images/s", "{:,.1f}", lambda entry: entry["training"]["images_per_second"], "high"),

@@ -54,6 +54,11 @@ class SavedColorizer:
         """Whether the model gives several colourings of one photo."""
         return signatures.VARIANTS in self._signatures
 
+    @property
+    def takes_hints(self) -> bool:
+        """Whether the model can be guided by hints."""
+        return signatures.GUIDED in self._signatures
+
     def predict_ab(
         self, lightness: NDArray[np.float32], hints: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
@@ -72,7 +77,7 @@ class SavedColorizer:
         """
         if hints is None:
             return self._predict(signatures.COLORIZE, lightness)
-        if signatures.GUIDED not in self._signatures:
+        if not self.takes_hints:
             raise SignatureMissing(
                 f"the model in {self._model_dir} takes no hints: it has no signature {signatures.GUIDED!r}",
                 signatures.GUIDED,

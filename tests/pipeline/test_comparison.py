@@ -212,7 +212,7 @@ def test_variants_are_shown_only_where_they_were_measured():
     one = measured("a")
     heading = "ab distance of variants"
     assert heading not in figures.quality_table([one]).headings
-    one["metrics"]["variants_ab_distance"] = 3.456
+    one["metrics"]["variants"] = {"ab_distance": 3.456}
     assert column(figures.quality_table([one, measured("b")]), heading) == [
         ("–", False),
         ("3.46", False),

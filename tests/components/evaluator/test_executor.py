@@ -9,6 +9,7 @@ from tfx.types import channel_utils, standard_artifacts
 from components.evaluator.component import Evaluator
 from components.evaluator.config import EvaluateConfig
 from components.evaluator.executor import Executor
+from components.evaluator.frechet import FRECHET_DISTANCE, FRECHET_SAMPLE_SIZE
 from components.evaluator.metrics import METRICS
 from photo.errors import TintypeError
 from tests.components.example_artifacts import png, tinted_photo, write_examples
@@ -73,9 +74,13 @@ def test_the_beam_job_and_the_plain_function_agree_and_the_grid_is_the_same_in_e
     one, _ = evaluate(tmp_path / "1", examples, ab=(12.0, -20.0))
     two, _ = evaluate(tmp_path / "2", examples, ab=(12.0, -20.0))
     photos = [("sea" if seed % 3 else "forest", png(tinted_photo(seed))) for seed in range(7)]
-    plain = evaluate_saved_model(str(tmp_path / "1" / "model" / "Format-Serving"), photos)
+    plain = evaluate_saved_model(str(tmp_path / "1" / "model" / "Format-Serving"), photos, frechet=True)
     for metrics in (one, two):
         assert {name: metrics[name] for name in METRICS} == pytest.approx({name: plain[name] for name in METRICS})
+        for of in (lambda found: found, lambda found: found["grayscale"]):
+            assert of(metrics)[FRECHET_DISTANCE] == pytest.approx(of(plain)[FRECHET_DISTANCE], rel=1e-3)
+        assert metrics[FRECHET_SAMPLE_SIZE] == 7
+        assert metrics["variants"] is metrics["hint_curve"] is None
     grids = [(tmp_path / run / "evaluation" / "grid.png").read_bytes() for run in ("1", "2")]
     assert grids[0] == grids[1]
 

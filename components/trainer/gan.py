@@ -176,12 +176,19 @@ class ColorGan:
         same output, and the discriminator sees real and generated photographs apart, each with its own statistics.
         """
         judge = self.discriminator if adversarial else None
+        apart = self.config.train.loss.discriminator_updates == "apart"
         photos, *maps = batch if isinstance(batch, tuple) else (batch,)
         gray, true = self._split(photos)
         encoder_learns = encoder_learns and self.encoder_optimizer is not None
         with tf.GradientTape(persistent=True) as tape:
             predicted, bins = self._predict(gray, true, maps, encoder_learns)
-            logits, judgements = self._judge(judge, gray, true, predicted) if judge is not None else (None, {})
+            logits, judgements = None, {}
+            if judge is not None and apart:
+                with tape.stop_recording():
+                    judgements = self._update_judge_apart(judge, gray, true, predicted)
+                logits = self._logits(judge, gray, predicted)
+            elif judge is not None:
+                logits, judgements = self._judge(judge, gray, true, predicted)
             judged = JudgedBatch(true, predicted, logits, bins)
             terms = [term for term in self.terms if term.counts(adversarial=judge is not None)]
             values = {term.name: self._mean(term.value(judged)) for term in terms}
@@ -193,17 +200,16 @@ class ColorGan:
         if (clip_norm := self.config.train.optimizer.clip_norm) is not None:
             longest = clip_norm / self.strategy.num_replicas_in_sync  # each replica has its share of the sum
             generator_gradients, _ = tf.clip_by_global_norm(generator_gradients, longest, use_norm=gradient_norm)
-        discriminator_norm = tf.constant(0.0)
-        if judge is not None:
+        replicas = tf.cast(self.strategy.num_replicas_in_sync, tf.float32)
+        if judge is not None and not apart:
             gradients = tape.gradient(judgements["discriminator_loss"], judge.trainable_variables)
-            discriminator_norm = tf.linalg.global_norm(gradients)
+            judgements["discriminator_gradient_norm"] = tf.linalg.global_norm(gradients) / replicas
             self.discriminator_optimizer.apply(gradients, judge.trainable_variables)
         decoders = len(self._decoder_variables)
         self.generator_optimizer.apply(generator_gradients[:decoders], self._decoder_variables)
         if encoder_learns and self.encoder_optimizer is not None:
             self.encoder_optimizer.apply(generator_gradients[decoders:], self._encoder_variables)
 
-        replicas = tf.cast(self.strategy.num_replicas_in_sync, tf.float32)
         readings = dict.fromkeys(self.readings, tf.constant(0.0)) | {"generator_loss": generator_loss}
         readings |= values | judgements
         if bins is not None:
@@ -212,7 +218,6 @@ class ColorGan:
         return readings | {
             "discriminator_accuracy": (called_real + 1.0 / replicas - generated_called_real) / 2.0,
             "generator_gradient_norm": gradient_norm / replicas,
-            "discriminator_gradient_norm": discriminator_norm / replicas,
             "color_diversity": losses.color_diversity(self.range.chroma(predicted), self.range.chroma(true)) / replicas,
         }
 
@@ -249,15 +254,45 @@ class ColorGan:
         self, judge: keras.Model, gray: tf.Tensor, true: tf.Tensor, predicted: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """The discriminator's logits on the generated photographs, and its readings: `_JUDGEMENTS`."""
-        loss = self.config.train.loss
-        real_logits = tf.cast(judge([gray, true], training=True), tf.float32)
-        fake_logits = tf.cast(judge([gray, predicted], training=True), tf.float32)
-        objective = losses.discriminator_loss(loss.adversarial, real_logits, fake_logits, loss.label_smoothing)
+        loss, (real_target, generated_target) = self.config.train.loss, self.config.train.loss.discriminator_targets
+        real_logits, fake_logits = self._logits(judge, gray, true), self._logits(judge, gray, predicted)
+        objective = losses.real_loss(loss.adversarial, real_logits, real_target) + losses.generated_loss(
+            loss.adversarial, fake_logits, generated_target
+        )
         return fake_logits, {
             "discriminator_loss": loss.discriminator_weight * self._mean(objective),
             "real_called_real": self._mean(losses.called_real(loss.adversarial, real_logits)),
             "generated_called_real": self._mean(losses.called_real(loss.adversarial, fake_logits)),
         }
+
+    def _update_judge_apart(
+        self, judge: keras.Model, gray: tf.Tensor, true: tf.Tensor, predicted: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The discriminator learns from the real photographs, then from the generated ones; its readings."""
+        loss, (real_target, generated_target) = self.config.train.loss, self.config.train.loss.discriminator_targets
+        values, called_real, gradients = [], [], []
+        for photos, loss_on, target in (
+            (true, losses.real_loss, real_target),
+            (predicted, losses.generated_loss, generated_target),
+        ):
+            with tf.GradientTape() as tape:
+                logits = self._logits(judge, gray, photos)
+                value = loss.discriminator_weight * self._mean(loss_on(loss.adversarial, logits, target))
+            values.append(value)
+            called_real.append(self._mean(losses.called_real(loss.adversarial, logits)))
+            gradients.append(tape.gradient(value, judge.trainable_variables))
+            self.discriminator_optimizer.apply(gradients[-1], judge.trainable_variables)
+        norm = tf.linalg.global_norm([real + generated for real, generated in zip(*gradients, strict=True)])
+        return {
+            "discriminator_loss": values[0] + values[1],
+            "real_called_real": called_real[0],
+            "generated_called_real": called_real[1],
+            "discriminator_gradient_norm": norm / tf.cast(self.strategy.num_replicas_in_sync, tf.float32),
+        }
+
+    def _logits(self, judge: keras.Model, gray: tf.Tensor, color: tf.Tensor) -> tf.Tensor:
+        """What the learning discriminator says of photographs, in 32 bits."""
+        return tf.cast(judge([gray, color], training=True), tf.float32)
 
     def _mean(self, per_photo: tf.Tensor, axis: int | None = None) -> tf.Tensor:
         """This replica's share of the mean over the photos of all replicas."""

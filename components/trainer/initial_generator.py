@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.trainer.config import ResidualUNetConfig, TrainerConfig
-from components.trainer.networks.blocks import LEAK, innermost_layers
+from components.trainer.networks.blocks import innermost_layers
 from components.trainer.networks.build import build_plain_generator
 from components.trainer.networks.exported_weights import find_weight, read_exported_weights
 from components.trainer.networks.unet import UNet
@@ -64,7 +64,7 @@ def _values_by_weight(
         raise TintypeError(f"train.initial_generator: {source} cannot be read: {error}") from error
     deepest = len(getattr(plain, "downs", ())) - 1
     if isinstance(config.network.generator, ResidualUNetConfig) and _kernel_of(deepest) not in values:
-        values = _with_level_in_front(values, plain)
+        values = _with_level_in_front(values, plain, config.network.leaky_relu_slope)
     missing = {id(weight): weight.path for weight in plain.weights}
     found = []
     for path, value in values.items():
@@ -79,7 +79,9 @@ def _values_by_weight(
     return found
 
 
-def _with_level_in_front(values: dict[str, NDArray[np.float32]], plain: UNet) -> dict[str, NDArray[np.float32]]:
+def _with_level_in_front(
+    values: dict[str, NDArray[np.float32]], plain: UNet, leaky_relu_slope: float
+) -> dict[str, NDArray[np.float32]]:
     """The values of a residual U-Net -> those of one with a level more in front, which halves the photo.
 
     Two filters of the new level carry each channel of the photo, one the mean of four pixels and one its opposite,
@@ -102,7 +104,7 @@ def _with_level_in_front(values: dict[str, NDArray[np.float32]], plain: UNet) ->
             first[..., place] = 0.0
             first[1:3, 1:3, channel, place] = sign / 4.0
             gain[place] = math.sqrt(_GRAY_VARIANCE + norm.epsilon)
-            second[:, :, place] = sign * old[:, :, channel] / (1.0 + LEAK)
+            second[:, :, place] = sign * old[:, :, channel] / (1.0 + leaky_relu_slope)
     return grown | {
         _kernel_of(0): first,
         _kernel_of(1): second,

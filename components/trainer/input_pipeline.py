@@ -28,6 +28,7 @@ def training_batches(
     first_step: int = 0,
     shares: Sequence[tuple[int, int]] | None = None,
     weights: NDArray[np.float64] | None = None,
+    with_replacement: bool = False,
 ) -> tf.data.Dataset:
     """Endless batches uint8 [n, size, size, 3]: shuffled anew in every epoch, cropped and mirrored by the seed.
 
@@ -45,12 +46,15 @@ def training_batches(
         weights: float64 [photos], not negative: how often each photograph is drawn, in proportion. In an epoch, which
             is as many draws as there are photographs, each comes as often as its share says, rounded up or down by
             the seed. Without them each comes once.
+        with_replacement: every draw is from all photographs, by the same shares; an epoch may show one twice and leave
+            out another.
     """
     shares = shares or [(0, batch_size)]
 
     @functools.lru_cache(maxsize=4)  # a batch, and those fetched ahead, may lie across two epochs
     def order(epoch: int) -> NDArray[np.int64]:
-        return _order(len(photos), weights, np.random.default_rng((seed, _ORDER, epoch)))
+        draws = np.random.default_rng((seed, _ORDER, epoch))
+        return _independent(len(photos), weights, draws) if with_replacement else _order(len(photos), weights, draws)
 
     def load(index: np.int64) -> NDArray[np.uint8]:
         step, share = divmod(int(index), len(shares))
@@ -79,6 +83,11 @@ def _square(
     if augmentation.aging is None:
         return square
     return with_aged_gray(square, augmentation.aging, np.random.default_rng((seed, _AGING, row)))
+
+
+def _independent(count: int, weights: NDArray[np.float64] | None, draws: np.random.Generator) -> NDArray[np.int64]:
+    """The places of as many photographs as there are, each drawn from all."""
+    return draws.choice(count, size=count, p=None if weights is None else weights / weights.sum())
 
 
 def _order(count: int, weights: NDArray[np.float64] | None, draws: np.random.Generator) -> NDArray[np.int64]:

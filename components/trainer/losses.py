@@ -26,31 +26,38 @@ def _cross_entropy(target: float, logits: tf.Tensor) -> tf.Tensor:
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.fill(tf.shape(logits), target), logits=logits)
 
 
-def discriminator_loss(kind: str, real_logits: tf.Tensor, fake_logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
-    """What the discriminator minimises on a true photo and a generated one together.
+def real_loss(kind: str, logits: tf.Tensor, target: float = 1.0) -> tf.Tensor:
+    """What the discriminator minimises on true photographs.
 
     Args:
-        kind: `non_saturating` (cross-entropy, Goodfellow et al. 2014), `least_squares` (Mao et al. 2017, targets 1
-            and 0) or `hinge` (Lim and Ye 2017).
-        real_logits: float32 [N, h, w, 1] on true photographs.
-        fake_logits: float32 [N, h, w, 1] on generated ones.
-        label_smoothing: one-sided (Salimans et al. 2016): real photos' target is 1 - this. Hinge has no targets.
+        kind: `non_saturating` (cross-entropy, Goodfellow et al. 2014), `least_squares` (Mao et al. 2017) or `hinge`
+            (Lim and Ye 2017).
+        logits: float32 [N, h, w, 1] on them.
+        target: less than 1 under label smoothing. Hinge has none.
     """
     if kind == "hinge":
-        return _per_photo(tf.nn.relu(1.0 - real_logits)) + _per_photo(tf.nn.relu(1.0 + fake_logits))
-    target = 1.0 - label_smoothing
+        return _per_photo(tf.nn.relu(1.0 - logits))
+    return _distance_from_target(kind, logits, target)
+
+
+def generated_loss(kind: str, logits: tf.Tensor, target: float = 0.0) -> tf.Tensor:
+    """What the discriminator minimises on generated photographs, as `real_loss` on true ones."""
+    if kind == "hinge":
+        return _per_photo(tf.nn.relu(1.0 + logits))
+    return _distance_from_target(kind, logits, target)
+
+
+def _distance_from_target(kind: str, logits: tf.Tensor, target: float) -> tf.Tensor:
     if kind == "least_squares":
-        return _per_photo(tf.square(real_logits - target)) + _per_photo(tf.square(fake_logits))
-    return _per_photo(_cross_entropy(target, real_logits)) + _per_photo(_cross_entropy(0.0, fake_logits))
+        return _per_photo(tf.square(logits - target))
+    return _per_photo(_cross_entropy(target, logits))
 
 
 def adversarial_loss(kind: str, fake_logits: tf.Tensor) -> tf.Tensor:
-    """What the generator minimises so that its photographs pass for real; `kind` as in `discriminator_loss`."""
+    """What the generator minimises so that its photographs pass for real; `kind` as in `real_loss`."""
     if kind == "hinge":
         return -_per_photo(fake_logits)
-    if kind == "least_squares":
-        return _per_photo(tf.square(fake_logits - 1.0))
-    return _per_photo(_cross_entropy(1.0, fake_logits))
+    return _distance_from_target(kind, fake_logits, 1.0)
 
 
 def called_real(kind: str, logits: tf.Tensor) -> tf.Tensor:

@@ -75,6 +75,7 @@ def step_batches(
             first_step=first_step,
             shares=shares,
             weights=weights,
+            with_replacement=settings.with_replacement,
         ),
     )
     return StepBatches(of_photos, maps)

@@ -17,6 +17,9 @@ class PatchDiscriminatorConfig(Section):
     use_bias: bool = Field(default=False, description="of every level; the logits always have one")
     batch_norm: bool = Field(default=True, description="in every level but the first")
     spectral_norm_iterations: int = Field(default=0, ge=0, description="power iterations a step; 0 leaves it out")
+    spectral_norm_levels: Literal["all", "down"] = Field(
+        default="all", description="all: of every level and of the logits; down: of the levels of stride 2 alone"
+    )
 
     @property
     def smallest_size(self) -> int:

@@ -167,6 +167,11 @@ class Vgg16Config(Section):
         default=None, pattern="^[0-9a-f]{64}$", description="the file's digest, checked before it is read"
     )
     trainable_encoder: bool = Field(default=False, description="train VGG-16 as well")
+    imagenet_range: bool = Field(
+        default=True,
+        description="VGG-16 sees what it learned on, 0..255 less the means of ImageNet's channels; false: 0..100, the "
+        "range of L* itself",
+    )
     decoder_filters: tuple[Filters, ...] = Field(
         default=(256, 128, 64, 32, 16), min_length=5, max_length=5, description="channels of each level up"
     )

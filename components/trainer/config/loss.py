@@ -12,7 +12,8 @@ class LossConfig(Section):
 
     The generator minimises adversarial_weight * adversarial + reconstruction_weight * reconstruction +
     absolute_error_weight * l1 + colorfulness_weight * colorfulness + color_repulsion_weight * color repulsion +
-    distribution_weight * distribution, the discriminator discriminator_weight * (real + generated).
+    distribution_weight * distribution, the discriminator discriminator_weight * (real + generated), in one update a
+    step or in two.
     """
 
     adversarial: Literal["non_saturating", "least_squares", "hinge"] = Field(
@@ -23,6 +24,11 @@ class LossConfig(Section):
         default=0.0, ge=0, lt=1, description="share of the run in which the generator learns from reconstruction alone"
     )
     discriminator_weight: float = Field(default=0.5, gt=0, description="0.5 averages real and generated photos")
+    discriminator_updates: Literal["together", "apart"] = Field(
+        default="together",
+        description="together: one a step, by the sum; apart: one by the real photos, then one by the generated, and "
+        "the generator is judged by what came of both",
+    )
     reconstruction: Literal["l1", "l2", "log_l2", "huber", "cosine"] = Field(
         default="l1", description="how the distance from the true colours is measured"
     )
@@ -52,7 +58,12 @@ class LossConfig(Section):
         description="1 lets every pixel's distribution count the same, towards 0 rare colours count more",
     )
     label_smoothing: float = Field(
-        default=0.0, ge=0, lt=0.5, description="one-sided: the discriminator's target for real photos is 1 minus this"
+        default=0.0, ge=0, lt=0.5, description="how far the discriminator's targets are from 1 and 0, as its kind says"
+    )
+    label_smoothing_kind: Literal["one_sided", "two_sided"] = Field(
+        default="one_sided",
+        description="one_sided: real photos' target is 1 minus label_smoothing (Salimans et al. 2016); two_sided: it "
+        "is 1 minus half of it, and generated photos' the other half (Szegedy et al. 2016, as Keras does)",
     )
 
     @model_validator(mode="after")
@@ -64,3 +75,10 @@ class LossConfig(Section):
         if self.label_smoothing and self.adversarial == "hinge":
             raise ValueError("label_smoothing must be 0 for the hinge loss, which has no targets")
         return self
+
+    @property
+    def discriminator_targets(self) -> tuple[float, float]:
+        """What the discriminator is to say of real and of generated photographs."""
+        if self.label_smoothing_kind == "one_sided":
+            return 1.0 - self.label_smoothing, 0.0
+        return 1.0 - self.label_smoothing / 2.0, self.label_smoothing / 2.0

@@ -23,6 +23,9 @@ class NetworkConfig(Section):
     initializer_stddev: float | None = Field(
         default=0.02, gt=0, description="kernels start from N(0, this); null for Keras' own (Glorot uniform)"
     )
+    leaky_relu_slope: float = Field(
+        default=0.2, ge=0, lt=1, description="of every leaky_relu in both networks, where its input is negative"
+    )
 
     saturation: float = Field(
         default=1.0,

@@ -17,6 +17,9 @@ class TrainConfig(Section):
     steps: int = Field(default=10_000, ge=1, description="updates of the weights, one batch each")
     max_minutes: float | None = Field(default=None, gt=0, description="stop after this time even if steps are left")
     batch_size: int = Field(default=32, ge=1, description="over all replicas together")
+    with_replacement: bool = Field(
+        default=False, description="every photo is drawn from all of them, not each once before any comes again"
+    )
     initial_generator: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         default=None,
         description="go on from this trained generator of the same network: shipped (the one that comes along), a "
@@ -60,4 +63,6 @@ class TrainConfig(Section):
     def _kept_views_stay_as_they_are(self) -> Self:
         if self.kept_views and (self.augmentation.gamma or self.augmentation.grain):
             raise ValueError("augmentation.gamma and grain must be 0 with kept_views: they change every step")
+        if self.kept_views and self.with_replacement:
+            raise ValueError("with_replacement must be false with kept_views, which come in turns")
         return self

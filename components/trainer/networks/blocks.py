@@ -6,17 +6,16 @@ from typing import Any
 import keras
 from keras import layers
 
-from components.trainer.config import Activation
+from components.trainer.config import Activation, NetworkConfig
 from components.trainer.networks.initial_weights import InitialWeights
 from components.trainer.networks.spectral_normalization import SpectralConv2D, SpectralConv2DTranspose
 
-LEAK = 0.2
 Tensor = Any  # of whichever backend Keras computes with
 
 
-def activation(kind: Activation, name: str = "activation") -> layers.Layer:
-    """The layer that a recipe calls so."""
-    return layers.LeakyReLU(LEAK, name=name) if kind == "leaky_relu" else layers.ReLU(name=name)
+def activation(kind: Activation, network: NetworkConfig, name: str = "activation") -> layers.Layer:
+    """The layer that a recipe calls so, with the slope that its networks have."""
+    return layers.LeakyReLU(network.leaky_relu_slope, name=name) if kind == "leaky_relu" else layers.ReLU(name=name)
 
 
 def dropout(rate: float, weights: InitialWeights) -> layers.Layer:

@@ -16,20 +16,21 @@ def build_patch_discriminator(
     weights = InitialWeights(network, seed)
     gray, color, x = _judged_photo(network, None)
     levels = [(filters, 2) for filters in config.down_filters] + [(filters, 1) for filters in config.flat_filters]
-    iterations = config.spectral_norm_iterations
+    of_down = config.spectral_norm_iterations
+    of_others = of_down if config.spectral_norm_levels == "all" else 0
     for level, (filters, stride) in enumerate(levels):
         x = convolution(
             filters,
             weights,
             stride=stride,
             use_bias=config.use_bias,
-            power_iterations=iterations,
+            power_iterations=of_down if stride == 2 else of_others,
             name=f"level_{level}",
         )(x)
         if config.batch_norm and level > 0:
             x = BatchNormalization(momentum=batch_norm_momentum, name=f"level_{level}_norm")(x)
-        x = activation("leaky_relu", f"level_{level}_relu")(x)
-    logits = convolution(1, weights, stride=1, use_bias=True, power_iterations=iterations, name="logits")(x)
+        x = activation("leaky_relu", network, f"level_{level}_relu")(x)
+    logits = convolution(1, weights, stride=1, use_bias=True, power_iterations=of_others, name="logits")(x)
     return keras.Model([gray, color], logits, name="discriminator")
 
 
@@ -51,13 +52,13 @@ def build_classifier_discriminator(
         )(x)
         if config.batch_norm and level > 0:
             x = BatchNormalization(momentum=batch_norm_momentum, name=f"level_{level}_norm")(x)
-        x = activation(config.activation, f"level_{level}_relu")(x)
+        x = activation(config.activation, network, f"level_{level}_relu")(x)
         if conv.pool:
             x = layers.MaxPooling2D(name=f"level_{level}_pool")(x)
     x = layers.Flatten(name="flat")(x)
     for index, units in enumerate(config.dense):
         x = layers.Dense(units, kernel_initializer=weights.kernel(), name=f"dense_{index}")(x)
-        x = activation(config.activation, f"dense_{index}_relu")(x)
+        x = activation(config.activation, network, f"dense_{index}_relu")(x)
     logit = layers.Dense(1, kernel_initializer=weights.kernel(), name="logit")(x)
     return keras.Model([gray, color], layers.Reshape((1, 1, 1), name="logits")(logit), name="discriminator")
 

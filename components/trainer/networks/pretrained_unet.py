@@ -186,7 +186,7 @@ def build_pretrained_unet(
         return ResidualLevel(
             merge,
             norm(),
-            activation("relu"),
+            activation("relu", network),
             convolutions=[convolution(filters, weights, kernel_size=3, stride=1, name=name) for name, _ in places],
             norms=[norm("zeros" if place == 1 else "ones", f"{name}_norm") for name, place in places],
             name=f"level_{number}",
@@ -194,7 +194,7 @@ def build_pretrained_unet(
 
     def fine(filters: int) -> FineLevel:
         merge = ConvolutionBlock(
-            convolution(filters, weights, kernel_size=3, stride=1), norm(), activation("relu"), name="merge"
+            convolution(filters, weights, kernel_size=3, stride=1), norm(), activation("relu", network), name="merge"
         )
         narrow = convolution(filters, weights, kernel_size=1, stride=1, use_bias=True, name="narrow")
         detail = convolution(_DETAIL_FILTERS, weights, kernel_size=3, use_bias=True, name="detail")

@@ -29,7 +29,7 @@ def build_residual_unet(
         return BatchNormalization(momentum=batch_norm_momentum, gamma_initializer=gain, name=name)
 
     def leaky() -> layers.Layer:
-        return activation("leaky_relu")
+        return activation("leaky_relu", network)
 
     downs = []
     for level, (filters, blocks) in enumerate(zip(config.down_filters, config.residual_blocks, strict=True)):

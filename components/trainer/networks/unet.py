@@ -100,17 +100,17 @@ def build_unet(network: NetworkConfig, config: UNetConfig, *, batch_norm_momentu
     stem = None
     if config.stem_filters is not None:
         full_size = convolution(config.stem_filters, weights, kernel_size=1, stride=1, use_bias=True)
-        stem = ConvolutionBlock(full_size, norm(False), activation("leaky_relu"), name="stem")
+        stem = ConvolutionBlock(full_size, norm(False), activation("leaky_relu", network), name="stem")
     downs, last = [], len(config.down_filters) - 1
     for place, filters in enumerate(config.down_filters):
         has_norm = (place > 0 or stem is not None) and (place < last or config.batch_norm_bottleneck)
         kind = config.bottleneck_activation if place == last else "leaky_relu"
-        downs.append(ConvolutionBlock(level(filters), norm(has_norm), activation(kind), name=f"down_{place}"))
+        downs.append(ConvolutionBlock(level(filters), norm(has_norm), activation(kind, network), name=f"down_{place}"))
     ups = [
         UpBlock(
             level(filters, transposed=True),
             norm(config.batch_norm_up),
-            activation(config.up_activation),
+            activation(config.up_activation, network),
             dropout=dropout(config.dropout, weights) if place < config.dropout_levels else None,
             activate_after_skip=config.activate_after_skip,
             name=f"up_{place}",

@@ -24,7 +24,7 @@ def build_valid_unet(network: NetworkConfig, config: ValidUNetConfig, *, seed: i
     for block, convolutions in enumerate(config.down_blocks):
         for index, conv in enumerate(convolutions):
             x = convolution(conv, f"down_{block}_{index}")(x)
-            x = activation("leaky_relu", f"down_{block}_{index}_relu")(x)
+            x = activation("leaky_relu", network, f"down_{block}_{index}_relu")(x)
         skips.append(x)
     x = convolution(config.bottleneck, "bottleneck", padding="same", activation="tanh")(x)
     for block, convolutions in enumerate(config.up_blocks):

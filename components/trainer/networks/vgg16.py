@@ -19,9 +19,11 @@ def build_vgg16(network: NetworkConfig, config: Vgg16Config, *, seed: int) -> ke
     """VGG-16 and its decoder, as `Vgg16Config` describes them: gray [N, H, W, g] -> colour [N, H, W, c]."""
     weights = InitialWeights(network, seed)
     inputs = keras.Input((None, None, network.gray_channels), name="gray")
-    # From -1..1 to what VGG-16 learned on: 0..255 without the means of ImageNet's channels.
     x = layers.Concatenate(name="three_channels")([inputs] * 3) if network.gray_channels == 1 else inputs
-    x = layers.Rescaling(127.5, [127.5 - mean for mean in _VGG16_MEANS], name="imagenet_range")(x)
+    if config.imagenet_range:
+        x = layers.Rescaling(127.5, [127.5 - mean for mean in _VGG16_MEANS], name="imagenet_range")(x)
+    else:
+        x = layers.Rescaling(50.0, 50.0, name="lightness_range")(x)
     encoder = keras.applications.VGG16(include_top=False, weights=None, input_shape=(None, None, 3), name="vgg16")
     for layer in encoder.layers:
         if layer.weights:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.trainer import losses
 from components.trainer.gan import ColorGan
 from photo.color import gray_of_mix, rgb_to_lab
 from pipeline.config import load_config
@@ -80,6 +81,32 @@ def test_without_an_adversarial_weight_the_discriminator_stays_as_it_is():
     reading = gan.train_steps(batches, tf.constant(1))
     assert float(reading["discriminator_loss"]) == 0
     assert all(np.array_equal(a, b) for a, b in zip(before, kernels(gan.discriminator), strict=True))
+
+
+@pytest.mark.parametrize(("updates", "a_step"), [("together", 1), ("apart", 2)])
+def test_a_discriminator_updated_apart_learns_twice_a_step_and_judges_the_generator_afterwards(updates, a_step):
+    gan, batches = make(
+        *SMALL_NETWORKS,
+        f"train.loss.discriminator_updates={updates}",
+        "network.generator.dropout=0",
+        "network.generator.spectral_norm_iterations=0",
+        "network.discriminator.spectral_norm_iterations=0",
+        "train.optimizer.generator_learning_rate=1.0e-12",
+        "train.optimizer.discriminator_learning_rate=0.01",
+    )
+    gray, _ = gan.range.split(tf.cast(next(batches), tf.float32) / 255.0)
+
+    def adversarial_loss():
+        logits = gan.discriminator([gray, gan.generator(gray, training=True)], training=True)
+        return float(tf.reduce_mean(losses.adversarial_loss("non_saturating", logits)))
+
+    before = adversarial_loss()
+    reading = gan.train_steps(batches, tf.constant(1))
+    after = adversarial_loss()
+    assert after != pytest.approx(before, rel=0.01)
+    assert int(gan.discriminator_optimizer.iterations) == a_step
+    assert float(reading["adversarial_loss"]) == pytest.approx(after if updates == "apart" else before, rel=1e-3)
+    assert float(reading["discriminator_gradient_norm"]) > 0
 
 
 def test_the_generator_pays_for_what_its_photographs_lack_of_colorfulness():

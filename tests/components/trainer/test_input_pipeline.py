@@ -65,13 +65,13 @@ def test_every_epoch_shows_each_photo_once_in_another_order(files):
     assert first != second
 
 
-def drawn(weights, steps, seed=1):
+def drawn(weights, steps, seed=1, **settings):
     """How often each of ten photographs was drawn in some steps of five."""
     photos = np.broadcast_to(np.arange(10, dtype=np.uint8)[:, None, None, None], (10, 16, 16, 3))
     augmentation = AugmentationConfig(enlarge=1.0, flip=False)
     weights = None if weights is None else np.array(weights, np.float64)
     dataset = training_batches(
-        photos, size=16, batch_size=5, augmentation=augmentation, seed=seed, weights=weights
+        photos, size=16, batch_size=5, augmentation=augmentation, seed=seed, weights=weights, **settings
     ).take(steps)
     return np.concatenate([batch[:, 0, 0, 0] for batch in dataset.as_numpy_iterator()])
 
@@ -89,6 +89,16 @@ def test_equal_weights_show_each_photo_once_an_epoch_as_none_do():
     for weights in (None, [0.3] * 10):
         epochs = drawn(weights, 8).reshape(4, 10)
         assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+
+
+@pytest.mark.parametrize("weights", [None, [1, 1, 1, 1, 1, 1, 1, 1, 2, 0]])
+def test_with_replacement_an_epoch_may_show_a_photo_twice_and_leave_out_another(weights):
+    draws = drawn(weights, 400, with_replacement=True)
+    shares = np.full(10, 0.1) if weights is None else np.array(weights) / 10
+    assert np.bincount(draws, minlength=10) == pytest.approx(2000 * shares, abs=60)  # four deviations and more
+    distinct = [len(set(epoch)) for epoch in draws.reshape(200, 10)]
+    assert np.mean(distinct) == pytest.approx(np.sum(1 - (1 - shares) ** 10), abs=0.3)
+    assert np.array_equal(draws[:40], drawn(weights, 8, with_replacement=True))
 
 
 def test_weights_go_by_the_folders_of_a_photograph_s_path(tmp_path):

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer import losses
+from components.trainer.config import LossConfig
 
 
 def logits(*values: float) -> np.ndarray:
@@ -13,7 +14,8 @@ def test_every_loss_gives_one_value_per_example():
     maps, colors = np.zeros((3, 4, 4, 1), np.float32), np.ones((3, 8, 8, 2), np.float32)
     for kind in ("non_saturating", "least_squares", "hinge"):
         assert losses.adversarial_loss(kind, maps).shape == (3,)
-        assert losses.discriminator_loss(kind, maps, maps, 0.1).shape == (3,)
+        assert losses.real_loss(kind, maps, 0.9).shape == (3,)
+        assert losses.generated_loss(kind, maps, 0.1).shape == (3,)
         assert losses.called_real(kind, maps).shape == (3,)
     assert losses.color_repulsion(colors).shape == (3,)
     assert np.allclose(losses.reconstruction_loss("l1", colors, 3 * colors), 2)
@@ -22,32 +24,40 @@ def test_every_loss_gives_one_value_per_example():
 
 def test_cross_entropy_at_undecided_logits_is_log_two():
     assert losses.adversarial_loss("non_saturating", logits(0)).numpy() == pytest.approx(np.log(2))
-    both = losses.discriminator_loss("non_saturating", logits(0), logits(0), 0.0).numpy()
-    assert both == pytest.approx(2 * np.log(2))
+    assert losses.real_loss("non_saturating", logits(0)).numpy() == pytest.approx(np.log(2))
+    assert losses.generated_loss("non_saturating", logits(0)).numpy() == pytest.approx(np.log(2))
 
 
 def test_the_generator_gains_when_its_photos_pass_for_real_and_the_discriminator_when_they_do_not():
     for kind, real, fake in (("non_saturating", 2, -2), ("least_squares", 1, 0), ("hinge", 2, -2)):
         fooled, caught = losses.adversarial_loss(kind, logits(real, fake)).numpy()
         assert fooled < caught
-        right = losses.discriminator_loss(kind, logits(real), logits(fake), 0.0).numpy()
-        assert right < losses.discriminator_loss(kind, logits(fake), logits(real), 0.0).numpy()
+        right, wrong = losses.real_loss(kind, logits(real, fake)).numpy()
+        assert right < wrong
+        right, wrong = losses.generated_loss(kind, logits(fake, real)).numpy()
+        assert right < wrong
         assert losses.called_real(kind, logits(real, fake)).numpy().tolist() == [1, 0]
 
 
-def test_label_smoothing_is_one_sided():
-    def loss(real, fake):
-        return losses.discriminator_loss("non_saturating", logits(real), logits(fake), 0.1).numpy()
-
-    # The best answer to a real photo is the logit of 0.9, more is worse again; to a fake one, the lower the better.
-    best = np.log(0.9 / 0.1)
-    assert loss(best, -3) < loss(best + 3, -3)
-    assert loss(best, -6) < loss(best, -3)
+@pytest.mark.parametrize(("kind", "real", "generated"), [("one_sided", 0.9, 0.0), ("two_sided", 0.95, 0.05)])
+def test_label_smoothing_moves_the_target_of_real_photos_or_of_both(kind, real, generated):
+    targets = LossConfig(label_smoothing=0.1, label_smoothing_kind=kind).discriminator_targets
+    assert targets == pytest.approx((real, generated))
 
 
-def test_least_squares_are_zero_at_their_targets_and_smoothing_moves_the_real_one():
-    assert losses.discriminator_loss("least_squares", logits(1), logits(0), 0.0).numpy() == 0
-    assert losses.discriminator_loss("least_squares", logits(0.9), logits(0), 0.1).numpy() == pytest.approx(0, abs=1e-7)
+def test_the_best_answer_to_a_smoothed_target_is_its_logit_and_more_is_worse_again():
+    best = np.log(0.95 / 0.05)
+    below, at, beyond = losses.real_loss("non_saturating", logits(best - 1, best, best + 1), 0.95).numpy()
+    assert at < min(below, beyond)
+    below, at, beyond = losses.generated_loss("non_saturating", logits(-best - 1, -best, -best + 1), 0.05).numpy()
+    assert at < min(below, beyond)
+
+
+def test_least_squares_are_zero_at_their_targets():
+    assert losses.real_loss("least_squares", logits(1)).numpy() == 0
+    assert losses.real_loss("least_squares", logits(0.95), 0.95).numpy() == pytest.approx(0, abs=1e-7)
+    assert losses.generated_loss("least_squares", logits(0)).numpy() == 0
+    assert losses.generated_loss("least_squares", logits(0.05), 0.05).numpy() == pytest.approx(0, abs=1e-7)
     assert losses.adversarial_loss("least_squares", logits(1)).numpy() == 0
 
 

@@ -19,42 +19,11 @@ def recipe():
     return load_config("sn_unet_lab_128").network
 
 
-@pytest.mark.parametrize(
-    ("name", "generator", "discriminator"),
-    [
-        ("sn_unet_lab_128", 15_049_474, 695_553),
-        ("tintype_lab", 4_727_714, 964_369),
-        ("fcn_rgb_120", 1_406_403, 1_907_905),
-        ("pix2pix_rgb_256", 54_429_315, 6_968_257),
-    ],
-)
-def test_the_networks_have_the_parameters_that_the_documents_say(name, generator, discriminator):
-    config = load_config(name)
-    judge = build_discriminator(config.network, size=config.data.size, batch_norm_momentum=0.9, seed=0)
-    assert count_parameters(build_generator(config.network, batch_norm_momentum=0.9, seed=0)) == generator
-    assert count_parameters(judge) == discriminator
-
-
-@pytest.mark.parametrize(
-    ("name", "bottleneck", "patches"),
-    [
-        ("sn_unet_lab_128", (1, 1, 512), (32, 32)),
-        ("unet_rgb_32", (2, 2, 512), (1, 1)),
-        ("pix2pix_lab_256", (1, 1, 512), (32, 32)),
-        ("pix2pix_rgb_256", (1, 1, 512), (16, 16)),
-        ("fcn_rgb_120", None, (1, 1)),
-    ],
-)
-def test_the_networks_have_the_shapes_of_their_reports(name, bottleneck, patches):
-    config = load_config(name)
-    network, size = config.network, config.data.size
-    gray = np.zeros((1, size, size, network.gray_channels), np.float32)
-    color = np.zeros((1, size, size, network.color_channels), np.float32)
-    judge = build_discriminator(network, size=size, batch_norm_momentum=0.9, seed=0)
-    assert judge([gray, color]).shape == (1, *patches, 1)
-    if bottleneck:
-        sides = size // network.generator.stride
-        assert (sides, sides, network.generator.down_filters[-1]) == bottleneck
+def test_tintype_s_own_networks_have_the_parameters_that_the_documents_say():
+    network = load_config("tintype_lab").network
+    judge = build_discriminator(network, size=64, batch_norm_momentum=0.9, seed=0)
+    assert count_parameters(build_generator(network, batch_norm_momentum=0.9, seed=0)) == 4_727_714
+    assert count_parameters(judge) == 964_369
 
 
 def test_a_recipe_without_a_discriminator_builds_none():

@@ -47,6 +47,11 @@ def create_app(settings: WebSettings, colorizer: BoundedColorizer) -> FastAPI:
     metrics, quota = Metrics(), Quota(settings.limits.held_bytes)
     kept_jobs = Jobs(colorizer, settings, metrics)
     metrics.watch("jobs", "Jobs that are kept.", lambda: len(kept_jobs))
+    metrics.watch(
+        "model_available",
+        "Whether the model answered when it was last asked (1) or not (0).",
+        lambda: float(colorizer.model_is_available),
+    )
     metrics.watch("held_bytes", "Bytes of photographs that are kept.", lambda: quota.held)
 
     @asynccontextmanager

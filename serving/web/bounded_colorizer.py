@@ -38,6 +38,7 @@ from serving.web.uploads import check_photo
 # How long it is believed without asking again that the server is there, or away, and how long it may take to say so.
 _SEEN_SECONDS, _AWAY_SECONDS = 5.0, 2.0
 _ASKING_SECONDS = 2.0
+_WATCH_SECONDS = 10.0
 
 _PIXELS_NICENESS = 5
 
@@ -128,6 +129,18 @@ class BoundedColorizer:
             if not wait_for_start or loop.time() >= self._starting_until:
                 raise Problem(Kind.SERVER_AWAY)
             await asyncio.sleep(max(self._known_until - loop.time(), 0.0))
+
+    @property
+    def model_is_available(self) -> bool:
+        """Whether the model answered when it was last asked."""
+        return self._model is not None
+
+    async def watch(self) -> None:
+        """Ask for the model now and then, so that `model_is_available` is not of long ago; until it is cancelled."""
+        while True:
+            with suppress(Problem):
+                await self.model()
+            await asyncio.sleep(_WATCH_SECONDS)
 
     async def check(self, file: AnonymousFile, page: int | None = None) -> PhotoHeader:
         """Return what the header of a photograph says, of a page from 1; raises Problem where it is none."""

@@ -1,8 +1,19 @@
 """What the gateway counts, for Prometheus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+
+from photo.errors import TintypeError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -39,3 +50,22 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return all in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    @contextmanager
+    def served_on(self, host: str, port: int) -> Iterator[None]:
+        """Show all on a port of its own, in threads of its own, to whoever reaches it.
+
+        Raises:
+            TintypeError: the address cannot be bound.
+        """
+        try:
+            server, thread = start_http_server(port, host, self._registry)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise TintypeError(f"cannot serve the metrics on {host}:{port}: {reason}") from error
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import logging
 import resource
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 
@@ -14,7 +16,10 @@ from serving.malloc_settings import keep_freed_memory
 from serving.web.app import create_app
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.connection_queue import ConnectionQueue
+from serving.web.metrics import Metrics
 from serving.web.settings import WebSettings
+
+log = logging.getLogger(__name__)
 
 STOP_GRACE_SECONDS = 20  # whole seconds, of uvicorn
 
@@ -73,8 +78,10 @@ class WebServer:
     async def _serve(self) -> None:
         _allow_many_files()
         proxies, patience = self._settings.trusted_proxies, self._settings.limits.stall_seconds
+        colorizer = self._connect()
+        app = create_app(self._settings, colorizer)
         config = uvicorn.Config(
-            create_app(self._settings, self._connect()),
+            app,
             http=http_protocol_with_timeouts(patience),
             ws="none",
             interface="asgi3",
@@ -88,7 +95,25 @@ class WebServer:
         )
         self._server = _QueuedServer(config, self._listener, patience, self._owns_process)
         self._server.should_exit = self._is_stopping
-        await self._server.serve(sockets=[])
+        async with self._metrics_port(app.state.gateway.metrics, colorizer):
+            await self._server.serve(sockets=[])
+
+    @asynccontextmanager
+    async def _metrics_port(self, metrics: Metrics, colorizer: BoundedColorizer) -> AsyncIterator[None]:
+        port = self._settings.metrics_port
+        if port is None:
+            yield
+            return
+        host = self._listener.getsockname()[0]
+        with metrics.served_on(host, port):
+            log.info("the metrics are at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
+            watching = asyncio.create_task(colorizer.watch())
+            try:
+                yield
+            finally:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
 
 
 class _QueuedServer(uvicorn.Server):

@@ -91,6 +91,7 @@ class WebSettings:
         keep_after_download_seconds: how long it stays once all its results were downloaded; 0 deletes at once.
         access_token: what a caller must show as `Authorization: Bearer`; None lets everybody in.
         trusted_proxies: addresses or networks of proxies whose X-Forwarded-For names the client; empty for none.
+        metrics_port: on which the metrics are shown without the token, at the page's address; None for no such port.
         credentials: with which results are signed (C2PA); None signs nothing.
         expiry_check_seconds: between two looks for jobs whose time is over.
         heartbeat_seconds: between two signs of life in a stream of events, so that proxies do not take it for dead.
@@ -123,6 +124,15 @@ class WebSettings:
             metavar="ADDRESS",
             type=list[str],
             convert=tuple,
+            unset=True,
+        ),
+    )
+    metrics_port: int | None = field(
+        default=None,
+        metadata=_privacy(
+            "Show the metrics on a port of their own, too, without the token: for Prometheus, behind a firewall.",
+            min=1,
+            max=65535,
             unset=True,
         ),
     )

@@ -40,6 +40,7 @@ def series() -> dict[str, set[str]]:
     gateway.seconds.labels("/api/colorize").observe(1)
     gateway.photos.labels("done").inc()
     gateway.watch("held_bytes", "", lambda: 0)
+    gateway.watch("model_available", "", lambda: 1)
     text = (server.exposition() + gateway.exposition()).decode()
     found: dict[str, set[str]] = {}
     for name, labels in re.findall(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ", text, re.MULTILINE):
@@ -115,4 +116,4 @@ def test_prometheus_asks_one_service_each_where_the_figures_are():
         paths[service["metadata"]["name"]] = endpoint["path"]
     config = of_kind(manifests, "ConfigMap")[0]["data"]["monitoring.config"]
     assert f'path: "{paths["colorizer"]}"' in config
-    assert paths["gateway"] == "/metrics"
+    assert paths["gateway-metrics"] == "/metrics"

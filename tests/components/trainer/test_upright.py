@@ -36,9 +36,24 @@ def exif_of(orientation: int) -> Image.Exif:
     return exif
 
 
+def encoded(format: str, exif: Image.Exif) -> bytes:
+    if format == "JPEG":
+        return jpeg(exif)
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, format, exif=exif, lossless=True)
+    return file.getvalue()
+
+
+def with_exif_at_the_end(png: bytes) -> bytes:
+    start = png.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(png[start : start + 4])
+    return png[:start] + png[end:-12] + png[start:end] + png[-12:]
+
+
 @pytest.mark.parametrize("orientation", range(10))
-def test_a_photograph_is_turned_as_pillow_turns_it(orientation):
-    data = jpeg(exif_of(orientation))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_photograph_is_turned_as_pillow_turns_it(format, orientation):
+    data = encoded(format, exif_of(orientation))
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
     found = decoded(data).numpy()
     assert found.shape == expected.shape
@@ -50,6 +65,19 @@ def test_both_byte_orders_are_read():
     assert orientation_of(jpeg(exif_of(8))).numpy() == 8
 
 
+def test_exif_data_may_stand_behind_the_pixels_of_a_png():
+    data = encoded("PNG", exif_of(6))
+    assert orientation_of(with_exif_at_the_end(data)).numpy() == 6
+    Image.open(io.BytesIO(with_exif_at_the_end(data))).load()
+
+
+def test_exif_data_of_a_webp_may_begin_as_a_jpegs_do():
+    data = encoded("WEBP", exif_of(8))
+    at = data.index(b"EXIF")
+    block = b"Exif\0\0" + data[at + 8 :].removeprefix(b"Exif\0\0")
+    assert orientation_of(data[: at + 4] + len(block).to_bytes(4, "little") + block).numpy() == 8
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -59,6 +87,10 @@ def test_both_byte_orders_are_read():
         b"\xff\xd8\xff\xe0\x00\x00" * 3,
         b"\xff\xd8\xff\xe1\xff\xffExif\0\0II*\0\xff\xff\xff\xff",
         jpeg(BIG_ENDIAN)[:36],
+        b"\x89PNG\r\n\x1a\n" + b"\xff\xff\xff\xfftEXt",
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x08eXIfII*\0\xff\xff\xff\xff",
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0tEXt\0\0\0\0" * 9000,
+        b"RIFF\0\0\0\0WEBPEXIF\xff\xff\xff\xffMM",
         jpeg(BIG_ENDIAN.replace(b"\x00\x06\0\0\0\0\0\0", b"\x07\xff\0\0\0\0\0\0")),
         jpeg(),
         Image.new("L", (3, 3)).tobytes(),

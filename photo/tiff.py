@@ -188,6 +188,8 @@ def _check(page: "tifffile.TiffPage", max_pixels: int) -> None:
     if page.imagedepth != 1 or page.photometric not in _CHANNELS:
         kind = "has depth" if page.imagedepth != 1 else f"is of the photometric kind {page.photometric}"
         raise PhotoError("unreadable", f"the TIFF file {kind}, which is not read: save it as RGB or gray")
+    if page.samplesperpixel > 1 and page.planarconfig not in (1, 2):  # together, in separate planes
+        raise PhotoError("unreadable", f"samples laid out in the way {page.planarconfig} are not read")
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     pixel = -(-bits // 8) * page.samplesperpixel
     if pixel > _MOST_BYTES_PER_PIXEL:

@@ -349,6 +349,26 @@ def test_what_breaks_off_is_truncated(compression):
     assert refused(data[: len(data) * 3 // 4]).startswith("truncated")
 
 
+def test_a_part_that_reaches_past_the_end_is_truncated_though_its_decoder_would_make_it_up():
+    data = tiff(planes(RGB8), photometric="rgb", planarconfig="separate", compression="jpeg", rowsperstrip=16)
+    assert refused(data[:-40]).startswith("truncated")
+
+
+def test_a_layout_of_samples_that_does_not_exist_is_refused():
+    data = bytearray(tiff(planes(RGB16), photometric="rgb", planarconfig="separate", compression="zlib"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        data[file.pages[0].tags["PlanarConfiguration"].valueoffset] = 7
+    assert refused(bytes(data)) == "unreadable: samples laid out in the way 7 are not read"
+
+
+def test_what_a_decoder_leaves_out_is_black_and_not_what_lay_in_memory(monkeypatch):
+    monkeypatch.setattr(tifffile.TiffPage, "segments", lambda *_, **__: iter(()))
+    data = tiff(np.full((16, 24), 200, np.uint8), compression="zlib")
+    left = [np.full((16, 24), 0xA5, np.uint8) for _ in range(8)]
+    del left
+    assert (decode_photo(data).rgb == 0).all()
+
+
 def test_codes_of_lzw_that_stand_for_nothing_are_refused():
     data = bytearray(tiff(RGB16, photometric="rgb", planarconfig="contig", compression="lzw"))
     with tifffile.TiffFile(io.BytesIO(data)) as file:

@@ -10,6 +10,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_PIXELS = 1 << 20
+LONGEST_SECONDS = 120.0
 
 _LENGTH = struct.Struct("<I")
 
@@ -62,7 +64,12 @@ class Reader:
         if self._process is None:
             command = [sys.executable, "-m", "benchmarks.fuzz_reader"]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment, stderr=subprocess.DEVNULL
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C is for the one that asks
             )
         assert self._process.stdin is not None
         try:
@@ -72,9 +79,14 @@ class Reader:
             pass  # what ended it is told by `answer`
 
     def answer(self) -> Answer:
-        """Wait for what became of it."""
+        """Wait for what became of it; a process that takes too long is ended."""
         assert self._process is not None
-        head = _read(self._process.stdout)
+        ending = threading.Timer(LONGEST_SECONDS, self._process.kill)
+        ending.start()
+        try:
+            head = _read(self._process.stdout)
+        finally:
+            ending.cancel()
         if head is None:
             code = self._process.wait()
             self._process = None

@@ -15,6 +15,7 @@ _LOCK = ".lock"
 
 # What TensorFlow, TFX and Beam read in a path as a pattern, with no way to say that it is meant as it stands.
 _WILDCARD = re.compile(r"[*?\[\]{}\\]")
+_HAS_WILDCARDS = "holds one of * ? [ ] { } \\, which TFX takes for a pattern; choose another folder"
 
 
 @contextlib.contextmanager
@@ -37,6 +38,12 @@ def output_folder(out: Path) -> Iterator[Path]:
         yield without_wildcards(out)
 
 
+def check_shared_folder(folder: str) -> None:
+    """Raise TintypeError for a folder whose path holds wildcards and that several machines share: no link is on all."""
+    if _WILDCARD.search(folder):
+        raise TintypeError(f"{folder} {_HAS_WILDCARDS}")
+
+
 def without_wildcards(folder: Path) -> Path:
     """Return an absolute path of a folder in which nothing is a pattern: its own, or that of a link to it.
 
@@ -49,9 +56,7 @@ def without_wildcards(folder: Path) -> Path:
         return folder
     cache = cache_folder()
     if cache is None or _WILDCARD.search(str(cache)):
-        raise TintypeError(
-            f"{folder} holds one of * ? [ ] {{ }} \\, which TFX takes for a pattern; choose another folder"
-        )
+        raise TintypeError(f"{folder} {_HAS_WILDCARDS}")
     link = cache / f"folder-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
     with contextlib.suppress(FileExistsError):
         link.symlink_to(folder)

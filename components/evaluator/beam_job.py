@@ -15,7 +15,7 @@ from tfx.utils import io_utils
 
 from components.evaluator.config import EvaluateConfig
 from components.evaluator.evaluation import colored_row, measure_photos, square_photo, summarize
-from components.evaluator.examples import Photograph, photographs
+from components.evaluator.examples import Photograph, photographs, records
 from components.evaluator.frechet import (
     MOST_PHOTOS,
     PictureFeatures,
@@ -63,7 +63,8 @@ def evaluate(pipeline: beam.Pipeline, files: Sequence[str], evaluation: Evaluati
     decoded = (
         pipeline
         | "Files" >> beam.Create(files)
-        | "Read" >> beam.io.ReadAllFromTFRecord()
+        | "SpreadFiles" >> beam.Reshuffle()
+        | "Read" >> beam.FlatMap(records)  # not Beam's own reader, which takes paths for patterns
         | "Decode" >> beam.FlatMap(photographs)
     )
     measured = (

@@ -49,10 +49,20 @@ def record_files(examples: Sequence[types.Artifact], split: str) -> list[str]:
         folders = artifact_utils.get_split_uris(list(examples), split)
     except ValueError as error:
         raise TintypeError(f"no examples of the split {split!r}: {error}") from error
-    files = sorted(file for folder in folders for file in tf.io.gfile.glob(f"{folder}/*"))
+    files = sorted(f"{folder}/{name}" for folder in folders for name in _names_in(folder))
     if not files:
         raise TintypeError(f"no examples of the split {split!r}: no file under {', '.join(folders)}")
     return files
+
+
+def records(file: str) -> Iterator[bytes]:
+    """Yield the serialised Examples of a record file."""
+    dataset = tf.data.TFRecordDataset(file, compression_type="GZIP" if file.endswith(".gz") else "")
+    yield from dataset.as_numpy_iterator()
+
+
+def _names_in(folder: str) -> list[str]:
+    return list(tf.io.gfile.listdir(folder)) if tf.io.gfile.isdir(folder) else []
 
 
 def first_photographs(examples: Sequence[types.Artifact], split: str, count: int) -> list[Photograph]:
@@ -61,14 +71,8 @@ def first_photographs(examples: Sequence[types.Artifact], split: str, count: int
     Raises:
         TintypeError: the split has no files, or no readable photograph in them.
     """
-    records = (
-        record
-        for file in record_files(examples, split)
-        for record in tf.data.TFRecordDataset(
-            file, compression_type="GZIP" if file.endswith(".gz") else ""
-        ).as_numpy_iterator()
-    )
-    first = list(itertools.islice((photo for record in records for photo in photographs(record)), count))
+    found = (record for file in record_files(examples, split) for record in records(file))
+    first = list(itertools.islice((photo for record in found for photo in photographs(record)), count))
     if not first:
         raise TintypeError(f"no photograph in the split {split!r}")
     return first

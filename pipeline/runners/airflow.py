@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from absl import logging as absl_logging
 
+from photo.errors import TintypeError
 from photo.whole_file import write_whole
 from pipeline.config import ConfigError, load_config
+from pipeline.output_folder import check_shared_folder
 from pipeline.runners.component_run import run_component
 from pipeline.runners.local import CHECKPOINTS, is_from_tintype
 from pipeline.runners.metadata_connection import metadata_of_installation
@@ -189,10 +191,11 @@ def _run_task(
         run_config = load_config(config, [*settings, *params["settings"]])
         _require_place(f"{variables}_data", data)
         _require_place(f"{variables}_output", output)
+        check_shared_folder(output)
         folder = f"{output.rstrip('/')}/{dag.dag_id}"
         connection = metadata_of_installation(metadata, folder)
         processes = _whole_number(f"{variables}_workers", workers or "1")
-    except ConfigError as error:
+    except TintypeError as error:
         raise AirflowFailException(str(error)) from None  # what is set wrong does not mend itself by trying again
 
     preload()

@@ -1,5 +1,6 @@
 """One component of the pipeline, run in this process as part of a run whose others may run elsewhere."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import RunConfig
@@ -126,5 +127,7 @@ def _remove_unfinished_outputs(store: Any, node: Any, folder: str) -> None:
     with store as handle:
         for execution in _executions_of_this_run(handle, node):
             if not execution_lib.is_execution_successful(execution):
-                for left in fileio.glob(f"{folder}/*/{execution.id}"):
-                    fileio.rmtree(left)
+                for key in fileio.listdir(folder) if fileio.isdir(folder) else []:
+                    left = os.path.join(folder, os.fsdecode(key), str(execution.id))
+                    if fileio.exists(left):
+                        fileio.rmtree(left)

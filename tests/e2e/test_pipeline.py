@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,17 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
+    folder = tmp_path_factory.mktemp("scans[1971]*?")
     write_collection(folder, 48, side=64)
     return folder
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("out")
+def out(tmp_path_factory) -> Iterator[Path]:
+    """A folder whose name TensorFlow, TFX and Beam would take for a pattern."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield tmp_path_factory.mktemp("a[1]*?b{c}")
 
 
 def run(photographs, out, *settings):

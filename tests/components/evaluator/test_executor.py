@@ -19,7 +19,8 @@ from tests.tiny_models import write_tiny_model
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     photos = [("sea" if seed % 3 else "forest", png(tinted_photo(seed))) for seed in range(7)]
-    return write_examples(tmp_path_factory.mktemp("examples") / "examples", [*photos, ("sea", b"broken")])
+    folder = tmp_path_factory.mktemp("examples") / "a[1]*?b"  # which is no pattern
+    return write_examples(folder, [*photos, ("sea", b"broken")])
 
 
 def evaluate(tmp_path: Path, examples, *, ab=(20.0, -30.0), served: Path | None = None, **config):

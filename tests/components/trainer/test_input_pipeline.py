@@ -17,7 +17,8 @@ from tests.scene_examples import write_scene_examples
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    folder = write_scene_examples(tmp_path_factory.mktemp("examples"), split="train", count=10, first_seed=0)
+    folder = tmp_path_factory.mktemp("a[1]*?b")  # which is no pattern
+    write_scene_examples(folder, split="train", count=10, first_seed=0)
     return example_files(str(folder), "train")
 
 

@@ -48,6 +48,7 @@ print(json.dumps({
     "refusals": [
         refusal(data=""),
         refusal(output="runs"),
+        refusal(output="/runs [1971]"),
         refusal(workers="many"),
         refusal(settings=["train.stepz=3"]),
         refusal(metadata="nowhere"),
@@ -127,6 +128,7 @@ def test_a_wrong_setting_fails_the_task_for_good_and_names_it(seen):
     expected = [
         "AIRFLOW_VAR_TINTYPE_DATA",
         "tintype_output must be an absolute path or a URL; got 'runs'",
+        "/runs [1971] holds one of",
         "tintype_workers must be a whole number, 0 or more; got 'many'",
         "train.stepz: no such field",
         "an Airflow Connection's id; got 'nowhere'",

@@ -156,5 +156,7 @@ class MeasuredServer(ProcessFigures):
 @contextmanager
 def model_server(base_path: Path, **options: Any) -> Iterator[MeasuredServer]:
     """Serve what lies under `base_path`; `options` are further ones of `ServerOptions`."""
-    with server_process(ServerOptions(NAME, base_path, **options), patience=_STOP_SECONDS, silent=True) as server:
+    with server_process(
+        ServerOptions(NAME, base_path, **options), patience=_STOP_SECONDS, silent=True, on_port=True
+    ) as server:
         yield MeasuredServer(server)

@@ -30,6 +30,9 @@ _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 _NOT_KEPT = "not in the result: {}"
 # Of XMP in a JPEG: in one segment, and of each part where there are several.
 _LARGEST_PACKET, _EXTENSION_PART = 65_502, 65_400
+# Of photographs, level 6 (zlib's default) takes five times as long as 1 for 6% fewer bytes, and method 4 (libwebp's)
+# two and a half times as long as 2 for none.
+_PNG_LEVEL, _WEBP_METHOD = 1, 2
 _WITH_ALPHA = (PhotoFormat.PNG, PhotoFormat.TIFF, PhotoFormat.WEBP)
 _WITH_SIXTEEN_BITS = (PhotoFormat.PNG, PhotoFormat.TIFF)
 
@@ -103,7 +106,7 @@ def encode_photo(
         extra = (_iptc_segment(metadata.iptc) or b"") + extension
         options |= {"xmp": packet, "comment": metadata.comment, "extra": extra or None}
     elif format is PhotoFormat.WEBP:
-        options |= {"quality": quality}
+        options |= {"quality": quality, "method": _WEBP_METHOD}
     encoded = io.BytesIO()
     Image.fromarray(samples).save(
         encoded, format, **{name: value for name, value in options.items() if value is not None}
@@ -243,7 +246,7 @@ def _png(samples: NDArray[Any], metadata: Metadata) -> bytes:
     """Encode 8 bits by Pillow and 16 by OpenCV, which knows no metadata: the chunks are put in here."""
     if samples.dtype == np.uint8:
         file = io.BytesIO()
-        Image.fromarray(samples).save(file, "PNG")
+        Image.fromarray(samples).save(file, "PNG", compress_level=_PNG_LEVEL)
         encoded = file.getvalue()
     else:
         to_bgr = cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA

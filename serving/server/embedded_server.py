@@ -80,7 +80,7 @@ class EmbeddedServer:
 
     @property
     def port(self) -> int:
-        """The port gRPC answers on; the one asked for until start()."""
+        """The port gRPC answers on, 0 where it has none; the one asked for until start()."""
         return self._port
 
     @property
@@ -248,9 +248,10 @@ class EmbeddedServer:
         """Take the ports, so that nobody else does while models load; returns the socket for REST."""
         host = self.options.host
         try:
-            reserved = bound_socket(host, self._port, "gRPC", both_families=True)
-            self._reserved.append(reserved)
-            self._port = reserved.getsockname()[1]
+            if not self.options.socket_alone:
+                reserved = bound_socket(host, self._port, "gRPC", both_families=True)
+                self._reserved.append(reserved)
+                self._port = reserved.getsockname()[1]
             if self._rest_api_port is None:
                 return None
             if self._rest_api_port == self._port:
@@ -339,10 +340,11 @@ class EmbeddedServer:
     def _bind(self, server: grpc.Server, ssl: "SslConfig | None") -> None:
         host = self.options.host
         address = f"{host}:{self._port}" if ":" not in host else f"[{host.strip('[]')}]:{self._port}"
-        try:
-            _add_port(server, address, ssl)
-        except (RuntimeError, ValueError) as error:
-            raise ServeError(f"cannot serve gRPC on {address}: the port is in use or not allowed") from error
+        if not self.options.socket_alone:
+            try:
+                _add_port(server, address, ssl)
+            except (RuntimeError, ValueError) as error:
+                raise ServeError(f"cannot serve gRPC on {address}: the port is in use or not allowed") from error
         if self.options.grpc_socket_path is not None:
             try:
                 _add_port(server, f"unix:{os.fspath(self.options.grpc_socket_path)}", ssl)

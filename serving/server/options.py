@@ -57,6 +57,7 @@ class ServerOptions:
         port: where gRPC answers; 0 takes a free one.
         rest_api_port: where REST answers; 0 takes a free one; None is off.
         host: the address to bind; the default is this machine alone, `0.0.0.0` is every network.
+        socket_alone: gRPC answers on the Unix socket and on no port.
         grpc_socket_path: a Unix socket on which gRPC answers too.
         rest_api_timeout_in_ms: milliseconds REST waits for an answer.
         rest_api_num_threads: REST requests worked on at once; 0 is four times the processors.
@@ -120,6 +121,7 @@ class ServerOptions:
         ),
     )
     host: str = field(default="127.0.0.1", metadata=_flag("host", "Address to bind; 127.0.0.1 for this machine alone."))
+    socket_alone: bool = False
     grpc_socket_path: StrPath | None = field(
         default=None, metadata=_flag("grpc_socket_path", "Unix socket on which gRPC answers too.", type=str | None)
     )

@@ -22,7 +22,7 @@ from serving.server.run import READY
 _WATCH_SECONDS = 0.2
 _POLL_SECONDS = 0.05
 _LOG_LINES, _LOG_BYTES = 12, 1 << 14
-_READY = re.compile(rf"{READY} (\d+)")
+_READY = re.compile(rf"{READY} (?:port (\d+)|the socket)")
 
 
 class ServerProcess:
@@ -72,7 +72,7 @@ class ServerProcess:
         """Wait until every model can be asked; of a silent server.
 
         Returns:
-            The port on 127.0.0.1 at which it answers, too.
+            The port on 127.0.0.1 at which it answers, too; 0 where it has none.
 
         Raises:
             TintypeError: it ended, or was not ready within `timeout` seconds; with the end of its log.
@@ -81,7 +81,7 @@ class ServerProcess:
         while True:
             has_ended = self._process.poll() is not None
             if found := _READY.search(self._output("stdout")):
-                return int(found[1])
+                return int(found[1] or 0)
             if has_ended:
                 raise TintypeError(f"the server ended before it could be asked: {self.log_tail()}")
             if time.monotonic() > deadline:
@@ -123,17 +123,18 @@ def server_process(
     patience: float,
     silent: bool = False,
     with_accelerator: bool = True,
+    on_port: bool = False,
 ) -> Iterator[ServerProcess]:
     """Start a model server, and end it with the block. It also ends when this process is killed.
 
     Args:
         options: what to serve, and how. `model_base_path` may also be a single SavedModel; where it is None, the server
-            serves the generator that comes with the package. It answers on a Unix socket that only this user may use,
-            whatever `grpc_socket_path` says, and
-            with raw bytes, whatever `enable_serialization_as_tensor_content` says.
+            serves the generator that comes with the package. Whatever they say, it answers on a Unix socket that only
+            this user may use, and with raw bytes.
         patience: seconds it has to finish its requests when the block ends.
         silent: keep its log, and what it says on standard error, off the terminal.
         with_accelerator: False hides accelerators from it: this process may hold their memory.
+        on_port: it answers on a TCP port, too, which any user of this machine may use.
 
     Raises:
         TintypeError: there is no generator, or the extra `server` is not installed.
@@ -142,16 +143,13 @@ def server_process(
         from serving.model.shipped_generator import shipped_generator
 
         shipped_generator()
-    if importlib.util.find_spec("tensorflow") is None:
-        raise TintypeError(
-            "colouring on this machine needs TensorFlow: pip install '.[server]' in a clone of Tintype; or name a "
-            "server that runs elsewhere: --server HOST:PORT"
-        )
+    _check_tensorflow()
     with tempfile.TemporaryDirectory(prefix="tintype-") as name:
         folder = Path(name)
         options = replace(
             options,
             grpc_socket_path=f"{folder}/server.sock",
+            socket_alone=not on_port,
             model_base_path=_base_path(options.model_base_path, folder),
             # Who asks it is the client, which takes both, and these are quicker.
             enable_serialization_as_tensor_content=True,
@@ -177,6 +175,14 @@ def server_process(
             server.stop(patience)
             assert process.stdin is not None
             process.stdin.close()
+
+
+def _check_tensorflow() -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise TintypeError(
+            "colouring on this machine needs TensorFlow: pip install '.[server]' in a clone of Tintype; or name a "
+            "server that runs elsewhere: --server HOST:PORT"
+        )
 
 
 def _command(options: ServerOptions) -> list[str]:

@@ -15,7 +15,7 @@ from serving.model.quiet_tensorflow import set_parallelism, startup_noise_set_as
 from serving.server.errors import ServeError
 from serving.server.options import ServerOptions
 
-READY = "ready: every model answers on port"
+READY = "ready: every model answers on"
 
 _STOP_GRACE_SECONDS = 30.0  # what Kubernetes gives a pod between SIGTERM and SIGKILL
 
@@ -59,7 +59,7 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False) ->
     try:
         while not _waited_for(stop, 0.1):
             if server.is_open():
-                log.info("%s %d", READY, server.port)
+                log.info("%s %s", READY, f"port {server.port}" if server.port else "the socket")
                 # Not one endless wait: Python tells of a signal between two steps of this thread, and one that
                 # arrives just before such a wait begins, or at another thread, would not end it.
                 while not _waited_for(stop, 0.5):
@@ -93,6 +93,8 @@ def _what(options: ServerOptions) -> str:
 def _where(options: ServerOptions, port: int, rest_api_port: int | None) -> str:
     socket = "" if options.grpc_socket_path is None else f" and on unix:{Path(options.grpc_socket_path).absolute()}"
     rest = "" if rest_api_port is None else f", REST on {options.host}:{rest_api_port}"
+    if options.socket_alone:
+        return f"{socket.removeprefix(' and on ')}{rest}"
     return f"{options.host}:{port}{socket}{rest}"
 
 

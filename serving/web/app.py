@@ -20,6 +20,7 @@ from serving.web.jobs import Jobs
 from serving.web.metrics import Metrics
 from serving.web.middleware.access_log import AccessLog
 from serving.web.middleware.access_token import RequireAccessToken
+from serving.web.middleware.allowed_hosts import RefuseOtherHosts
 from serving.web.middleware.concurrency_limit import ConcurrencyLimit
 from serving.web.middleware.cross_site import RefuseOtherSites
 from serving.web.middleware.refused_uploads import DrainRefusedUploads
@@ -87,6 +88,7 @@ def create_app(settings: WebSettings, colorizer: BoundedColorizer) -> FastAPI:
     app.add_middleware(ConcurrencyLimit, limits=settings.limits)
     app.add_middleware(RequireAccessToken, access_token=settings.access_token)
     app.add_middleware(RefuseOtherSites)
+    app.add_middleware(RefuseOtherHosts, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(DrainRefusedUploads)
     app.add_middleware(AccessLog, metrics=metrics)
     app.add_middleware(SecurityHeaders)

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     BROKEN_UPLOAD = "broken-upload"
     UNAUTHORIZED = "unauthorized"
     CROSS_SITE = "cross-site"
+    WRONG_HOST = "wrong-host"
     NOT_FOUND = "not-found"
     WRONG_METHOD = "wrong-method"
     UPLOAD_TOO_SLOW = "upload-too-slow"
@@ -52,6 +53,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.BROKEN_UPLOAD: (400, "The upload could not be read", "Send the file once more."),
     Kind.UNAUTHORIZED: (401, "An access token is needed", "Send it as Authorization: Bearer TOKEN."),
     Kind.CROSS_SITE: (403, "The request comes from another site's page", "Call the API from this site or a program."),
+    Kind.WRONG_HOST: (421, "The site is not known by this name", "Its operator allows names with --allowed-host NAME."),
     Kind.NOT_FOUND: (404, "There is nothing here", "Jobs are deleted after a while; then send the photo again."),
     Kind.WRONG_METHOD: (405, "The method is not for this address", "See /docs for what is expected."),
     Kind.UPLOAD_TOO_SLOW: (408, "The upload took too long", "Try a faster connection or a smaller photo."),
@@ -65,7 +67,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.ONE_COLORING: (422, "This model gives one colouring only", "Leave variants at 1."),
     Kind.NO_HINTS: (422, "This model takes no hints", "Leave the hints out."),
     Kind.IN_COLOR: (422, "The photo has colour already", "Send it with color_photos=recolor to replace its colour."),
-    Kind.TOO_MANY_REQUESTS: (429, "Too many requests at once", "Wait until some of yours have ended."),
+    Kind.TOO_MANY_REQUESTS: (429, "Too many requests at once", "Wait a moment, or until some of yours have ended."),
     Kind.INTERNAL: (500, "Something went wrong here", "Try again; if it stays, tell the operator."),
     Kind.MODEL_FAILED: (502, "The model could not colour this", "Tell the operator."),
     Kind.BUSY: (503, "Too much is going on", "Try again in a moment."),
@@ -112,7 +114,7 @@ class Problem(Exception):  # noqa: N818
         self.errors = errors
         self.headers = dict(headers or {})
         if kind in _RETRY_AFTER:
-            self.headers["Retry-After"] = str(_RETRY_AFTER[kind])
+            self.headers.setdefault("Retry-After", str(_RETRY_AFTER[kind]))
         super().__init__(self.detail)
 
     @property

@@ -92,6 +92,7 @@ class WebSettings:
         access_token: what a caller must show as `Authorization: Bearer`; None lets everybody in.
         trusted_proxies: addresses or networks of proxies whose X-Forwarded-For names the client; empty for none.
         metrics_port: on which the metrics are shown without the token, at the page's address; None for no such port.
+        allowed_hosts: names under which it may be asked, beside addresses and localhost; "*" for any name.
         credentials: with which results are signed (C2PA); None signs nothing.
         expiry_check_seconds: between two looks for jobs whose time is over.
         heartbeat_seconds: between two signs of life in a stream of events, so that proxies do not take it for dead.
@@ -133,6 +134,18 @@ class WebSettings:
             "Show the metrics on a port of their own, too, without the token: for Prometheus, behind a firewall.",
             min=1,
             max=65535,
+            unset=True,
+        ),
+    )
+    allowed_hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=_privacy(
+            "A name under which browsers may open the page, as photos.example.org; may be repeated; * for any. "
+            "Addresses and localhost always may.",
+            flag="--allowed-host",
+            metavar="NAME",
+            type=list[str],
+            convert=tuple,
             unset=True,
         ),
     )

@@ -1,3 +1,4 @@
+import os
 import re
 import signal
 import subprocess
@@ -55,6 +56,18 @@ def test_a_signal_ends_it_in_order_and_the_model_server_with_it(tmp_path, number
     process.stdout.close()
 
 
+def listening_ports(pid: int) -> set[int]:
+    """The TCP ports on which a process listens."""
+    inodes = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    is_listening = "0A"
+    return {
+        int(line[1].rpartition(":")[2], 16)
+        for line in lines
+        if line[3] == is_listening and f"socket:[{line[9]}]" in inodes
+    }
+
+
 @pytest.mark.slow
 def test_a_model_alone_is_enough_and_both_servers_end_together(tmp_path):
     """`tintype web --model DIR`: the embedded server beside the page, found by nobody else, ended with it."""
@@ -79,6 +92,9 @@ def test_a_model_alone_is_enough_and_both_servers_end_together(tmp_path):
                 time.sleep(0.5)
             answer = client.post("/api/colorize", content=photo)
             assert (answer.status_code, answer.content != photo) == (200, True)
+        [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert listening_ports(int(process.pid)) == {int(address.rpartition(":")[2])}
+        assert listening_ports(int(child)) == set()
     finally:
         process.terminate()
         rest = process.communicate(timeout=60)[0]

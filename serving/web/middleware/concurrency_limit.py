@@ -30,7 +30,7 @@ class ConcurrencyLimit:
         if kind is None:
             await self._app(scope, receive, send)
             return
-        client = _network(scope["client"][0] if scope.get("client") else "")
+        client = network_of(scope["client"][0] if scope.get("client") else "")
         most, most_of_client = self._most[kind]
         if self._running[kind, client] >= most_of_client:
             problem = Problem(Kind.TOO_MANY_REQUESTS, f"At most {most_of_client} {kind} of one client run at a time")
@@ -61,7 +61,8 @@ def _kind(scope: Scope) -> str | None:
     )
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

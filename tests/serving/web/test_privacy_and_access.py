@@ -4,6 +4,7 @@ import re
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serving.web.settings import WebSettings
@@ -157,6 +158,50 @@ def test_a_page_of_another_site_cannot_make_a_browser_send_or_change_anything(ga
         answer = gateway.client.request(method, path, content=jpeg, headers={"Sec-Fetch-Site": site})
         assert (answer.status_code, answer.json()["type"]) == (403, "/docs#problem-cross-site")
     assert gateway.job_when_done(job)["photos"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://elsewhere.example", 403), ("null", 403), ("http://photos.lan:81", 403), ("http://photos.lan", 202)],
+)
+def test_over_plain_http_the_origin_tells_another_sites_page(start_gateway, jpeg, origin, status):
+    """Browsers say nothing of Sec-Fetch-Site to plain http on another machine."""
+    gateway = start_gateway(allowed_hosts=("photos.lan",))
+    headers = {"Host": "photos.lan:80", "Origin": origin}
+    assert gateway.client.post("/api/jobs", content=jpeg, headers=headers).status_code == status
+
+
+def test_only_known_names_lead_here(start_gateway, jpeg):
+    gateway = start_gateway(allowed_hosts=("Photos.Example.org",))
+
+    def status(host: str, path: str = "/api/about") -> int:
+        return gateway.client.get(path, headers={"Host": host}).status_code
+
+    for host in ("localhost:8080", "a.localhost", "127.0.0.1", "[::1]:80", "192.168.1.7:8080", "photos.example.org"):
+        assert status(host) == 200
+    for host in ("rebound.example:8080", "photos.example.org.evil.example", "localhost.evil.example", "[photos", ""):
+        assert status(host) == 421
+    assert status("rebound.example", "/") == 421
+    assert status("gateway.internal", "/healthz") == 200
+    answer = gateway.client.post("/api/colorize", content=jpeg, headers={"Host": "rebound.example"})
+    assert answer.json()["type"] == "/docs#problem-wrong-host"
+    assert start_gateway(allowed_hosts=("*",)).client.get("/", headers={"Host": "any.example"}).status_code == 200
+
+
+def test_wrong_tokens_are_slowed_down_and_who_is_in_stays_in(start_gateway):
+    token = "correct horse battery staple"
+    gateway = start_gateway(access_token=token)
+    right, wrong = ({"Authorization": f"Bearer {word}"} for word in (token, "wrong"))
+    assert gateway.client.post("/api/session", headers=right).status_code == 204
+    with httpx.Client(base_url=gateway.address) as stranger:
+        answers = [stranger.get("/api/about", headers=wrong).status_code for _ in range(12)]
+        assert answers == [401] * 10 + [429] * 2
+        refused = stranger.get("/api/about", headers=right)  # it is not even looked at
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert stranger.get("/api/about").status_code == 401
+        assert stranger.get("/healthz").status_code == 200
+    assert gateway.client.get("/api/about").status_code == 200  # by the cookie
 
 
 def test_an_access_token_is_asked_for_and_can_be_traded_for_a_cookie(start_gateway, jpeg):

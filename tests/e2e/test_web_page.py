@@ -154,6 +154,78 @@ def test_photos_are_picked_coloured_compared_adjusted_and_saved(open_page, model
         assert pixels(archive.read("coffee-coloured.png")) == pixels(apply_ab(album[1].read_bytes(), ab[1][0]))
 
 
+def test_any_number_of_photos_is_coloured_and_the_zip_holds_what_the_page_shows(
+    open_page, model_server, album, tmp_path
+):
+    gray = decode_photo(album[0].read_bytes()).rgb[::3, ::3]
+    photos = [tmp_path / f"{number}.png" for number in range(5)]
+    for photo in photos:
+        photo.write_bytes(encode_photo(gray, "PNG"))
+    page = open_page(settings=WebSettings(Limits(photos=2)))  # so many in a job
+    page.locator("#picker").set_input_files(photos)
+    colour_all(page, 5)
+    expect(page.locator("#announcer")).to_have_text("5 of 5 in colour.")
+
+    # All in one breath: no choice has been sent when the download is asked for.
+    page.locator("li:nth-child(5) .thumb").click()
+    expect(page.locator("#compare")).to_be_visible()
+    with page.expect_download() as download:
+        page.evaluate(
+            """() => {
+                const strength = document.getElementById("strength");
+                strength.value = "50";
+                strength.dispatchEvent(new Event("input"));
+                document.querySelector("[name=variant][value='2']").click();
+                document.getElementById("download-all").click();
+            }"""
+        )
+    with Colorizer(model_server.address) as colorizer:
+        ab = colorizer.find_ab(photos[4], 4)
+    chosen = apply_ab(photos[4].read_bytes(), ab[2], ColoringOptions(strength=0.5))
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.namelist() == [f"{number}-coloured.png" for number in range(5)]
+        assert pixels(archive.read("4-coloured.png")) == pixels(chosen)
+
+
+def test_zips_and_folders_are_opened_and_what_is_left_out_is_said(open_page, album, tmp_path):
+    folder = tmp_path / "shoebox"
+    (folder / "trip").mkdir(parents=True)
+    (folder / "trip" / "coffee.png").write_bytes(album[1].read_bytes())
+    (folder / "letter.txt").write_text("Dear all")
+    with zipfile.ZipFile(tmp_path / "album.zip", "w") as archive:
+        archive.write(album[0], "cat.jpg")
+        archive.writestr("list.csv", "1;2")
+        archive.writestr("inner.zip", "PK")
+    page = open_page()
+    page.locator("#picker").set_input_files(tmp_path / "album.zip")
+    expect(page.locator("#no-preview")).to_have_text("A ZIP. Its photos appear here when it has been sent.")
+    page.locator("#folder-picker").set_input_files(folder)
+    expect(page.get_by_role("alert")).to_contain_text("1 other file is no photo.")
+    colour_all(page, 2)
+    expect(page.locator(".thumb-name")).to_have_text(["cat.jpg", "inner.zip", "album.zip", "coffee.png"])
+    for number, words in ((2, "an archive inside an archive"), (3, "1 other file is no photograph: 1 .csv.")):
+        page.locator(f"li:nth-child({number}) .thumb").click()
+        expect(page.locator("#photo-problem")).to_contain_text(words, ignore_case=True)
+
+
+def test_a_photo_that_keeps_its_colours_keeps_them_when_it_is_sent_again(open_page, tmp_path):
+    from skimage import data
+
+    (tmp_path / "chelsea.png").write_bytes(encode_photo(data.chelsea(), "PNG"))
+    page = open_page()
+    page.locator("#picker").set_input_files(tmp_path / "chelsea.png")
+    with page.expect_response("**/api/jobs?*") as created:
+        colour_all(page, 1)
+    page.get_by_label("Keep its own colours").check()
+    expect(page.locator(".thumb-state")).to_have_text("Left as it is")
+    page.request.delete(created.value.headers["location"])
+    page.locator("#picker").set_input_files(tmp_path / "chelsea.png")
+    with page.expect_request(lambda request: "color_photos=skip" in request.url):
+        page.locator("#colour").click()  # finds out that the job is gone
+        page.locator("#notice-retry").click()
+    expect(page.locator(".thumb-state").first).to_have_text("Left as it is")
+
+
 def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):
     page = open_page()
 

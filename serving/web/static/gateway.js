@@ -1,9 +1,9 @@
 // Speaks with the gateway: uploads with progress, follows jobs, and turns everything that goes wrong into a Problem.
 
 export class Problem extends Error {
-  constructor({ status = 0, title, detail, retryable = false }) {
+  constructor({ status = 0, type = "", title, detail, retryable = false }) {
     super(detail);
-    Object.assign(this, { status, title, detail, retryable });
+    Object.assign(this, { status, kind: type.replace(/.*#problem-/, ""), title, detail, retryable });
   }
 }
 
@@ -15,8 +15,8 @@ const UNREACHABLE = {
 
 function problemFrom(status, text) {
   try {
-    const { title, detail, retryable } = JSON.parse(text);
-    if (title) return new Problem({ status, title, detail, retryable });
+    const { type, title, detail, retryable } = JSON.parse(text);
+    if (title) return new Problem({ status, type, title, detail, retryable });
   } catch {
     // Not the gateway's own answer: one of something in between.
   }
@@ -25,7 +25,7 @@ function problemFrom(status, text) {
   return new Problem({ status, title: "The site has a problem", detail: `It answered with the code ${status}.`, retryable });
 }
 
-async function ask(path, options = {}) {
+async function answerTo(path, options) {
   let answer;
   try {
     answer = await fetch(path, options);
@@ -33,6 +33,11 @@ async function ask(path, options = {}) {
     throw new Problem(UNREACHABLE);
   }
   if (!answer.ok) throw problemFrom(answer.status, await answer.text().catch(() => ""));
+  return answer;
+}
+
+async function ask(path, options = {}) {
+  const answer = await answerTo(path, options);
   return answer.status === 204 ? null : answer.json();
 }
 
@@ -64,13 +69,38 @@ export function imageAddress(job, number, options) {
   return `/api/jobs/${job}/photos/${number}/image?${new URLSearchParams(options)}`;
 }
 
-export function zipAddress(job, format) {
-  return `/api/jobs/${job}/photos.zip?${new URLSearchParams({ format })}`;
+// Of all photos of several jobs in one ZIP.
+export function zipAddress([job, ...also], format) {
+  const query = new URLSearchParams([["format", format], ...also.map((one) => ["also", one])]);
+  return `/api/jobs/${job}/photos.zip?${query}`;
 }
 
-// Sends one photo, into a new job where `job` is null; resolves to the job. fetch() does not tell how far it is.
-export function send(job, file, variants, onProgress) {
-  const path = job ? `/api/jobs/${job}/photos` : `/api/jobs?variants=${variants}`;
+// Makes the browser save what is at an address, under the name that the gateway gives it.
+export function saveAddress(address, name = "") {
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+}
+
+// The same, resolved once all of it is here; what goes wrong is a Problem.
+export async function saveFile(path) {
+  const answer = await answerTo(path);
+  const name = /filename\*=UTF-8''([^;]+)/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "coloured";
+  let address;
+  try {
+    address = URL.createObjectURL(await answer.blob());
+  } catch {
+    throw new Problem(UNREACHABLE);
+  }
+  saveAddress(address, decodeURIComponent(name));
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+// Sends a photo, or a ZIP of them, into a new job where `job` is null; resolves to the job. fetch() does not tell how
+// far it is.
+export function send(job, file, query, onProgress) {
+  const path = `/api/jobs${job ? `/${job}/photos` : ""}?${new URLSearchParams(query)}`;
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);

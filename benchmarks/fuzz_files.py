@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
+import imagecodecs
 import numpy as np
 import pillow_heif
 import tifffile
@@ -53,7 +54,7 @@ def fuzz_file(random: Random) -> FuzzFile:
     """Make a file by random choices: the same choices, the same file."""
     while True:
         try:
-            file = _tiff(random) if random.random() < 0.5 else _by_pillow(random)
+            file = random.choices((_tiff, _by_pillow, _deep), (10, 9, 1))[0](random)
             break
         except Exception:  # a writer does not take this choice: another one
             continue
@@ -153,6 +154,27 @@ def _truth_of(
     if photometric == "miniswhite":
         color = 1 - color
     return np.broadcast_to(color, (*pixels.shape[:2], 3)), visible
+
+
+def _deep(random: Random) -> FuzzFile:
+    """Make JPEG 2000 or AVIF of more than 8 bits a channel by imagecodecs."""
+    channels, side = random.choice((1, 2, 3, 4)), (random.randrange(8, _MOST_PIXELS), random.randrange(8, _MOST_PIXELS))
+    bits = random.choice((10, 12))
+    if random.random() < 0.5:  # which loses, and not a little of noise
+        samples = _values(random, (*side, max(channels, 3)), np.dtype("u2")) >> (16 - bits)
+        lossy = imagecodecs.avif_encode(samples, level=100, bitspersample=bits)
+        return FuzzFile(bytes(lossy), None, None, 1, 0, f"AVIF of {bits} bits")
+    bits = random.choice((bits, 9, 16))
+    samples = _values(random, (*side, channels), np.dtype("u2")) >> (16 - bits)
+    codec = random.choice(("jp2", "j2k"))
+    data = imagecodecs.jpeg2k_encode(
+        samples if channels > 1 else samples[..., 0], codecformat=codec, reversible=True, bitspersample=bits
+    )
+    shares = samples / ((1 << bits) - 1)
+    colors = 3 if channels > 2 else 1
+    visible = shares[..., -1] > 0 if channels in (2, 4) else np.ones(side, bool)
+    truth = np.broadcast_to(shares[..., :colors], (*side, 3))
+    return FuzzFile(bytes(data), truth, visible, 1, 0, f"JPEG2000 {codec} of {bits} bits, {channels} channels")
 
 
 def _by_pillow(random: Random) -> FuzzFile:

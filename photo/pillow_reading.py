@@ -1,27 +1,30 @@
-"""Reads pictures of every kind but TIFF: by Pillow, by OpenCV where Pillow keeps 8 bits of 16, HEIC by libheif."""
+"""Reads pictures of every kind but TIFF: by Pillow, and HEIC by libheif."""
 
 import io
 import struct
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from photo.deep_samples import deep_samples
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
 from photo.lab import lab_to_srgb
 from photo.metadata import is_adobe_rgb, orientation, resolution
 from photo.picture import Picture, Samples, check_pixels, opaque_or
 from photo.rgb_spaces import adobe_rgb, of_code_points, png_space
+from photo.sample_values import to_unsigned
 
 _STRIP_PIXELS = 2**20  # converted at a time
 
 _NEEDS_FORMATS = (
     "a HEIC file takes the extra `formats` to read: pip install '.[formats]' in a clone, or save it as JPEG"
 )
+
+_CODE_POINTS = b"colrnclx"  # the box that holds AVIF's (ISO/IEC 14496-12, 12.1.5)
 
 # Kinds of an MPO's pictures that are smaller copies of the first (CIPA DC-007, table 5).
 _SMALLER_COPIES = (0x010001, 0x010002)
@@ -39,8 +42,9 @@ def read_picture(data: bytes, format: PhotoFormat, max_pixels: int) -> Picture:
     image = _opened(data, format, max_pixels)
     more, note = _more_pictures(image, data)
     image.load()  # before anything else: reading the EXIF data of a PNG loads it too, and swallows what is wrong
-    picture = picture_of_image(image, _deep_samples(image, data, format))
-    return _with_pictures_left_out(picture, more, note, data, format)
+    samples, shallow = deep_samples(image, data, format)
+    picture = replace(picture_of_image(image, samples), pictures_left_out=more).noting(note, shallow)
+    return _in_its_space(picture, data, format)
 
 
 def picture_size(data: bytes, format: PhotoFormat, max_pixels: int) -> tuple[int, int]:
@@ -76,8 +80,15 @@ def _exif_of(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
-def _with_pictures_left_out(picture: Picture, more: int, note: str | None, data: bytes, format: PhotoFormat) -> Picture:
-    picture = replace(picture, pictures_left_out=more).noting(note)
+def _in_its_space(picture: Picture, data: bytes, format: PhotoFormat) -> Picture:
+    """Return a picture with what its file says of its numbers beside a profile: chunks of a PNG, AVIF's code points."""
+    if format is PhotoFormat.AVIF and not picture.icc and (start := data.find(_CODE_POINTS)) >= 0:
+        primaries, transfer = struct.unpack_from(">HH", data[start : start + 12].ljust(12, b"\0"), len(_CODE_POINTS))
+        try:
+            space, hdr = of_code_points(primaries, transfer)
+        except KeyError:
+            return picture
+        return replace(picture, space=space).noting(hdr)
     if format is not PhotoFormat.PNG:
         return picture
     has_profile, space, hdr = png_space(data)
@@ -197,42 +208,6 @@ def array_of(image: Image.Image, mode: str | None = None) -> NDArray[np.uint8]:
     return pixels
 
 
-def _deep_samples(image: ImageFile.ImageFile, data: bytes, format: PhotoFormat) -> Samples | None:
-    """Return the samples of 16-bit colour, of which Pillow keeps the upper 8 bits; None for others.
-
-    Those of another decoder are believed where their upper 8 bits are Pillow's.
-    """
-    if format is PhotoFormat.PNG and data[24] == 16 and image.mode in ("RGB", "RGBA", "LA"):  # bit depth, PNG 11.2.1
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    elif format is PhotoFormat.JPEG2000:
-        pixels = _deep_jpeg2000(image, data)
-    else:
-        return None
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] < 3:
-        return None
-    color: NDArray[np.uint16] = np.ascontiguousarray(pixels[..., 2::-1]).astype(np.uint16, copy=False)
-    seen = np.asarray(image.convert("RGB"))
-    if color.shape != seen.shape or np.abs((color >> 8).astype(np.int16) - seen).max() > 1:
-        return None
-    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
-    hidden = image.info.get("transparency")
-    if isinstance(hidden, tuple) and len(hidden) == 3:
-        alpha = np.where((color == np.array(hidden, np.uint16)).all(axis=-1), 0, 65535).astype(np.uint16)
-    return Samples(color, "RGB", opaque_or(alpha))
-
-
-def _deep_jpeg2000(image: ImageFile.ImageFile, data: bytes) -> NDArray[Any] | None:
-    """Return uint16 [H, W, 3], blue first as OpenCV does it, of JPEG 2000 of more than 8 bits; None for others."""
-    if image.mode != "RGB":
-        return None
-    try:
-        import imagecodecs
-    except ImportError:
-        return None
-    pixels = np.asarray(imagecodecs.jpeg2k_decode(data))
-    return pixels[..., ::-1] if pixels.dtype == np.uint16 and pixels.ndim == 3 else None
-
-
 def _opened_heif(data: bytes, max_pixels: int) -> Any:
     try:
         import pillow_heif
@@ -250,6 +225,9 @@ def _heif_picture(data: bytes, max_pixels: int) -> Picture:
     pixels = np.asarray(file)
     check_pixels(pixels.shape[1], pixels.shape[0], max_pixels)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
+    bits = int(file.info.get("bit_depth") or 8)
+    if pixels.dtype == np.uint16 and 8 < bits < 16:  # shifted to the upper bits: white would not be white
+        pixels, _ = to_unsigned(pixels >> (16 - bits), bits, None)
     alpha = opaque_or(pixels[..., -1]) if pixels.shape[2] in (2, 4) else None
     channels = 3 if pixels.shape[2] >= 3 else 1
     color = np.ascontiguousarray(pixels[..., :channels])

@@ -74,6 +74,10 @@ def test_heic_keeps_more_than_eight_bits_and_alpha(astronaut):
     assert (photo.alpha[30:] > 245).all()
 
 
+def test_white_of_a_deep_heic_is_white():
+    assert (decode_photo(heic(np.full((16, 16, 3), 65535, np.uint16))).rgb == 65535).all()
+
+
 def test_a_transparent_heic_of_one_pixel_is_white():
     photo = decode_photo(heic(np.array([[[90, 120, 30, 0]]], np.uint8)))
     assert photo.rgb.tolist() == [[[255, 255, 255]]]
@@ -146,11 +150,51 @@ def test_the_brands_of_a_file_tell_heic_and_avif_apart(brands, format):
     assert recognise_format(struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands) == format
 
 
-def test_sixteen_bits_of_jpeg_2000_are_kept(astronaut):
+@pytest.mark.parametrize("codec", ["jp2", "j2k"])
+@pytest.mark.parametrize("bits", [9, 12, 16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_bits_of_jpeg_2000_are_kept_and_its_whites_stay_white(codec, bits, channels):
     imagecodecs = pytest.importorskip("imagecodecs")
-    deep = small(astronaut).astype(np.uint16) * 257 - (small(astronaut) > 0)
-    photo = decode_photo(imagecodecs.jpeg2k_encode(deep, level=0, reversible=True))
-    np.testing.assert_array_equal(photo.rgb, deep)
+    white = (1 << bits) - 1
+    deep = np.linspace(1, white, 30 * 40 * channels).reshape(30, 40, channels).astype(np.uint16)
+    stored = deep[..., 0] if channels == 1 else deep
+    photo = decode_photo(imagecodecs.jpeg2k_encode(stored, codecformat=codec, reversible=True, bitspersample=bits))
+    colors = 3 if channels > 2 else 1
+    assert photo.color.dtype == np.uint16
+    assert np.abs(photo.color / 65535 - deep[..., :colors] / white).max() < 1e-4
+    assert (photo.alpha is None) == (channels in (1, 3))
+    assert photo.notes == ()
+
+
+def test_deep_jpeg_2000_takes_the_extra_for_pillow_makes_its_whites_black(monkeypatch):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    data = imagecodecs.jpeg2k_encode(np.full((9, 9, 3), 65535, np.uint16), reversible=True)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    assert "a JPEG 2000 file of 16 bits a channel takes the extra `formats` to read" in refused(data)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_the_bits_of_avif_are_kept_or_said_to_be_lost(bits, monkeypatch):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    ramp = np.linspace(0, (1 << bits) - 1, 48 * 64).reshape(48, 64, 1).astype(np.uint16).repeat(3, 2)
+    data = imagecodecs.avif_encode(ramp, level=100, bitspersample=bits)
+    photo = decode_photo(data)
+    assert photo.rgb.dtype == np.uint16
+    assert np.abs(photo.rgb / 65535 - ramp / ((1 << bits) - 1)).max() < 2 / (1 << bits)
+    assert photo.notes == ()
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    assert decode_photo(data).notes == (f"of its {bits} bits a channel the upper 8 are read",)
+
+
+def test_the_code_points_of_avif_are_believed():
+    imagecodecs = pytest.importorskip("imagecodecs")
+    ramp = np.linspace(0, 255, 48 * 64).reshape(48, 64, 1).astype(np.uint8).repeat(3, 2)
+    bright = decode_photo(imagecodecs.avif_encode(ramp, level=100, primaries=9, transfer=16))
+    assert "HDR" in bright.notes[0]
+    linear = decode_photo(imagecodecs.avif_encode(ramp, level=100, primaries=1, transfer=8)).rgb
+    plain = decode_photo(imagecodecs.avif_encode(ramp, level=100, primaries=1, transfer=13)).rgb
+    assert linear.mean() > plain.mean() + 30
+    assert np.abs(plain.astype(int) - ramp).max() <= 2
 
 
 def test_a_sixteen_bit_colour_that_stands_for_transparent(encode):

@@ -85,9 +85,9 @@ def test_files_of_eight_bits(format):
 
 
 def test_pillow_images_and_arrays():
-    _, as_image = open_photo(Image.fromarray(GRAY), ColoringOptions(), max_pixels=1 << 16)
+    _, as_image, _ = open_photo(Image.fromarray(GRAY), ColoringOptions(), max_pixels=1 << 16)
     np.testing.assert_array_equal(np.asarray(as_image(RGB, Provenance())), nearest(RGB))
-    pixels, as_array = open_photo(RGB, ColoringOptions(), max_pixels=1 << 16)
+    pixels, as_array, _ = open_photo(RGB, ColoringOptions(), max_pixels=1 << 16)
     assert pixels is RGB
     assert as_array(RGB, Provenance()) is RGB
 

@@ -1,6 +1,7 @@
 """Photographs that every test may use."""
 
 import io
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.external_tools import pytest_runtest_setup, pytest_terminal_summary  # noqa: F401 - hooks
+
+# No test leaves a server of `tintype colorize` behind; those of such servers ask for them.
+os.environ["TINTYPE_KEEP_MINUTES"] = "0"
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ from photo.errors import TintypeError
 from serving.model.version_folders import SAVED_MODEL_FILE
 from serving.server.options import ServerOptions
 from serving.server.run import READY
+from serving.server.server_log import ServerLog
 
 _WATCH_SECONDS = 0.2
 _POLL_SECONDS = 0.05
-_LOG_LINES, _LOG_BYTES = 12, 1 << 14
 _READY = re.compile(rf"{READY} (?:port (\d+)|the socket)")
 
 
@@ -31,13 +31,16 @@ class ServerProcess:
     Attributes:
         address: for `Colorizer`, a Unix socket; it answers once the process has started and its model is loaded.
         pid: of the process.
+        was_there: never; a `KeptServer` may have been.
     """
+
+    was_there = False
 
     def __init__(self, process: "subprocess.Popen[bytes]", address: str, log: Path | None):
         self.address = address
         self.pid = process.pid
         self._process = process
-        self._log = log
+        self._log = ServerLog(log)
         self._is_ending = threading.Event()
         self._has_ended = threading.Event()
 
@@ -80,7 +83,7 @@ class ServerProcess:
         deadline = time.monotonic() + timeout
         while True:
             has_ended = self._process.poll() is not None
-            if found := _READY.search(self._output("stdout")):
+            if found := _READY.search(self._log.of("stdout")):
                 return int(found[1] or 0)
             if has_ended:
                 raise TintypeError(f"the server ended before it could be asked: {self.log_tail()}")
@@ -90,13 +93,11 @@ class ServerProcess:
 
     def log_tail(self) -> str:
         """Return the last lines that a silent server wrote, those on standard error at the end."""
-        lines = f"{self._output('stdout')}\n{self._output('stderr')}".splitlines()
-        return "\n".join([line for line in lines if line.strip()][-_LOG_LINES:]) or "it has logged nothing"
+        return self._log.tail()
 
     def last_words(self) -> str:
         """Return the last line of a silent server's standard error, without the mark of an error."""
-        last = self._output("stderr").strip().rpartition("\n")[2]
-        return last.removeprefix("error: ") or f"its exit code is {self._process.poll()}"
+        return self._log.last_error() or f"its exit code is {self._process.poll()}"
 
     def stop(self, patience: float) -> int:
         """End the process, and kill it when it has not ended in `patience` seconds; return its exit code."""
@@ -107,13 +108,6 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
-
-    def _output(self, stream: str) -> str:
-        if self._log is None:
-            return ""
-        with open(self._log / stream, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
-            return file.read().decode(errors="replace")
 
 
 @contextmanager
@@ -139,11 +133,7 @@ def server_process(
     Raises:
         TintypeError: there is no generator, or the extra `server` is not installed.
     """
-    if options.model_base_path is None and options.model_config_file is None:
-        from serving.model.shipped_generator import shipped_generator
-
-        shipped_generator()
-    _check_tensorflow()
+    check_can_start(options)
     with tempfile.TemporaryDirectory(prefix="tintype-") as name:
         folder = Path(name)
         options = replace(
@@ -159,12 +149,12 @@ def server_process(
             open(folder / "stderr" if silent else os.devnull, "wb") as stderr,
         ):
             process = subprocess.Popen(
-                _command(options),
+                server_command(options, stop_when_input_ends=True),
                 # Its end is this process's end, however that comes.
                 stdin=subprocess.PIPE,
                 stdout=stdout if silent else None,
                 stderr=stderr if silent else None,
-                env=_environment(folder, with_accelerator),
+                env=server_environment(folder, with_accelerator=with_accelerator),
                 # A Ctrl-C on the terminal is for the command, which ends this one when its own requests are done.
                 start_new_session=os.name == "posix",
             )
@@ -177,7 +167,12 @@ def server_process(
             process.stdin.close()
 
 
-def _check_tensorflow() -> None:
+def check_can_start(options: ServerOptions) -> None:
+    """Raise TintypeError where there is no generator, or the extra `server` is not installed."""
+    if options.model_base_path is None and options.model_config_file is None:
+        from serving.model.shipped_generator import shipped_generator
+
+        shipped_generator()
     if importlib.util.find_spec("tensorflow") is None:
         raise TintypeError(
             "colouring on this machine needs TensorFlow: pip install '.[server]' in a clone of Tintype; or name a "
@@ -185,17 +180,19 @@ def _check_tensorflow() -> None:
         )
 
 
-def _command(options: ServerOptions) -> list[str]:
-    arguments = {"options": asdict(options), "stop_when_input_ends": True}
+def server_command(options: ServerOptions, **arguments: object) -> list[str]:
+    """Return the command of a server's process; the arguments are those of `serving.server.__main__`."""
     # -P: a folder named as one of the packages may lie where the user is.
-    return [sys.executable, "-P", "-m", "serving.server", json.dumps(arguments, default=os.fspath)]
+    words = json.dumps({"options": asdict(options), **arguments}, default=os.fspath)
+    return [sys.executable, "-P", "-m", "serving.server", words]
 
 
-def _environment(folder: Path, with_accelerator: bool) -> dict[str, str]:
+def server_environment(folder: Path, *, with_accelerator: bool = True) -> dict[str, str]:
+    """Return the environment of a server's process, whose temporary files go into `folder`."""
     return {
         **os.environ,
         # It finds the modules that this process finds.
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
         # What it leaves behind when it is killed goes with the folder.
         "TMPDIR": str(folder),
         **({} if with_accelerator else {"CUDA_VISIBLE_DEVICES": "-1"}),

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from photo.errors import TintypeError
 from serving.malloc_settings import share_heaps
 from serving.model.quiet_tensorflow import set_parallelism, startup_noise_set_aside
+from serving.server.door import Door
 from serving.server.errors import ServeError
 from serving.server.options import ServerOptions
 
@@ -23,7 +24,7 @@ _STOP_GRACE_SECONDS = 30.0  # what Kubernetes gives a pod between SIGTERM and SI
 log = logging.getLogger("serving.server")
 
 
-def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False) -> None:
+def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, door: Door | None = None) -> None:
     """Serve until SIGTERM or SIGINT, with a log on standard output; for the main thread of a process of its own.
 
     Where the options name no model, it is the generator that comes with Tintype.
@@ -31,6 +32,7 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False) ->
     Args:
         options: what to serve, and how.
         stop_when_input_ends: stop when standard input ends, too: with whoever holds its other end.
+        door: stop when nobody has used the server for a while, too.
 
     Raises:
         TintypeError: it cannot start, or a model that it starts with cannot be loaded.
@@ -44,6 +46,8 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False) ->
         signal.signal(number, lambda *_: stop.put(None))
     if stop_when_input_ends:
         threading.Thread(target=_wait_for_end_of_input, args=(stop,), name="input", daemon=True).start()
+    if door is not None:
+        door.watch(lambda: stop.put(None))
     if options.model_base_path is None and options.model_config_file is None:
         options = replace(options, model_base_path=_unpack_shipped_generator(options))
 
@@ -68,6 +72,8 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False) ->
     except ServeError:
         server.stop(_STOP_GRACE_SECONDS)
         raise
+    if door is not None:
+        door.close()
     log.info("stopping: running requests have %g s to finish", _STOP_GRACE_SECONDS)
     if not server.stop(_STOP_GRACE_SECONDS):
         log.warning("stopped, but something still ran after %g s", _STOP_GRACE_SECONDS)

@@ -23,8 +23,11 @@ def start(tmp_path, packed):  # noqa: F811
 
     def start(generator: Path = packed) -> tuple[subprocess.Popen, int]:
         environment = {
-            "TINTYPE_GENERATOR": str(generator), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": os.environ["PATH"]
-        }  # fmt: skip
+            "TINTYPE_GENERATOR": str(generator),
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "PATH": os.environ["PATH"],
+            "TINTYPE_KEEP_MINUTES": "0",
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", "tintype.cli", "colorize", "one.png", "-o", "out"],
             cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -27,7 +27,10 @@ from tintype.quiet_decoders import quiet_decoders
 if TYPE_CHECKING:
     from photo.errors import TintypeError
     from serving.client.colorizer import Colorizer
+    from serving.server.kept_process import KeptServer
     from serving.server.process import ServerProcess
+
+    ServerBeside = ServerProcess | KeptServer
 
 _COLOR, _MARKS, _VERSION = "Colour", "Marks", "Which version of the model"
 
@@ -115,6 +118,25 @@ Server = Annotated[
         rich_help_panel="Connection",
     ),
 ]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep/--no-keep",
+        help="Let the embedded server stay for a while, so that the next call need not start one.",
+        rich_help_panel="Connection",
+    ),
+]
+KeepMinutes = Annotated[
+    float,
+    typer.Option(
+        metavar="MINUTES",
+        envvar="TINTYPE_KEEP_MINUTES",
+        min=0,
+        max=1440,
+        help="How long it stays when nobody uses it.",
+        rich_help_panel="Connection",
+    ),
+]
 Connection = Annotated[
     ConnectionOptions,
     Options(
@@ -145,6 +167,8 @@ def colorize(
     hint: HintTexts = None,
     hints: HintsFile = None,
     server: Server = None,
+    keep: Keep = True,
+    keep_minutes: KeepMinutes = 5.0,
     connection: Connection,
 ) -> None:
     """Colour photographs (JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000) at their full size.
@@ -170,17 +194,15 @@ def colorize(
 
         tintype colorize grandmother.jpg -o coloured --hint 0.42,0.31=#4a6b3c
     """
-    given = GivenHints(tuple(hint or ()), hints)
-    given.parsed()
-    if variants is not None and (given.texts or given.file):
-        raise typer.BadParameter("hints give one colouring; leave one of both out", param_hint="--variants")
+    given = _given_hints(hint, hints, variants)
     naming = Naming(out, coloring.format, variants, overwrite)
+    keep_for = 60.0 * keep_minutes if keep else 0.0
     if PIPE in (*photos, out):
         check_pipe(photos, naming)
         if given.file is not None:
             raise typer.BadParameter("a photograph from a pipe has no name; give --hint", param_hint="--hints")
         _check_asked(server, connection, coloring)
-        with _connected(server, connection) as (colorizer, beside), _starting(beside):
+        with _connected(server, connection, keep_for) as (colorizer, beside), _starting(beside):
             _color_one(colorizer, beside, photos[0], out, coloring, given.parsed())
         return
     tasks = plan_tasks(photos, naming)
@@ -188,10 +210,18 @@ def colorize(
     _check_asked(server, connection, coloring)
     colored = 0
     if tasks.ready:
-        with _connected(server, connection) as (colorizer, beside):
+        with _connected(server, connection, keep_for) as (colorizer, beside):
             color = partial(_color_many, colorizer, beside, tasks, hints_of, concurrency=concurrency, out=out)
             colored = _color_asking(partial(color, seed=None if variants is None else seed), tasks, coloring)
     _report(colored, tasks, out)
+
+
+def _given_hints(texts: list[str] | None, file: Path | None, variants: int | None) -> GivenHints:
+    given = GivenHints(tuple(texts or ()), file)
+    given.parsed()
+    if variants is not None and (given.texts or given.file):
+        raise typer.BadParameter("hints give one colouring; leave one of both out", param_hint="--variants")
+    return given
 
 
 def _check_asked(server: str | None, connection: ConnectionOptions, coloring: ColoringOptions) -> None:
@@ -203,17 +233,15 @@ def _check_asked(server: str | None, connection: ConnectionOptions, coloring: Co
 
 
 @contextmanager
-def _connected(server: str | None, connection: ConnectionOptions) -> "Iterator[tuple[Colorizer, ServerProcess | None]]":
-    """Yield a client of the server; of one that was started for this command where there is none, and that one."""
+def _connected(
+    server: str | None, connection: ConnectionOptions, keep_for: float
+) -> "Iterator[tuple[Colorizer, ServerBeside | None]]":
+    """Yield a client of the server; where there is none of one on this machine, and that one."""
     with ExitStack() as stack:
         beside = None
         if server is None:
-            from serving.server.options import ServerOptions
-            from serving.server.process import server_process
-
-            options = ServerOptions(connection.model_name, enable_model_warmup=False)
             # Before the client is imported, so that both start at once.
-            beside = stack.enter_context(server_process(options, silent=True, patience=_STOP_SECONDS))
+            beside = stack.enter_context(_server_beside(connection.model_name, keep_for))
             server = beside.address
             connection = replace(connection, timeout=max(connection.timeout, _START_SECONDS))
 
@@ -229,9 +257,25 @@ def _connected(server: str | None, connection: ConnectionOptions) -> "Iterator[t
         yield colorizer, beside
 
 
+@contextmanager
+def _server_beside(model_name: str, keep_for: float) -> "Iterator[ServerBeside]":
+    """Yield a server of the generator that comes with Tintype: one that stays, or one for this command alone."""
+    from serving.server.options import ServerOptions
+    from serving.server.process import server_process
+
+    options = ServerOptions(model_name, enable_model_warmup=False)
+    with ExitStack() as stack:
+        kept = None
+        if keep_for > 0:
+            from serving.server.kept_process import kept_server
+
+            kept = stack.enter_context(kept_server(options, keep_for=keep_for))
+        yield kept or stack.enter_context(server_process(options, silent=True, patience=_STOP_SECONDS))
+
+
 def _color_one(
     colorizer: "Colorizer",
-    beside: "ServerProcess | None",
+    beside: "ServerBeside | None",
     photo: Path,
     out: Path,
     coloring: ColoringOptions,
@@ -275,7 +319,7 @@ def _color_asking(color: Callable[[ColoringOptions], int], tasks: Tasks, colorin
 
 def _color_many(
     colorizer: "Colorizer",
-    beside: "ServerProcess | None",
+    beside: "ServerBeside | None",
     tasks: Tasks,
     hints_of: dict[Path, tuple[Hint, ...]],
     coloring: ColoringOptions,
@@ -301,7 +345,7 @@ def _color_many(
         hints=hints_of,
     )
     try:
-        with _progress(len(tasks.ready), "" if beside is None else _STARTING) as advance, closing(results):
+        with _progress(len(tasks.ready), _awaited(beside)) as advance, closing(results):
             for result in results:
                 if isinstance(result.error, ServerUnavailable | ClientClosed):
                     typer.echo(_summary(colored, tasks.total, out), err=True)
@@ -339,7 +383,7 @@ def _report(colored: int, tasks: Tasks, out: Path) -> None:
         raise typer.Exit(1)
 
 
-def _explained(error: "TintypeError", beside: "ServerProcess | None") -> "TintypeError":
+def _explained(error: "TintypeError", beside: "ServerBeside | None") -> "TintypeError":
     """Return the error, or where the embedded server ended by itself what that one said."""
     from photo.errors import TintypeError
 
@@ -355,22 +399,32 @@ def _summary(colored: int, total: int, out: Path) -> str:
 
 
 @contextmanager
-def _starting(beside: "ServerProcess | None") -> Iterator[None]:
-    """Say on a terminal, while the block runs, what takes so long."""
-    if beside is None or not sys.stderr.isatty():
+def _starting(beside: "ServerBeside | None") -> Iterator[None]:
+    """Say, on a terminal while the block runs, what takes so long."""
+    awaited = _awaited(beside)
+    if not (awaited and sys.stderr.isatty()):
+        if awaited:
+            typer.echo(f"{awaited} ...", err=True)
         yield
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(f"{_STARTING} and colouring ..."):
+    with Console(stderr=True).status(f"{awaited} and colouring ..."):
         yield
+
+
+def _awaited(beside: "ServerBeside | None") -> str:
+    """What the first photograph waits for; nothing where the server was there before."""
+    return "" if beside is None or beside.was_there else _STARTING
 
 
 @contextmanager
 def _progress(total: int, first: str) -> Iterator[Callable[[str], None]]:
-    """Yield what to call after each photograph: a bar on a terminal, first with the words `first`; a line elsewhere."""
+    """Yield what to call after each photograph: a bar on a terminal, a line elsewhere; the words `first` come first."""
     if not sys.stderr.isatty():
         done = 0
+        if first:
+            typer.echo(f"{first} ...", err=True)
 
         def tell(line: str) -> None:
             nonlocal done

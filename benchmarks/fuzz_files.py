@@ -157,15 +157,16 @@ def _truth_of(
 
 
 def _deep(random: Random) -> FuzzFile:
-    """Make JPEG 2000 or AVIF of more than 8 bits a channel by imagecodecs."""
+    """Make JPEG 2000 or AVIF of another number of bits than 8 a channel by imagecodecs."""
     channels, side = random.choice((1, 2, 3, 4)), (random.randrange(8, _MOST_PIXELS), random.randrange(8, _MOST_PIXELS))
     bits = random.choice((10, 12))
     if random.random() < 0.5:  # which loses, and not a little of noise
         samples = _values(random, (*side, max(channels, 3)), np.dtype("u2")) >> (16 - bits)
         lossy = imagecodecs.avif_encode(samples, level=100, bitspersample=bits)
         return FuzzFile(bytes(lossy), None, None, 1, 0, f"AVIF of {bits} bits")
-    bits = random.choice((bits, 9, 16))
-    samples = _values(random, (*side, channels), np.dtype("u2")) >> (16 - bits)
+    bits = random.choice((bits, 4, 9, 16))
+    depth = np.dtype("u2" if bits > 8 else "u1")
+    samples = _values(random, (*side, channels), depth) >> (8 * depth.itemsize - bits)
     codec = random.choice(("jp2", "j2k"))
     data = imagecodecs.jpeg2k_encode(
         samples if channels > 1 else samples[..., 0], codecformat=codec, reversible=True, bitspersample=bits

@@ -1,6 +1,7 @@
-"""Reads samples of more than 8 bits a channel where Pillow keeps 8: by another decoder, whose picture must be Pillow's.
+"""Reads samples of another number of bits than 8 a channel, whole and with white at their largest number.
 
-PNG by OpenCV; JPEG 2000 and AVIF by imagecodecs, of the extra `formats`.
+Where Pillow keeps 8 bits of more, another decoder reads them, and its picture must be Pillow's: of PNG OpenCV, of JPEG
+2000 and AVIF imagecodecs, of the extra `formats`.
 """
 
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from photo.errors import PhotoError
 from photo.formats import PhotoFormat
@@ -25,7 +26,7 @@ _MORE_THAN_EIGHT, _TWELVE = 0x40, 0x20
 
 
 def deep_samples(image: ImageFile.ImageFile, data: bytes, format: PhotoFormat) -> tuple[Samples | None, str | None]:
-    """Return the samples of a file of more than 8 bits a channel, and a note where its upper 8 alone can be had.
+    """Return the samples of a file of more or fewer than 8 bits a channel; a note where the upper 8 alone can be had.
 
     Args:
         image: the file as Pillow has loaded it.
@@ -41,11 +42,12 @@ def deep_samples(image: ImageFile.ImageFile, data: bytes, format: PhotoFormat) -
         Exception: of any kind, of a decoder that met hostile bytes.
     """
     bits = _bits(image, data, format)
-    if bits <= 8:
+    if bits == 8:
         return None, None
-    if image.mode.startswith("I;16"):  # gray that Pillow keeps, in the upper bits
-        gray, _ = to_unsigned(np.asarray(image) >> (16 - bits), bits, None)
-        return Samples(gray[..., None], "GRAY"), None
+    if bits < 8 or image.mode.startswith("I;16"):  # Pillow keeps them whole, in the upper bits
+        stored = _channels(image)
+        whole, _ = to_unsigned(stored >> (8 * stored.itemsize - bits), bits, None)
+        return _samples(whole, image), None
     pixels = _decoded(data, format)
     if pixels is not None and pixels.dtype == np.uint16 and _is_the_same(pixels, bits, image, format):
         deep, _ = to_unsigned(pixels, bits, None)
@@ -61,7 +63,7 @@ def _bits(image: ImageFile.ImageFile, data: bytes, format: PhotoFormat) -> int:
     match format:
         case PhotoFormat.PNG if image.mode in ("RGB", "RGBA", "LA"):
             return data[_DEPTH_OF_PNG]
-        case PhotoFormat.JPEG2000:
+        case PhotoFormat.JPEG2000 if image.mode != "P":
             start = data.find(_SIZE_OF_CODESTREAM) + 2
             count = int.from_bytes(data[start + _COMPONENTS - 2 : start + _COMPONENTS])
             return max((1 + (depth & 0x7F) for depth in data[start + _COMPONENTS :][: 3 * count : 3]), default=8)
@@ -95,8 +97,7 @@ def _decoded(data: bytes, format: PhotoFormat) -> NDArray[Any] | None:
 
 def _is_the_same(pixels: NDArray[Any], bits: int, image: ImageFile.ImageFile, format: PhotoFormat) -> bool:
     """Return whether samples are those of which Pillow shows 8 bits, within a step of them."""
-    seen = np.asarray(image.convert("RGB") if format is PhotoFormat.PNG else image)
-    seen = seen if seen.ndim == 3 else seen[..., None]
+    seen = _channels(image.convert("RGB") if format is PhotoFormat.PNG else image)
     pixels = pixels[..., :3] if format is PhotoFormat.PNG else pixels
     if pixels.shape != seen.shape:
         return False
@@ -105,6 +106,11 @@ def _is_the_same(pixels: NDArray[Any], bits: int, image: ImageFile.ImageFile, fo
         return bool(((away <= 1) | (away == 0xFF)).all())
     upper = (pixels >> (bits - 8)).astype(np.uint8)
     return bool((np.maximum(upper, seen) - np.minimum(upper, seen)).max() <= 1)
+
+
+def _channels(image: Image.Image) -> NDArray[Any]:
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def _samples(deep: NDArray[Any], image: ImageFile.ImageFile) -> Samples:

@@ -99,7 +99,8 @@ def parse_hint(text: str) -> Hint:
         try:
             values[name] = int(number) if name == "page" else float(number)
         except ValueError:
-            raise ValueError(f"{name}: expected a number, received {number!r}, in the hint {text!r}") from None
+            kind = "whole number" if name == "page" else "number"
+            raise ValueError(f"{name}: expected a {kind}, received {number!r}, in the hint {text!r}") from None
     try:
         return Hint(color=color.strip(), **values)
     except ValueError as error:

@@ -120,8 +120,8 @@ def test_hints_as_the_command_line_has_them():
     for text, words in {
         "0.42=#4a6b3c": "expected a hint as X,Y=#rrggbb",
         "left,0=#4a6b3c": "x: expected a number, received 'left', in the hint",
-        "first:0,0=#4a6b3c": "page: expected a number, received 'first', in the hint",
-        ":0,0=#4a6b3c": "page: expected a number, received ''",
+        "first:0,0=#4a6b3c": "page: expected a whole number, received 'first', in the hint",
+        ":0,0=#4a6b3c": "page: expected a whole number, received ''",
         "0:0,0=#4a6b3c": "page: expected a whole number of 1..4096, received 0, in the hint",
         "0,7=#4a6b3c": "y: expected .* received 7.0, in the hint",
         "0,0=sky": "color: expected #rrggbb .* received 'sky'",

@@ -7,8 +7,18 @@ log = logging.getLogger(__name__)
 log.addHandler(logging.NullHandler())
 
 
+# A gate refused the data or the model: an exit code of its own, because to try the same again would not help.
+REFUSED_BY_GATE = 3
+
+
 class TintypeError(Exception):
-    """Base of every error that is not a bug of Tintype. The command line prints its message, no traceback."""
+    """Base of every error that is not a bug of Tintype. The command line prints its message, no traceback.
+
+    Attributes:
+        exit_code: with which the command line ends for it.
+    """
+
+    exit_code = 1
 
 
 class PhotoError(TintypeError):

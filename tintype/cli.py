@@ -16,6 +16,7 @@ from tintype.commands import (
     evaluate,
     inspect,
     pack,
+    push,
     rollout,
     run,
     serve,
@@ -60,6 +61,7 @@ app.command("colorize")(colorize.colorize)
 app.command("inspect")(inspect.inspect)
 app.command("batch", context_settings=batch.CONTEXT)(batch.batch)
 app.command("web")(web.web)
+app.command("push")(push.push)
 app.command("pack")(pack.pack)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(compile.app, name="compile")
@@ -99,7 +101,7 @@ def main() -> None:
     try:
         app()
     except TintypeError as error:
-        _fail(str(error))
+        _fail(str(error), error.exit_code)
     except OSError as error:
         # A full disk, a folder that cannot be written: the machine's fault, and the message says where.
         _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
@@ -115,9 +117,9 @@ def _end(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, exit_code: int = 1) -> NoReturn:
     typer.secho(f"error: {message}", fg="red", err=True)
-    sys.exit(1)
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.artifact import Artifact
 
 from components.image_example_gen.summary import read_summary
-from photo.errors import TintypeError
+from photo.errors import REFUSED_BY_GATE, TintypeError
 
 VERDICT_KEY = "verdict"
 MIN_PHOTOS_KEY = "min_photos"
@@ -21,6 +21,8 @@ VERDICT_NAME = "verdict.json"
 
 class DataStopped(TintypeError):  # noqa: N818 - it is the verdict, not a fault
     """The data may not be trained on; the message names every split and feature concerned."""
+
+    exit_code = REFUSED_BY_GATE
 
 
 class Executor(base_executor.BaseExecutor):

@@ -31,7 +31,7 @@ class Published(NamedTuple):
     removed: list[int]
 
 
-def publish(model_dir: str, base_path: str, *, keep_versions: int) -> Published:
+def publish(model_dir: str, base_path: str, *, keep_versions: int | None, version: int | None = None) -> Published:
     """Copy the SavedModel in `model_dir` under `base_path` as its newest version and retire the oldest ones.
 
     The version is the time in seconds, or one more than the newest version there if that is not larger. The new
@@ -40,38 +40,45 @@ def publish(model_dir: str, base_path: str, *, keep_versions: int) -> Published:
     Args:
         model_dir: a SavedModel, local or on any file system TensorFlow knows.
         base_path: the serving base path; a name with a scheme (`gs://bucket/model`) is taken for an object store.
-        keep_versions: how many complete versions stay, the new one included.
+        keep_versions: how many complete versions stay, the new one included; None for all of them.
+        version: its number, where it must be a certain one.
 
     Raises:
-        TintypeError: `model_dir` holds no SavedModel, or `base_path` cannot be written.
+        TintypeError: `model_dir` holds no SavedModel, `base_path` cannot be written, or it has the version already.
     """
-    if keep_versions < 1:
+    if keep_versions is not None and keep_versions < 1:
         raise ValueError(f"keep_versions must be at least 1, got {keep_versions}")
     base_path = base_path.removeprefix("file://")
     try:
         if not tf.io.gfile.exists(f"{model_dir}/{SAVED_MODEL_FILE}"):
             raise TintypeError(f"nothing to push: {model_dir} holds no {SAVED_MODEL_FILE}")
         if "://" in base_path:
-            return _publish_to_object_store(model_dir, base_path, keep_versions)
-        return _publish_to_disk(model_dir, base_path, keep_versions)
+            return _publish_to_object_store(model_dir, base_path, keep_versions, version)
+        return _publish_to_disk(model_dir, base_path, keep_versions, version)
     except (OSError, tf.errors.OpError) as error:
         raise TintypeError(f"cannot push {model_dir} to {base_path}: {error}") from error
 
 
-def _next_version(versions: list[Version]) -> int:
+def _number_of_new(versions: list[Version], wanted: int | None, base_path: str) -> int:
+    if wanted is not None:
+        if wanted in [version.number for version in versions if version.complete or "://" not in base_path]:
+            raise TintypeError(f"cannot push to {base_path}: it has a version {wanted} already")
+        return wanted
     newest = versions[-1].number if versions else 0
     return max(int(time.time()), newest + 1)
 
 
-def _retired(before: list[Version], keep_versions: int) -> list[Version]:
+def _retired(before: list[Version], keep_versions: int | None) -> list[Version]:
     """Which of the versions there were before a push go after it; `before` is oldest first."""
+    if keep_versions is None:
+        return []
     complete = [version for version in before if version.complete]
     # The newest of them is still being served, even where only one version is to stay.
     stay = max(keep_versions - 1, 1)
     return complete[:-stay]
 
 
-def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int) -> Published:
+def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int | None, version: int | None) -> Published:
     os.makedirs(base_path, exist_ok=True)
     with locked(Path(base_path) / LOCK_FILE):
         # Whoever holds the lock is the only push, so every temporary folder here belongs to one that died.
@@ -79,22 +86,22 @@ def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int) -> Publ
             if name.startswith(TEMPORARY_PREFIX):
                 shutil.rmtree(os.path.join(base_path, name), ignore_errors=True)
         before = list_versions(base_path)
-        number = _next_version(before)
+        number = _number_of_new(before, version, base_path)
         path = os.path.join(base_path, str(number))
         temporary = _temporary(base_path, number)
         _copy_and_flush(model_dir, temporary)
         os.rename(temporary, path)
         _flush(base_path)
         removed = []
-        for version in _retired(before, keep_versions):
+        for old in _retired(before, keep_versions):
             try:
                 # Renamed first: a removal that is interrupted must not leave half a version either.
-                leaving = _temporary(base_path, version.number)
-                os.rename(version.path, leaving)
-                removed.append(version.number)
+                leaving = _temporary(base_path, old.number)
+                os.rename(old.path, leaving)
+                removed.append(old.number)
                 shutil.rmtree(leaving)
             except OSError as error:
-                logging.warning("The old version %s could not be removed: %s", version.path, error)
+                logging.warning("The old version %s could not be removed: %s", old.path, error)
         return Published(number, path, removed)
 
 
@@ -123,10 +130,12 @@ def _flush(path: str) -> None:
         os.close(descriptor)
 
 
-def _publish_to_object_store(model_dir: str, base_path: str, keep_versions: int) -> Published:
+def _publish_to_object_store(
+    model_dir: str, base_path: str, keep_versions: int | None, version: int | None
+) -> Published:
     base_path = base_path.rstrip("/")
     before = list_versions(base_path)
-    number = _next_version(before)
+    number = _number_of_new(before, version, base_path)
     path = f"{base_path}/{number}"
     tf.io.gfile.makedirs(path)
     for folder, _, files in tf.io.gfile.walk(model_dir):
@@ -140,15 +149,15 @@ def _publish_to_object_store(model_dir: str, base_path: str, keep_versions: int)
     tf.io.gfile.copy(f"{model_dir}/{SAVED_MODEL_FILE}", f"{path}/{SAVED_MODEL_FILE}")
 
     removed = []
-    for version in _retired(before, keep_versions) + _abandoned(before):
+    for old in _retired(before, keep_versions) + _abandoned(before):
         try:
             # First what makes it a model: a server must not find it while the rest goes.
-            if version.complete:
-                tf.io.gfile.remove(f"{version.path}/{SAVED_MODEL_FILE}")
-            tf.io.gfile.rmtree(version.path)
-            removed.append(version.number)
+            if old.complete:
+                tf.io.gfile.remove(f"{old.path}/{SAVED_MODEL_FILE}")
+            tf.io.gfile.rmtree(old.path)
+            removed.append(old.number)
         except (OSError, tf.errors.OpError) as error:
-            logging.warning("The old version %s could not be removed: %s", version.path, error)
+            logging.warning("The old version %s could not be removed: %s", old.path, error)
     return Published(number, path, removed)
 
 

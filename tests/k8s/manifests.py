@@ -16,7 +16,7 @@ K8S = ROOT / "k8s"
 
 # What people apply, and what lies in one cluster together.
 OVERLAYS = ("overlays/local", "overlays/gpu", "overlays/prod")
-JOBS = ("jobs/demo", "jobs/training", "jobs/batch", "jobs/nightly", "overlays/prod-jobs")
+JOBS = ("jobs/seed", "jobs/demo", "jobs/training", "jobs/batch", "jobs/nightly", "overlays/prod-jobs")
 CLUSTERS = {
     "local": ("overlays/local",),
     "gpu": ("overlays/gpu", "jobs/demo", "jobs/training", "jobs/batch", "jobs/nightly"),

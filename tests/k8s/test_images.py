@@ -93,7 +93,7 @@ def test_extras_and_versions_are_those_of_the_project(name, setup_arguments):
 def test_it_runs_as_the_user_of_the_pods_and_finds_the_command(name, setup_arguments):
     last = IMAGES[name].rpartition("\nFROM ")[2]
     [user] = re.findall(r"^USER (\d+):\1$", last, re.MULTILINE)
-    for folder in ("overlays/prod", "overlays/prod-jobs", "jobs/demo", "jobs/training"):
+    for folder in ("overlays/prod", "overlays/prod-jobs", "jobs/demo", "jobs/training", "jobs/seed"):
         for pod in pods(build(folder)):
             for container in pod.containers():
                 if f"/tintype/{name}:" in container.get("image", ""):
@@ -122,7 +122,7 @@ def test_what_the_manifests_start_is_in_the_image():
     """Commands of the project are checked with their arguments in test_wiring.py; these are the others."""
     pipeline = IMAGES["pipeline"]
     manifests = build("jobs/batch")
-    [job] = one(manifests, "Job", "colour-archive")["spec"]["template"]["spec"]["containers"]
+    [job] = one(manifests, "CronJob", "colour-archive")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     [jar] = [value.partition("=")[2] for value in job["args"] if value.startswith("--flink_job_server_jar=")]
     assert re.search(rf"^COPY --from=flink \S+ {re.escape(jar)}$", pipeline, re.MULTILINE)
     [version] = [value.partition("=")[2] for value in job["args"] if value.startswith("--flink_version=")]

@@ -1,8 +1,10 @@
 """The server runs with the manifests' own flags and files, and the probes tell the truth about it."""
 
+import os
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,8 @@ from typer.main import get_command
 from photo.errors import TintypeError
 from serving.client import Colorizer
 from serving.client.options import ConnectionOptions, Retry, Tls
+from serving.model.packing import pack
+from serving.model.version_folders import versions_under
 from serving.server import EmbeddedServer, ServerOptions
 from serving.server.config_files import read_batching_parameters, read_metrics_path, read_model_server_config
 from tests.k8s.manifests import OVERLAYS, Manifest, build, of_kind, one
@@ -102,6 +106,27 @@ def test_in_production_clients_with_a_certificate_are_answered_by_the_stable_ver
             pytest.raises(TintypeError),
         ):
             client.colorize(gray)
+
+
+@pytest.mark.slow
+def test_an_empty_cluster_gets_the_version_that_production_serves_and_keeps_what_it_has(tiny_model, tmp_path):
+    pack(tiny_model, tmp_path / "generator.zip")
+    [container] = one(build("overlays/prod"), "Job", "seed-model")["spec"]["template"]["spec"]["containers"]
+    base_path = tmp_path / "models" / "colorizer"
+    command = [sys.executable, "-m", "tintype.cli", *container["command"][1:]]
+    command += [value.replace("/models/", f"{tmp_path}/models/") for value in container["args"]]
+    environment = {
+        **os.environ,
+        "TINTYPE_GENERATOR": f"{tmp_path}/generator.zip",
+        "XDG_CACHE_HOME": f"{tmp_path}/cache",
+    }
+    for said in (f"pushed {base_path}/1", f"{base_path} has version 1 already"):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr
+    assert list(versions_under(str(base_path))) == [1]
+    write_config("overlays/prod", tmp_path)
+    [model] = read_model_server_config(tmp_path / "models.config").model_config_list.config
+    assert model.version_labels["stable"] == 1
 
 
 def colorizer(overlay: str) -> Manifest:

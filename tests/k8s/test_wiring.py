@@ -9,6 +9,7 @@ import pytest
 import typer
 import yaml
 
+from photo.errors import REFUSED_BY_GATE
 from pipeline.config import load_config
 from serving.web.settings import Limits
 from tests.external_tools import KUSTOMIZE, kustomize
@@ -142,7 +143,7 @@ def test_whoever_asks_a_service_may_do_so_and_finds_it(name):
                     assert pod.labels.get(labels[host]) == "true", f"{pod.name} is kept from {host} by the network"
                     asking.append(pod.name)
     assert "Deployment/gateway" in asking
-    assert ("Job/colour-archive" in asking) == (name != "local")
+    assert ("CronJob/colour-archive" in asking) == (name != "local")
 
 
 @CLUSTER
@@ -226,6 +227,30 @@ def test_pods_have_time_to_end(name):
         slept = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         ended = 20 if deployment["metadata"]["name"] == "gateway" else 10
         assert spec["terminationGracePeriodSeconds"] >= slept + ended
+
+
+@CLUSTER
+def test_a_container_that_hangs_is_not_given_the_time_that_clients_have(name):
+    for deployment in of_kind(cluster(name), "Deployment"):
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        for probe in ("startupProbe", "livenessProbe"):
+            assert container[probe]["terminationGracePeriodSeconds"] <= 10
+
+
+@pytest.mark.parametrize("folder", ["jobs/batch", "jobs/nightly", "overlays/prod", "overlays/prod-jobs"])
+def test_an_apply_starts_no_work_but_the_seed_and_what_goes_by_the_clock(folder):
+    manifests = build(folder)
+    assert [job["metadata"]["name"] for job in of_kind(manifests, "Job")] == ["seed-model"] * (
+        folder == "overlays/prod"
+    )
+    for job in of_kind(manifests, "CronJob"):
+        assert job["spec"].get("suspend", False) is not job["metadata"]["name"].startswith("nightly-")
+
+
+def test_a_nightly_pipeline_is_tried_again_unless_a_gate_refused_or_the_usage_was_wrong():
+    spec = one(build("jobs/nightly"), "CronJob", "nightly-pipeline")["spec"]["jobTemplate"]["spec"]
+    [codes] = [rule["onExitCodes"]["values"] for rule in spec["podFailurePolicy"]["rules"] if "onExitCodes" in rule]
+    assert codes == [2, REFUSED_BY_GATE]
 
 
 @CLUSTER
@@ -363,7 +388,7 @@ def test_the_worker_pool_listens_where_the_graph_says_and_has_a_worker_for_each_
         for container in flink["taskManager"]["podTemplate"]["spec"]["containers"]
         if container["name"] == "beam-worker-pool"
     ]
-    [job] = one(manifests, "Job", "colour-archive")["spec"]["template"]["spec"]["containers"]
+    [job] = one(manifests, "CronJob", "colour-archive")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     [port] = re.findall(r"--service_port=(\d+)", " ".join(pool["args"]))
     assert f"--environment_config=localhost:{port}" in job["args"]
     [version] = re.findall(r"--flink_version=([\d.]+)", " ".join(job["args"]))
@@ -382,7 +407,7 @@ def test_workers_find_the_certificates_where_the_graph_says():
     manifests = build("overlays/prod-jobs")
     flink = one(manifests, "FlinkDeployment", "tintype-flink")["spec"]["taskManager"]["podTemplate"]["spec"]
     [pool] = [container for container in flink["containers"] if container["name"] == "beam-worker-pool"]
-    job, nightly = (pod for pod in pods(manifests) if pod.name in ("Job/colour-archive", "CronJob/nightly-batch"))
+    job, nightly = (pod for pod in pods(manifests) if pod.name in ("CronJob/colour-archive", "CronJob/nightly-batch"))
     for pod in (job, nightly):
         [container] = pod.spec["containers"]
         assert "--label=stable" in container["args"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import tintype as tintype_package
-from tintype import __version__
+from photo.errors import REFUSED_BY_GATE, TintypeError
+from tintype import __version__, cli
 
 ROOT = Path(__file__).parents[2]
 TINTYPE = Path(sys.executable).with_name("tintype")
@@ -46,6 +47,21 @@ def test_a_wrong_config_ends_in_one_line_a_field_without_a_traceback(tmp_path):
     assert answer.returncode == 1
     assert "data.size must be a multiple of 128 for sn_unet_lab_128, got 100" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_gate_that_refuses_has_an_exit_code_of_its_own(monkeypatch, capsys):
+    class RefusedError(TintypeError):
+        exit_code = REFUSED_BY_GATE
+
+    def refuse():
+        raise RefusedError("the data does not pass")
+
+    monkeypatch.setattr(cli, "app", refuse)
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == REFUSED_BY_GATE == 3
+    assert "error: the data does not pass" in capsys.readouterr().err
 
 
 def test_wrong_usage_has_exit_code_two():

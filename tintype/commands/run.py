@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from photo.errors import REFUSED_BY_GATE
 from tintype.commands.config_options import Config, Photographs, Settings
 
 
@@ -23,7 +24,8 @@ def run(
 ) -> None:
     """Run the pipeline here: read photographs, train, evaluate, push what is blessed.
 
-    A second run with the same folder reuses what has not changed. Example:
+    A second run with the same folder reuses what has not changed. The exit code is 3 when a gate refused the data or
+    the model. Example:
 
         tintype run --config sn_unet_lab_128 --data photographs/ --set train.steps=2000
     """
@@ -47,4 +49,4 @@ def run(
 
     Console().print(report_table(report))
     if not report.pushed:
-        raise typer.Exit(1)
+        raise typer.Exit(REFUSED_BY_GATE)

@@ -18,6 +18,7 @@ from components.data_gate.executor import DataStopped, Executor
 from components.image_example_gen.component import SCHEMA_FILE, ImageExampleGen
 from components.image_example_gen.config import DataConfig, Splits
 from components.image_example_gen.summary import IngestionSummary
+from photo.errors import REFUSED_BY_GATE
 from tests.components.image_example_gen.photographs import BAD, encoded, picture, write_good_and_bad
 
 
@@ -114,6 +115,7 @@ def test_every_anomaly_of_every_split_is_named(tmp_path):
     train.anomaly_info["image/format"].description = "Unexpected value: GIF"
     evaluation.anomaly_info["image/height"].description = "0 is too small"
     evaluation.dataset_anomaly_info.description = "too few"
+    assert DataStopped.exit_code == REFUSED_BY_GATE
     with pytest.raises(DataStopped) as stopped:
         judge(tmp_path, {"train": train, "eval": evaluation}, {"train": 3, "eval": 1})
     assert "split train, feature image/format: Unexpected value: GIF" in str(stopped.value)

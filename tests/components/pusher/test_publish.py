@@ -209,3 +209,12 @@ def test_an_object_store_push_that_dies_leaves_no_model_and_the_next_goes_above_
     published = publish(str(model), base, keep_versions=1)
     assert published.version > dead.number
     assert newest_version(base).number == published.version
+
+
+def test_a_version_may_be_given_and_is_never_replaced(model, tmp_path):
+    base = tmp_path / "base"
+    assert publish(str(model), str(base), keep_versions=None, version=1).path == str(base / "1")
+    with pytest.raises(TintypeError, match="it has a version 1 already"):
+        publish(str(model), str(base), keep_versions=None, version=1)
+    publish(str(model), str(base), keep_versions=None)
+    assert len(list_versions(str(base))) == 2  # nothing is retired

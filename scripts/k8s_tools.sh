@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches what the tests of k8s/ need beside Python: kustomize where kubectl is missing, and the schemas of the operators'
-# objects, from the packages of the operators themselves.
+# Fetches what the tests of k8s/ need beside Python: kustomize where kubectl is missing, promtool, and the schemas of the
+# operators' objects, from the packages of the operators themselves.
 #
 #   scripts/k8s_tools.sh          # into build/tools and build/k8s-schemas; safe to run again
 #
@@ -38,6 +38,17 @@ if ! kubectl kustomize --help >/dev/null 2>&1 && ! command -v kustomize >/dev/nu
   need_go
   say "building kustomize $KUSTOMIZE_VERSION"
   GOBIN=$TOOLS go install "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE_VERSION" || miss "kustomize could not be built"
+fi
+
+if ! command -v promtool >/dev/null && [ ! -x "$TOOLS/promtool" ]; then
+  command -v apt-get >/dev/null || miss "no promtool on this machine (it comes with Prometheus)"
+  say "fetching promtool"
+  folder=$(mktemp -d "$TOOLS/prometheus.XXXXXX")
+  # Only downloaded: an installed package would start a server. Debian 13 has promtool in a package of its own.
+  (cd "$folder" && { apt-get download promtool || apt-get download prometheus; }) >/dev/null 2>&1 &&
+    dpkg-deb -x "$folder"/*.deb "$folder" && mv "$folder/usr/bin/promtool" "$TOOLS/promtool" || true
+  rm -rf "$folder"
+  [ -x "$TOOLS/promtool" ] || miss "promtool could not be fetched (apt-get download prometheus)"
 fi
 
 if [ ! -f "$SCHEMAS/tfjobs.yaml" ]; then

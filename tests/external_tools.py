@@ -58,6 +58,13 @@ def kustomize() -> list[str] | None:
     return None
 
 
+def promtool() -> str | None:
+    """Prometheus' own checker of rules."""
+    found = shutil.which("promtool")
+    built = ROOT / "build" / "tools" / "promtool"
+    return found or (str(built) if built.exists() else None)
+
+
 def hadolint() -> str | None:
     """The linter of Dockerfiles, also where the environment's programs are not on the path."""
     return shutil.which("hadolint") or shutil.which("hadolint", path=str(Path(sys.executable).parent))
@@ -76,6 +83,7 @@ KUSTOMIZE = Tool(
     "scripts/k8s_tools.sh",
     lambda: None if kustomize() else "neither kubectl nor kustomize is here",
 )
+PROMTOOL = Tool("promtool", "scripts/k8s_tools.sh", lambda: None if promtool() else "promtool is not installed")
 HADOLINT = Tool("hadolint", "make bootstrap", lambda: None if hadolint() else "it comes with the extra dev")
 TOOL_OF_MARKER = {
     "browser": Tool("Chromium", "scripts/web_tools.sh", _program("Chromium", CHROMIUM)),

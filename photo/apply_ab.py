@@ -111,7 +111,7 @@ def apply_ab_to_pages(
     """
     one_alone = "" if longest_side is None else "a reduced picture"
     plan = plan_pages(data, options, one_alone=one_alone, max_pixels=max_pixels)
-    colored, notes = [], dict.fromkeys(filter(None, [plan.note]))
+    colored, notes = [], dict.fromkeys(plan.notes())
     for photo in decode_pages(data, plan.pages, max_pixels=max_pixels):
         alpha = None if photo.alpha is None else _reduced(photo.alpha, longest_side)
         rgb = _colored(_reduced(photo.color, longest_side), ab_of(photo.page), options)

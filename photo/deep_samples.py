@@ -18,8 +18,9 @@ from photo.sample_values import to_unsigned
 
 _DEPTH_OF_PNG = 24  # where its header says it, PNG 11.2.1
 
-# The start of a codestream of JPEG 2000, and where behind it the depths of the components stand (T.800, A.5.1).
-_SIZE_OF_CODESTREAM, _COMPONENTS, _DEPTHS = b"\xff\x4f\xff\x51", 40, 42
+# The start of a codestream of JPEG 2000, and where behind it the depths of its components stand (T.800, A.5.1): of each
+# the first of three bytes. Their number stands before them.
+_CODESTREAM, _DEPTHS = b"\xff\x4f\xff\x51", 42
 
 # Bits of the third byte of AV1's configuration (AV1 in ISO base media, 2.3.3).
 _MORE_THAN_EIGHT, _TWELVE = 0x40, 0x20
@@ -64,9 +65,9 @@ def _bits(image: ImageFile.ImageFile, data: bytes, format: PhotoFormat) -> int:
         case PhotoFormat.PNG if image.mode in ("RGB", "RGBA", "LA"):
             return data[_DEPTH_OF_PNG]
         case PhotoFormat.JPEG2000 if image.mode != "P":
-            start = data.find(_SIZE_OF_CODESTREAM) + 2
-            count = int.from_bytes(data[start + _COMPONENTS - 2 : start + _COMPONENTS])
-            return max((1 + (depth & 0x7F) for depth in data[start + _COMPONENTS :][: 3 * count : 3]), default=8)
+            start = data.find(_CODESTREAM) + _DEPTHS
+            count = int.from_bytes(data[start - 2 : start])
+            return max((1 + (depth & 0x7F) for depth in data[start : start + 3 * count : 3]), default=8)
         case PhotoFormat.AVIF:
             start = data.find(b"av1C") + 4
             depths = data[start + 2] if start >= 4 and start + 2 < len(data) else 0

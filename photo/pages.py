@@ -23,6 +23,12 @@ class PagePlan:
     count: int = 1
     note: str = ""
 
+    def notes(self, hints: tuple[Hint, ...] = ()) -> tuple[str, ...]:
+        """Return what is to be said of the pages that are left out, and of the hints for them."""
+        unused = sum(hint.page is not None and hint.page - 1 not in self.pages for hint in hints)
+        many = f"{unused} hints are for pages that are" if unused > 1 else "1 hint is for a page that is"
+        return tuple(filter(None, [self.note, f"{many} not coloured" if unused else ""]))
+
     def hints_of(self, page: int, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
         """Return the hints of one of the pages, from 0: those that name it, and of the first those that name none.
 

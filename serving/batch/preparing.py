@@ -75,7 +75,7 @@ class Prepare(beam.DoFn):
         plan = plan_pages(loaded.data, ColoringOptions(), format, max_pixels=self._max_pixels)
         first, *others = self._pages(loaded, plan)
         seconds = loaded.seconds + time.perf_counter() - started
-        notes = first.notes + ((plan.note,) if plan.note else ())
+        notes = first.notes + plan.notes(loaded.hints)
         return replace(first, seconds=seconds, notes=notes, more_pages=tuple(others))
 
     def _pages(self, loaded: LoadedPhoto, plan: PagePlan) -> Iterator[PreparedPhoto]:

@@ -99,8 +99,8 @@ class ColoringFlows:
         if isinstance(photo, bytes | bytearray | memoryview):
             photo = bytes(photo)
             plan = yield Work(partial(plan_pages, photo, options, max_pixels=self._connection.max_pixels))
-            if plan.note:
-                log.warning("a photograph of several pages: %s", plan.note)
+            for note in plan.notes(question.hints):
+                log.warning("a photograph of several pages: %s", note)
             if len(plan.pages) > 1:
                 encoded = yield from self._coloring_pages(photo, plan, question, options)
                 return encoded.data
@@ -234,10 +234,9 @@ class ColoringFlows:
     ) -> Flow[tuple[Photo, tuple[str, ...], tuple[Prepared, NDArray[np.float32], Provenance]]]:
         """Decode the next page of a plan and ask for its colour: the page, what is to be said of it, and the answer."""
         photo: Photo = yield Work(partial(next, pages))
-        question = question.about(photo.page, plan)
         of_color = yield Work(partial(color_notes, photo.color, options.color_photos))
-        found = yield from self._asking_for_ab(photo.color, question)
-        return photo, (*photo.notes, *filter(None, [plan.note]), *of_color), found
+        found = yield from self._asking_for_ab(photo.color, question.about(photo.page, plan))
+        return photo, (*photo.notes, *plan.notes(question.hints), *of_color), found
 
     def predicting_ab(self, lightness: NDArray[Any], hints: NDArray[np.float32] | None) -> Flow[NDArray[np.float32]]:
         """Ask for the colour of lightness [N, S, S, 1]."""

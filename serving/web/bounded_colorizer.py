@@ -205,7 +205,8 @@ class BoundedColorizer:
                 await file.write_ab(page, ab)
                 counts.append(len(ab))
                 notes.append(of_page)
-        return FoundColors(min(counts), provenance, any(one.in_color for one in notes), notes_by_format(notes))
+        by_format = notes_by_format(notes, plan.notes(hints))
+        return FoundColors(min(counts), provenance, any(one.in_color for one in notes), by_format)
 
     async def _find_ab(
         self, color: Rgb, variants: int, options: ColoringOptions, hints: tuple[Hint, ...]

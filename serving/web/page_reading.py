@@ -54,8 +54,13 @@ def read_pages(
         del read
 
 
-def notes_by_format(pages: Sequence[PageNotes]) -> dict[PhotoFormat, tuple[str, ...]]:
-    """Return by format what is to be said of a result that has these pages, or the first where it holds one alone."""
+def notes_by_format(pages: Sequence[PageNotes], of_all: tuple[str, ...]) -> dict[PhotoFormat, tuple[str, ...]]:
+    """Return by format what is to be said of a result that has these pages, or the first where it holds one alone.
+
+    Args:
+        pages: notes of each.
+        of_all: what is to be said in any format.
+    """
     notes = {}
     for format, lost in pages[0].losses.items():
         if len(pages) == 1:
@@ -65,5 +70,5 @@ def notes_by_format(pages: Sequence[PageNotes]) -> dict[PhotoFormat, tuple[str, 
             found += [f"{note} (page {n})" for n, page in enumerate(pages, 1) for note in page.losses[format]]
         else:
             found = [one_page_note(len(pages), f"a {format}"), *pages[0].read, *lost]
-        notes[format] = tuple(dict.fromkeys(found))
+        notes[format] = tuple(dict.fromkeys((*found, *of_all)))
     return notes

@@ -87,6 +87,9 @@ def test_a_hint_colours_the_page_that_it_names(album):
         assert same == [True, False, True]
         second = colorizer.colorize(album, ColoringOptions(page=2), hints=[Hint(0.5, 0.5, "#9a6b3c", radius=0.1)])
         np.testing.assert_array_equal(decode_photo(second).rgb, decode_photo(hinted, page=1).rgb)
+        one = [Hint(0.5, 0.5, "#9a6b3c", page=page) for page in (1, 2, 3)]
+        [first] = colorizer.colorize_encoded(album, ColoringOptions(page=1), hints=one)
+        assert first.notes == ("2 hints are for pages that are not coloured",)
         asked = len(server.requests)
         for photo in (album, np.zeros((30, 40), np.uint8)):
             with pytest.raises(PhotoError, match=r"a hint is for page 4, and the photograph has (3 pages|one page)"):

@@ -11,8 +11,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 KUSTOMIZE_VERSION=v5.5.0 # what kubectl 1.32 has built in
-TRAINING_OPERATOR_VERSION=v1.8.1
 PROMETHEUS_OPERATOR_VERSION=v0.85.0
+GATEWAY_API_VERSION=v1.5.0
 FLINK_OPERATOR_VERSION=1.10.0
 TOOLS=$PWD/build/tools SCHEMAS=$PWD/build/k8s-schemas
 
@@ -51,14 +51,6 @@ if ! command -v promtool >/dev/null && [ ! -x "$TOOLS/promtool" ]; then
   [ -x "$TOOLS/promtool" ] || miss "promtool could not be fetched (apt-get download prometheus)"
 fi
 
-if [ ! -f "$SCHEMAS/tfjobs.yaml" ]; then
-  need_go
-  say "fetching the Training Operator's schemas"
-  folder=$(go_module "github.com/kubeflow/training-operator@$TRAINING_OPERATOR_VERSION") && [ -n "$folder" ] ||
-    miss "the Training Operator's module could not be fetched"
-  keep "$folder/manifests/base/crds/kubeflow.org_tfjobs.yaml" tfjobs.yaml
-fi
-
 if [ ! -f "$SCHEMAS/prometheusrules.yaml" ]; then
   need_go
   say "fetching the Prometheus Operator's schemas"
@@ -66,6 +58,16 @@ if [ ! -f "$SCHEMAS/prometheusrules.yaml" ]; then
     miss "the Prometheus Operator's module could not be fetched"
   for kind in servicemonitors prometheusrules; do
     keep "$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "$kind.yaml"
+  done
+fi
+
+if [ ! -f "$SCHEMAS/httproutes.yaml" ]; then
+  need_go
+  say "fetching the Gateway API's schemas"
+  folder=$(go_module "sigs.k8s.io/gateway-api@$GATEWAY_API_VERSION") && [ -n "$folder" ] ||
+    miss "the Gateway API's module could not be fetched"
+  for kind in gateways httproutes; do
+    keep "$folder/config/crd/experimental/gateway.networking.k8s.io_$kind.yaml" "$kind.yaml"
   done
 fi
 

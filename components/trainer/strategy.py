@@ -28,6 +28,18 @@ def others_needed() -> Iterator[None]:
         ) from error
 
 
+def require_gpu() -> None:
+    """Refuse to go on where TensorFlow sees no GPU. May come before `choose_strategy`: it asks for no device.
+
+    Raises:
+        TintypeError: there is none.
+    """
+    if not tf.config.list_physical_devices("GPU"):
+        raise TintypeError(
+            "a GPU is required, and TensorFlow sees none: look at `nvidia-smi`, and whether this is the build with CUDA"
+        )
+
+
 @others_needed()
 def choose_strategy(requested: str = "auto") -> ChosenStrategy:
     """The strategy and a sentence that explains it.

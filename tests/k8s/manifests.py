@@ -88,9 +88,6 @@ def _pods_of(manifest: Manifest) -> Iterator[Pod]:
             templates = {name: (spec["template"], {})}
         case "CronJob":
             templates = {name: (spec["jobTemplate"]["spec"]["template"], {})}
-        case "TFJob":
-            replicas = spec["tfReplicaSpecs"]
-            templates = {f"{name}/{role}": (replicas[role]["template"], {}) for role in replicas}
         case "FlinkDeployment":
             templates = {
                 f"{name}/{role}": (

@@ -115,7 +115,10 @@ def test_manifests_use_these_images_in_the_version_of_the_project(setup_argument
         for container in pod.containers()
         if "tintype" in container.get("image", "")
     }
-    assert {image.rpartition("/")[2] for image in found} == {f"{name}:{setup_arguments['version']}" for name in IMAGES}
+    version = setup_arguments["version"]
+    names = {f"gateway:{version}", f"pipeline:{version}", f"pipeline:{version}-cuda"}
+    assert {image.rpartition("/")[2] for image in found} == names
+    assert "ARG ACCELERATOR=cpu" in IMAGES["pipeline"]
 
 
 def test_what_the_manifests_start_is_in_the_image():

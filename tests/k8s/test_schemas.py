@@ -15,14 +15,14 @@ from tests.k8s.manifests import JOBS, OVERLAYS, ROOT, Manifest, build
 pytestmark = pytest.mark.k8s
 VERSIONS = ("1.34", "1.37")
 SCHEMAS = ROOT / "build" / "k8s-schemas"
-OPERATORS = ("kubeflow.org/", "flink.apache.org/", "monitoring.coreos.com/")
+OPERATORS = ("gateway.networking.k8s.io/", "flink.apache.org/", "monitoring.coreos.com/")
 
 
 def test_kubernetes_accepts_every_object(monkeypatch):
     # The definitions of a version, a megabyte, would be read anew for every object.
     monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", cache(kubernetes_validate.utils.schema_contents))
     seen = distinct(lambda manifest: not manifest["apiVersion"].startswith(OPERATORS))
-    assert {"Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "CronJob", "Ingress"} <= kinds(seen)
+    assert {"Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "CronJob"} <= kinds(seen)
     for version in VERSIONS:
         for manifest in seen:
             try:
@@ -33,7 +33,7 @@ def test_kubernetes_accepts_every_object(monkeypatch):
 
 def test_the_operators_accept_theirs():
     seen = distinct(lambda manifest: manifest["apiVersion"].startswith(OPERATORS))
-    assert kinds(seen) == {"TFJob", "FlinkDeployment", "ServiceMonitor", "PrometheusRule"}
+    assert kinds(seen) == {"Gateway", "HTTPRoute", "FlinkDeployment", "ServiceMonitor", "PrometheusRule"}
     for manifest in seen:
         validator = operator_schema(manifest["kind"], manifest["apiVersion"])
         errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(manifest)]
@@ -41,10 +41,10 @@ def test_the_operators_accept_theirs():
 
 
 def test_the_schemas_of_the_operators_find_what_is_wrong():
-    validator = operator_schema("TFJob", "kubeflow.org/v1")
-    [manifest] = [manifest for manifest in build("jobs/training") if manifest["kind"] == "TFJob"]
+    validator = operator_schema("FlinkDeployment", "flink.apache.org/v1beta1")
+    [manifest] = [manifest for manifest in build("jobs/batch") if manifest["kind"] == "FlinkDeployment"]
     wrong = json.loads(json.dumps(manifest))
-    wrong["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["container"] = []
+    wrong["spec"]["taskManager"]["podTemplate"]["spec"]["container"] = []
     assert "container" in str(next(validator.iter_errors(wrong)).message)
 
 

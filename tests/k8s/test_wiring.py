@@ -1,9 +1,10 @@
 """What the objects say of each other holds: names, ports, selectors, volumes, files, commands."""
 
+import json
 import os
 import re
 import subprocess
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 import typer
@@ -209,7 +210,7 @@ def test_service_accounts_variables_probes_and_secrets_are_there(name):
             names = [port["name"] for port in container.get("ports", [])]
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 assert (probe in container) == pod.name.startswith("Deployment/") or "initContainers" in pod.spec
-                if probe in container:
+                if "httpGet" in container.get(probe, {}):
                     assert container[probe]["httpGet"]["port"] in names
     for flink in of_kind(manifests, "FlinkDeployment"):
         assert one(manifests, "ServiceAccount", flink["spec"]["serviceAccount"])
@@ -303,31 +304,63 @@ def test_batch_jobs_give_beam_options_that_it_has():
 
 
 @pytest.mark.parametrize("name", ["gpu", "prod"])
-def test_the_ingress_shows_the_page_and_keeps_the_rest_inside(name):
+def test_the_edge_shows_the_page_and_keeps_the_rest_inside(name):
     manifests = cluster(name)
-    ingress = one(manifests, "Ingress", "gateway")
-    [rule] = ingress["spec"]["rules"]
-    for path in rule["http"]["paths"]:
-        service = path["backend"]["service"]
-        ports = one(manifests, "Service", service["name"])["spec"]["ports"]
-        assert service["port"]["name"] in [port["name"] for port in ports]
+    route = one(manifests, "HTTPRoute", "gateway")["spec"]
+    [rule] = route["rules"]
+    [backend] = rule["backendRefs"]
+    assert backend["port"] in [port["port"] for port in one(manifests, "Service", backend["name"])["spec"]["ports"]]
+    paths = [(match["path"]["value"], match["path"]["type"] == "PathPrefix") for match in rule["matches"]]
+    check_what_is_shown(paths)
+    # A job's photographs are in one pod.
+    assert rule["sessionPersistence"]["type"] == "Cookie"
+    assert rule["timeouts"]["request"] == "0s"  # streams of events have no end
+
+
+@pytest.mark.parametrize("name", ["gpu", "prod"])
+def test_routes_hang_on_listeners_that_are_there_for_their_host(name):
+    manifests = cluster(name)
+    listeners = {listener["name"]: listener for listener in one(manifests, "Gateway", "edge")["spec"]["listeners"]}
+    served = {}
+    for route in of_kind(manifests, "HTTPRoute"):
+        [parent] = route["spec"]["parentRefs"]
+        listener = listeners[parent["sectionName"]]
+        assert route["spec"]["hostnames"] == [listener["hostname"]]
+        served[listener["protocol"]] = route["metadata"]["name"]
+    assert served == ({"HTTP": "to-https", "HTTPS": "gateway"} if name == "prod" else {"HTTP": "gateway"})
+    for listener in listeners.values():
+        for secret in listener.get("tls", {}).get("certificateRefs", []):
+            assert f"`{secret['name']}`" in DOCUMENT
+
+
+def check_what_is_shown(paths: list[tuple[str, bool]]) -> None:
+    """`paths` are those that the edge lets through, and whether all below one is, too."""
 
     def shown(address: str) -> bool:
-        return any(
-            address == path["path"]
-            or (path["pathType"] == "Prefix" and address.startswith(path["path"].rstrip("/") + "/"))
-            for path in rule["http"]["paths"]
-        )
+        return any(address == path or (prefix and address.startswith(path.rstrip("/") + "/")) for path, prefix in paths)
 
     routes = gateway_routes()
     inside = {"/metrics", "/healthz", "/readyz"}
     assert inside < routes
     assert {route for route in routes if not shown(route)} == inside
     assert shown("/static/page.js")
-    assert ("tls" in ingress["spec"]) == (name == "prod")
-    for tls in ingress["spec"].get("tls", []):
-        assert tls["hosts"] == [rule["host"]]
-        assert f"`{tls['secretName']}`" in DOCUMENT
+
+
+def test_an_ingress_can_take_the_place_of_the_gateway(tmp_path):
+    manifests = built_with(tmp_path, "components/ingress")
+    assert not of_kind(manifests, "Gateway", "HTTPRoute")
+    ingress = one(manifests, "Ingress", "gateway")
+    [rule] = ingress["spec"]["rules"]
+    check_what_is_shown([(path["path"], path["pathType"] == "Prefix") for path in rule["http"]["paths"]])
+    for path in rule["http"]["paths"]:
+        service = path["backend"]["service"]
+        ports = one(manifests, "Service", service["name"])["spec"]["ports"]
+        assert service["port"]["name"] in [port["name"] for port in ports]
+    [tls] = ingress["spec"]["tls"]
+    assert tls["hosts"] == [rule["host"]]
+    assert f"`{tls['secretName']}`" in DOCUMENT
+    assert "ingress-nginx" in str(one(manifests, "NetworkPolicy", "gateway"))
+    check_limits_of_ingress(ingress["metadata"]["annotations"])
 
 
 def gateway_routes() -> set[str]:
@@ -339,8 +372,8 @@ def gateway_routes() -> set[str]:
     return {*application.openapi()["paths"], "/", "/docs", "/openapi.json"}
 
 
-def test_the_limits_before_the_gateway_are_those_of_its_nginx_and_its_own():
-    annotations = one(build("overlays/prod"), "Ingress", "gateway")["metadata"]["annotations"]
+def check_limits_of_ingress(annotations: dict[str, str]) -> None:
+    """They are those of the gateway's own nginx, and let through what the gateway takes."""
     nginx = (ROOT / "serving" / "web" / "nginx.conf").read_text()
     [body] = re.findall(r"client_max_body_size (\w+);", nginx)
     prefix = "nginx.ingress.kubernetes.io/"
@@ -362,7 +395,7 @@ def test_what_the_gateway_keeps_fits_where_it_keeps_it(name):
 
 
 @pytest.mark.parametrize("name", ["gpu", "prod"])
-def test_jobs_name_their_containers_and_the_trainers_share_the_batch(name):
+def test_jobs_name_their_containers(name):
     manifests = cluster(name)
     for job in [
         *(job["spec"] for job in of_kind(manifests, "Job")),
@@ -372,12 +405,35 @@ def test_jobs_name_their_containers_and_the_trainers_share_the_batch(name):
         for rule in job.get("podFailurePolicy", {}).get("rules", []):
             assert job["template"]["spec"]["restartPolicy"] == "Never"
             assert rule.get("onExitCodes", {}).get("containerName", names[0]) in names
-    worker = one(manifests, "TFJob", "training")["spec"]["tfReplicaSpecs"]["Worker"]
-    [container] = worker["template"]["spec"]["containers"]
-    assert container["name"] == "tensorflow"  # else the operator gives it no TF_CONFIG
+
+
+@pytest.mark.parametrize("name", ["gpu", "prod"])
+def test_the_trainers_find_each_other_by_their_index_and_share_the_batch(name):
+    manifests = cluster(name)
+    job = one(manifests, "Job", "training")["spec"]
+    assert job["completionMode"] == "Indexed"
+    assert job["completions"] == job["parallelism"]  # all at once, or those that run wait for the others
+    [container] = job["template"]["spec"]["containers"]
+    [index] = [variable for variable in container["env"] if "valueFrom" in variable]
+    annotation = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    assert index["valueFrom"]["fieldRef"]["fieldPath"] == annotation
+    names = [variable["name"] for variable in container["env"]]
+    assert names.index(index["name"]) < names.index("TF_CONFIG")  # only what stands before is filled in
+    [config] = [variable["value"] for variable in container["env"] if variable["name"] == "TF_CONFIG"]
+    for number in range(job["completions"]):
+        seen = json.loads(config.replace(f"$({index['name']})", str(number)))
+        assert seen["task"] == {"type": "worker", "index": number}
+        [port] = [port["containerPort"] for port in container["ports"]]
+        subdomain = job["template"]["spec"]["subdomain"]
+        assert seen["cluster"]["worker"][number] == f"training-{number}.{subdomain}:{port}"
+        assert len(seen["cluster"]["worker"]) == job["completions"]
+    service = one(manifests, "Service", subdomain)["spec"]
+    assert (service["clusterIP"], service["publishNotReadyAddresses"]) == ("None", True)
     gpus = int(container["resources"]["limits"]["nvidia.com/gpu"])
+    assert "--require-gpu" in container["args"]
+    assert container["image"].endswith("-cuda")
     [recipe] = re.findall(r"--config=(\w+)", " ".join(container["args"]))
-    assert load_config(recipe).train.batch_size % (worker["replicas"] * gpus) == 0
+    assert load_config(recipe).train.batch_size % (job["completions"] * gpus) == 0
 
 
 def test_the_worker_pool_listens_where_the_graph_says_and_has_a_worker_for_each_slot():
@@ -385,12 +441,19 @@ def test_the_worker_pool_listens_where_the_graph_says_and_has_a_worker_for_each_
     flink = one(manifests, "FlinkDeployment", "tintype-flink")["spec"]
     [pool] = [
         container
-        for container in flink["taskManager"]["podTemplate"]["spec"]["containers"]
+        for container in flink["taskManager"]["podTemplate"]["spec"]["initContainers"]
         if container["name"] == "beam-worker-pool"
     ]
     [job] = one(manifests, "CronJob", "colour-archive")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     [port] = re.findall(r"--service_port=(\d+)", " ".join(pool["args"]))
     assert f"--environment_config=localhost:{port}" in job["args"]
+    # Flink's own pods are not restarted: only a sidecar comes back, and the task manager waits until it listens.
+    assert pool["restartPolicy"] == "Always"
+    for probe in ("startupProbe", "livenessProbe"):
+        assert pool[probe]["tcpSocket"]["port"] in [port["name"] for port in pool["ports"]]
+    [cached] = re.findall(r"--environment_cache_millis=(\d+)", " ".join(job["args"]))
+    delay = flink["flinkConfiguration"]["restart-strategy.fixed-delay.delay"]
+    assert int(delay.removesuffix(" s")) * 1000 > int(cached)
     [version] = re.findall(r"--flink_version=([\d.]+)", " ".join(job["args"]))
     assert flink["flinkVersion"] == "v" + version.replace(".", "_")
     assert flink["image"].startswith(f"flink:{version}.")
@@ -406,7 +469,7 @@ def test_the_worker_pool_listens_where_the_graph_says_and_has_a_worker_for_each_
 def test_workers_find_the_certificates_where_the_graph_says():
     manifests = build("overlays/prod-jobs")
     flink = one(manifests, "FlinkDeployment", "tintype-flink")["spec"]["taskManager"]["podTemplate"]["spec"]
-    [pool] = [container for container in flink["containers"] if container["name"] == "beam-worker-pool"]
+    [pool] = [container for container in flink["initContainers"] if container["name"] == "beam-worker-pool"]
     job, nightly = (pod for pod in pods(manifests) if pod.name in ("CronJob/colour-archive", "CronJob/nightly-batch"))
     for pod in (job, nightly):
         [container] = pod.spec["containers"]
@@ -416,16 +479,21 @@ def test_workers_find_the_certificates_where_the_graph_says():
     assert "/client-tls" in [mount["mountPath"] for mount in pool["volumeMounts"]]
 
 
-def test_production_takes_gpus_with_one_line_more(tmp_path):
+def built_with(folder: Path, component: str) -> list[Manifest]:
+    """Production with one line more."""
     KUSTOMIZE.require()
     command = kustomize()
     assert command is not None
-    prod, gpu = (os.path.relpath(K8S / folder, tmp_path) for folder in ("overlays/prod", "components/gpu"))
-    overlay = {"resources": [prod], "components": [gpu], "namespace": "tintype"}
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    prod, added = (os.path.relpath(K8S / name, folder) for name in ("overlays/prod", component))
+    overlay = {"resources": [prod], "components": [added], "namespace": "tintype"}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    manifests = list(yaml.load_all(done.stdout, yaml.CSafeLoader))
+    return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
+
+
+def test_production_takes_gpus_with_one_line_more(tmp_path):
+    manifests = built_with(tmp_path, "components/gpu")
     assert not of_kind(manifests, "HorizontalPodAutoscaler")
     [config] = of_kind(manifests, "ConfigMap")
     assert "stable" in config["data"]["models.config"]

@@ -20,6 +20,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Gets examples, run and model, the SavedModel.")],
     settings: Settings = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes for reading photographs; 0: all cores.")] = 1,
+    require_gpu: Annotated[bool, typer.Option("--require-gpu", help="Fail at once where there is no GPU.")] = False,
 ) -> None:
     """Train a recipe on photographs, without the pipeline around it: nothing is judged and nothing is pushed.
 
@@ -35,8 +36,11 @@ def train(
     run_config = load_config(config, settings or [])
     import_tensorflow_quietly()
     from components.image_example_gen.locations import join_locations
+    from components.trainer import strategy
     from pipeline.standalone_training import train_standalone
 
+    if require_gpu:
+        strategy.require_gpu()
     trained = train_standalone(run_config, data=join_locations(data), out=out, workers=workers)
     Console().print(_table(trained, ", ".join(data)))
     Console(stderr=True).print(

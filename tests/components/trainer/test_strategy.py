@@ -3,7 +3,7 @@ import json
 import pytest
 import tensorflow as tf
 
-from components.trainer.strategy import choose_strategy
+from components.trainer.strategy import choose_strategy, require_gpu
 from photo.errors import TintypeError
 
 
@@ -23,3 +23,9 @@ def test_several_workers_without_tf_config_are_refused(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(TintypeError, match="needs TF_CONFIG"):
         choose_strategy("multi_worker_mirrored")
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
+def test_a_gpu_that_is_required_and_missing_is_said_at_once():
+    with pytest.raises(TintypeError, match="a GPU is required, and TensorFlow sees none"):
+        require_gpu()

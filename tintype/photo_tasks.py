@@ -6,9 +6,7 @@ from pathlib import Path
 
 import typer
 
-from photo.archives import FileReader
 from photo.errors import PhotoError, TintypeError
-from photo.finding import OTHER_FILES, LeftOut, find_photographs
 from photo.folders import ListedFile, is_named_as_other_kind, list_folder, name_of_kind
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
 
@@ -148,6 +146,9 @@ def _find_photos(photos: list[Path], out: Path, tasks: Tasks) -> Iterator[tuple[
     What is left out of folders, and what does not exist, is added to `tasks`; what lies in `out` (results of an earlier
     run) is no photograph to colour.
     """
+    from photo.archives import FileReader
+    from photo.finding import OTHER_FILES, LeftOut, find_photographs
+
     seen: set[Path] = set()
     own = out.resolve()
     with FileReader() as reader:

@@ -5,22 +5,40 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+_HELD_OUT = "held_out_"
+
 
 def write_curves(history: Sequence[dict[str, float]], path: str, *, title: str) -> None:
-    """Draw losses and held-out figures over the steps into a PNG at `path` (any filesystem TensorFlow knows)."""
+    """Draw losses and scores over the steps, those of held-out photographs dashed, into a PNG.
+
+    Args:
+        history: as of a `TrainingSummary`; a value that only some rows have, as after a resumption, is drawn from them.
+        path: of any filesystem TensorFlow knows.
+        title: above the picture.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    losses, scores, gain = figure.subplots(1, 3)
-    steps = [row["step"] for row in history]
+    figure = Figure(figsize=(16, 4), layout="constrained")
+    losses, shares, scores, gain = figure.subplots(1, 4)
     panels = [
         (losses, "loss", ["generator_loss", "discriminator_loss", "adversarial_loss"]),
-        (scores, "share called real", ["real_called_real", "generated_called_real"]),
+        (shares, "share called real", ["real_called_real", "generated_called_real"]),
+        (scores, "discriminator", ["discriminator_precision", "discriminator_recall"]),
         (gain, "PSNR over gray, dB (held out)", ["psnr_gain_db"]),
     ]
     for axes, label, names in panels:
-        for name in names:
-            axes.plot(steps, [row[name] for row in history], label=name.replace("_", " "), marker=".")
+        for number, name in enumerate(names):
+            for key, line in ((name, "-"), (f"{_HELD_OUT}{name}", "--")):
+                rows = [row for row in history if key in row]
+                if rows:
+                    axes.plot(
+                        [row["step"] for row in rows],
+                        [row[key] for row in rows],
+                        label=key.replace("_", " "),
+                        color=f"C{number}",
+                        linestyle=line,
+                        marker=".",
+                    )
         axes.set_xlabel("step")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)

@@ -375,7 +375,7 @@ class ColorGan:
 
         Returns:
             psnr_gain_db and ab_mae_ratio, both against the gray photo, and a picture uint8 [H, W, 3] of up to eight
-            columns: gray above coloured above true.
+            rows and three columns: gray, coloured, true.
         """
         chunks = [self.colorize(rgb[start : start + 16]) for start in range(0, len(rgb), 16)]
         gray, colored, ab = (tf.concat(parts, axis=0) for parts in zip(*chunks, strict=True))
@@ -385,8 +385,8 @@ class ColorGan:
             "psnr_gain_db": float(tf.reduce_mean(tf.image.psnr(true, colored, 1.0) - tf.image.psnr(true, gray, 1.0))),
             "ab_mae_ratio": float(tf.reduce_mean(tf.abs(ab - true_ab)) / tf.reduce_mean(tf.abs(true_ab))),
         }
-        rows = [np.concatenate(list(photos[:8].numpy()), axis=1) for photos in (gray, colored, true)]
-        return figures, np.round(np.concatenate(rows, axis=0) * 255).astype(np.uint8)
+        columns = [np.concatenate(list(photos[:8].numpy()), axis=0) for photos in (gray, colored, true)]
+        return figures, np.round(np.concatenate(columns, axis=1) * 255).astype(np.uint8)
 
 
 def _place_and_kind(name: str) -> tuple[str, str]:

@@ -49,6 +49,7 @@ class LossTerm:
         value: the batch -> one value a photo, [n], before the weight.
         always: it is read although its weight is 0.
         adversarial: it needs the discriminator's logits.
+        binned: it needs the distribution of colour.
     """
 
     name: str
@@ -56,6 +57,7 @@ class LossTerm:
     value: Callable[[JudgedBatch], tf.Tensor]
     always: bool = False
     adversarial: bool = False
+    binned: bool = False
 
     def counts(self, *, adversarial: bool) -> bool:
         """Whether it is computed in a step with or without the discriminator."""
@@ -105,4 +107,4 @@ def generator_terms(loss: LossConfig, network_range: NetworkRange) -> tuple[Loss
     )
     if not loss.distribution_weight:  # most generators tell none, and their trainings have no such reading
         return terms
-    return (*terms, LossTerm("distribution_loss", loss.distribution_weight, distribution))
+    return (*terms, LossTerm("distribution_loss", loss.distribution_weight, distribution, binned=True))

@@ -9,6 +9,7 @@ from components.trainer.checkpoints import Checkpoints, Progress
 from components.trainer.collapse import CollapseWatch
 from components.trainer.config import PlateauConfig
 from components.trainer.gan import ColorGan
+from components.trainer.held_out import HeldOutLosses, scores
 from components.trainer.plateau import count_plateaus
 from components.trainer.progress import TrainingProgress
 from components.trainer.stopping import GoodWeights
@@ -112,6 +113,7 @@ class HeldOutPreview:
 
     def __init__(self, gan: ColorGan, photos: tf.Tensor, run_folder: str):
         self._gan = gan
+        self._losses = HeldOutLosses(gan)
         self._photos = photos
         self._folder = f"{run_folder}/pictures"
         tf.io.gfile.makedirs(self._folder)
@@ -119,6 +121,7 @@ class HeldOutPreview:
     def measure(self, step: int) -> dict[str, float]:
         """Measure, draw and write for TensorBoard. Returns the figures."""
         figures, picture = self._gan.measure(self._photos)
+        figures |= self._losses.measure(self._photos)
         for name, value in figures.items():
             tf.summary.scalar(name, value, step=step)
         tf.summary.image("gray_colored_true", picture[None], step=step)
@@ -128,7 +131,7 @@ class HeldOutPreview:
 
 @dataclasses.dataclass
 class Measure:
-    """Adds a row to the history every `every` steps and at the end: the mean losses, and the chief's figures.
+    """Adds a row to the history every `every` steps and at the end: mean losses, discriminator's scores, figures.
 
     Args:
         every: steps.
@@ -148,7 +151,10 @@ class Measure:
             return
         if self.preview is not None:
             moment.figures = self.preview.measure(moment.step)
-        row = {"step": moment.step, "seconds": round(self.summary.seconds, 1), **self.means.take()}
+        means = self.means.take()
+        if "real_called_real" in means:
+            means |= scores(means["real_called_real"], means["generated_called_real"])
+        row = {"step": moment.step, "seconds": round(self.summary.seconds, 1), **means}
         self.summary.history.append(row | moment.figures)
 
 

@@ -13,13 +13,13 @@ import typer
 from photo.credentials import check
 from serving.client.options import ConnectionOptions
 from serving.server.options import ServerOptions
-from serving.server.process import ServerProcess, server_process
 from serving.web.settings import Limits, WebSettings
 from tintype.command_options import Options, expand_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serving.server.process import ServerProcess
     from serving.web.bounded_colorizer import BoundedColorizer
 
 _MODEL_SERVER_START_SECONDS = 60.0
@@ -76,6 +76,7 @@ def web(
         raise typer.BadParameter(f"no such folder: {model}", param_hint="'--model'")
     settings = dataclasses.replace(settings, limits=limits)
 
+    from serving.server.process import server_process
     from serving.web.bounded_colorizer import connect
 
     connect_to = partial(connect, limits=limits, connection=connection)
@@ -83,8 +84,7 @@ def web(
         _serve_page(settings, partial(connect_to, server), host, port, asked=server)
         return
     asked = str(model or "the generator that comes with Tintype")
-    options = ServerOptions(connection.model_name, model)
-    with server_process(options, patience=_MODEL_SERVER_STOP_SECONDS) as beside:
+    with server_process(ServerOptions(connection.model_name, model), patience=_MODEL_SERVER_STOP_SECONDS) as beside:
         connect_beside = partial(connect_to, beside.address, starting_seconds=_MODEL_SERVER_START_SECONDS)
         _serve_page(settings, connect_beside, host, port, asked, beside)
 
@@ -95,7 +95,7 @@ def _serve_page(
     host: str,
     port: int,
     asked: str,
-    beside: ServerProcess | None = None,
+    beside: "ServerProcess | None" = None,
 ) -> None:
     """Serve until a signal comes, or the model server beside the page ends by itself; `asked` names who colours."""
     from photo.errors import TintypeError

@@ -43,7 +43,11 @@ def test_a_short_run_learns_and_leaves_its_record(trained):
     assert sorted(path.name for path in (out / "run" / "pictures").iterdir()) == [
         f"step_{step:06d}.png" for step in (10, 20, 30)
     ]
+    picture = tf.io.decode_png((out / "run" / "pictures" / "step_000030.png").read_bytes())
+    assert picture.shape[1] == 3 * 32  # gray, coloured, true
     assert (out / "run" / "curves.png").stat().st_size > 5000
+    for name in ("generator_loss", "discriminator_loss", "discriminator_precision", "discriminator_recall"):
+        assert all({name, f"held_out_{name}"} <= row.keys() for row in summary.history)
     assert list((out / "run").glob("events.out.tfevents.*"))
 
 

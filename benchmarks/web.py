@@ -282,9 +282,8 @@ def _at_once(count: int, callers: int, ask: Callable[[], int]) -> Counter[int]:
 
 
 async def _flood(port: int, photo: bytes, count: int) -> Counter[int]:
-    head = (
-        f"POST /api/colorize HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(photo)}\r\n\r\n".encode()
-    )
+    lines = ("POST /api/colorize HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(photo)}")
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     async def upload() -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -301,7 +300,7 @@ async def _flood(port: int, photo: bytes, count: int) -> Counter[int]:
 
 
 async def _drip(port: int, count: int) -> Counter[int]:
-    head = b"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"POST /api/colorize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
 
     async def upload() -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -350,7 +349,7 @@ def _health(port: str) -> None:
         while True:
             started = time.perf_counter()
             with socket.create_connection(("127.0.0.1", int(port))) as connection:
-                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 assert re.match(rb"HTTP/1.1 200", connection.recv(4096))
             found.append(1000 * (time.perf_counter() - started))
             time.sleep(1 / _PROBES_PER_SECOND)

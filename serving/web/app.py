@@ -34,8 +34,7 @@ _DESCRIPTION = (
     "Colours black-and-white photographs. Problems are JSON of RFC 9457. Photographs are kept in memory or in files "
     "without names, and deleted after a while, or at once with DELETE."
 )
-_KIND_OF_STATUS = {404: Kind.NOT_FOUND, 405: Kind.WRONG_METHOD, 400: Kind.WRONG_REQUEST}
-_WORDS_OF_STATUS = {404: "This address leads nowhere"}
+_KIND_OF_STATUS = {404: Kind.NO_SUCH_ADDRESS, 405: Kind.WRONG_METHOD, 400: Kind.WRONG_REQUEST}
 
 
 def create_app(settings: WebSettings, colorizer: BoundedColorizer) -> FastAPI:
@@ -80,6 +79,7 @@ def create_app(settings: WebSettings, colorizer: BoundedColorizer) -> FastAPI:
         app.include_router(resource.router)
     app.add_api_route("/", _page("index.html"), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/docs", _page("docs.html"), methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/favicon.ico", _page("icon.svg"), methods=["GET", "HEAD"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -122,8 +122,7 @@ async def _answer_problem(_: Request, error: Exception) -> Response:
 async def _answer_http_exception(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = _KIND_OF_STATUS.get(error.status_code, Kind.INTERNAL)
-    words = _WORDS_OF_STATUS.get(error.status_code, "")
-    return Problem(kind, words, headers=dict(error.headers or {})).response()
+    return Problem(kind, headers=dict(error.headers or {})).response()
 
 
 async def _answer_wrong_request(_: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -24,7 +24,7 @@ from photo.hints import Hint
 from photo.pages import PagePlan, plan_pages
 from photo.provenance import Provenance
 from serving.client.async_colorizer import AsyncColorizer
-from serving.client.options import ConnectionOptions
+from serving.client.options import ConnectionOptions, Retry
 from serving.client.results import LikelyColor
 from serving.malloc_settings import give_memory_back
 from serving.model.description import ModelDescription
@@ -40,6 +40,10 @@ _SEEN_SECONDS, _AWAY_SECONDS = 5.0, 2.0
 _ASKING_SECONDS = 2.0
 _WATCH_SECONDS = 10.0
 
+# A request that was cut off by a server's end finds another server, or the same one started anew, or fails within some
+# seconds: the photos that wait are not to find out one after the other that there is none.
+_RETRY = Retry(first_pause=0.2, max_attempts=5)
+
 _PIXELS_NICENESS = 5
 
 T = TypeVar("T")
@@ -53,12 +57,16 @@ class FoundColors(NamedTuple):
         provenance: of the colours.
         in_color: whether it had colour already.
         notes: by the format of a result, what is to be said of it.
+        width: of the first page, in pixels, turned upright.
+        height: of the same.
     """
 
     variants: int
     provenance: Provenance
     in_color: bool
     notes: dict[PhotoFormat, tuple[str, ...]]
+    width: int
+    height: int
 
 
 class BoundedColorizer:
@@ -70,15 +78,23 @@ class BoundedColorizer:
         client: of the model server; it is closed with this.
         watcher: a client of the same server that gives up after a moment, for the question whether it is there.
         limits: threads, photographs at once, pixels.
+        patience: seconds in which a server that is there may have no room.
         starting_seconds: in which a server that was started with the gateway may still load its model.
     """
 
     def __init__(
-        self, client: AsyncColorizer, watcher: AsyncColorizer, limits: Limits, *, starting_seconds: float = 0.0
+        self,
+        client: AsyncColorizer,
+        watcher: AsyncColorizer,
+        limits: Limits,
+        *,
+        patience: float = 30.0,
+        starting_seconds: float = 0.0,
     ):
         self._client = client
         self._watcher = watcher
         self._limits = limits
+        self._patience = patience
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="pixels", initializer=_lower_priority)
         self._places = asyncio.Semaphore(limits.photos_at_once)
         # Two of the largest, or many small ones.
@@ -166,7 +182,8 @@ class BoundedColorizer:
         header, plan = await self._planned(file, options, "" if variants == 1 else "each variant")
         async with self._turn(_pixels_of(header, plan)):
             count = None if variants == 1 else variants
-            colored = await self._client.colorize_encoded(await file.read(), options, variants=count, hints=hints)
+            asking = partial(self._client.colorize_encoded, await file.read(), options, variants=count, hints=hints)
+            colored = await self._while_server_is_there(asking)
         return colored, options.format or header.format.written_as
 
     async def find_colors(
@@ -192,8 +209,9 @@ class BoundedColorizer:
             Problem: when it cannot be coloured.
         """
         header, plan = await self._planned(file, options)
-        counts, provenance, notes = [], Provenance(), []
+        counts, provenance, notes, sizes = [], Provenance(), [], []
         async with self._turn(_pixels_of(header, plan)):
+            await self.model(wait_for_start=True)  # many photos do not find out one after the other that it is away
             begin(header, plan)
             data = await file.read()
             file.forget_ab()
@@ -201,12 +219,31 @@ class BoundedColorizer:
             for page in plan.pages:
                 of_hints = plan.hints_of(page, hints)
                 color, of_page = await self._in_thread(partial(next, reading))
-                ab, provenance = await self._find_ab(color, variants, options, of_hints)
+                asking = partial(self._find_ab, color, variants, options, of_hints)
+                ab, provenance = await self._while_server_is_there(asking)
                 await file.write_ab(page, ab)
                 counts.append(len(ab))
                 notes.append(of_page)
+                sizes.append(color.shape[:2])
         by_format = notes_by_format(notes, plan.notes(hints))
-        return FoundColors(min(counts), provenance, any(one.in_color for one in notes), by_format)
+        is_in_color = any(one.in_color for one in notes)
+        height, width = sizes[0]
+        return FoundColors(min(counts), provenance, is_in_color, by_format, width, height)
+
+    async def _while_server_is_there(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again where the server had no room, for as long as the client would; not where it is away."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                return await ask()
+            except ServerUnavailable:
+                if loop.time() >= deadline:
+                    raise
+                try:
+                    await self._watcher.describe()
+                except TintypeError as error:
+                    raise ServerUnavailable(str(error)) from error
 
     async def _find_ab(
         self, color: Rgb, variants: int, options: ColoringOptions, hints: tuple[Hint, ...]
@@ -354,4 +391,6 @@ def connect(
     """
     connection = replace(connection, max_pixels=limits.pixels)
     watcher = AsyncColorizer(server, replace(connection, timeout=_ASKING_SECONDS))
-    return BoundedColorizer(AsyncColorizer(server, connection), watcher, limits, starting_seconds=starting_seconds)
+    client = AsyncColorizer(server, replace(connection, retry=_RETRY))
+    patience = connection.timeout
+    return BoundedColorizer(client, watcher, limits, patience=patience, starting_seconds=starting_seconds)

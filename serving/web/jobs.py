@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -89,6 +89,7 @@ class Job:
         colorizer: colours them.
         settings: limits and times.
         metrics: counts.
+        is_stopping: says whether the gateway ends, so that nobody follows the job any longer.
 
     Attributes:
         id: cannot be guessed; who knows it may see the photographs.
@@ -103,7 +104,9 @@ class Job:
         colorizer: BoundedColorizer,
         settings: WebSettings,
         metrics: Metrics,
+        is_stopping: Callable[[], bool],
     ):
+        self._is_stopping = is_stopping
         self.id = secrets.token_urlsafe(24)
         self.photos: dict[int, JobPhoto] = {}
         self.further_jobs: list[str] = []
@@ -119,6 +122,7 @@ class Job:
         self._changed = asyncio.Event()
         self._keep_seconds = settings.keep_seconds
         self._users = 0
+        self._leaving_seconds: float | None = None
         self._expires = 0.0
         self.keep_on()
 
@@ -153,7 +157,7 @@ class Job:
         None comes whenever nothing has changed for `patience` seconds.
         """
         with self.in_use():
-            while not self._is_deleted:
+            while not (self._is_deleted or self._is_stopping()):
                 changed = self._changed
                 yield self.document()
                 if not self._is_working():
@@ -187,7 +191,7 @@ class Job:
                 self._start(photo)
             else:
                 self._metrics.photos.labels("failed").inc()
-        self._note_change()
+        self.note_change()
 
     def retry(self) -> None:
         """Colour again what failed for a reason that may have passed."""
@@ -195,7 +199,7 @@ class Job:
             if photo.state is PhotoState.FAILED and photo.problem is not None and photo.problem.retryable:
                 photo.state, photo.problem = PhotoState.WAITING, None
                 self._start(photo)
-        self._note_change()
+        self.note_change()
 
     @property
     def page(self) -> int | None:
@@ -225,7 +229,7 @@ class Job:
         photo.state, photo.problem, photo.is_downloaded = PhotoState.WAITING, None, False
         self._keep_seconds = self._settings.keep_seconds
         self._start(photo)
-        self._note_change()
+        self.note_change()
         return photo
 
     def delete_photo(self, number: int) -> None:
@@ -235,14 +239,14 @@ class Job:
         if number in self._tasks:
             self._tasks.pop(number).cancel()
         photo.file.close()
-        self._note_change()
+        self.note_change()
 
     def delete(self) -> None:
         """Delete all photographs, and take no more."""
         self._is_deleted = True
         for number in list(self.photos):
             self.delete_photo(number)
-        self._note_change()
+        self.note_change()
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -256,7 +260,18 @@ class Job:
 
     def keep_on(self) -> None:
         """Let its time begin anew."""
-        self._expires = asyncio.get_running_loop().time() + self._keep_seconds
+        left = self._keep_seconds if self._leaving_seconds is None else min(self._keep_seconds, self._leaving_seconds)
+        self._expires = asyncio.get_running_loop().time() + left
+
+    def note_leaving(self, seconds: float) -> None:
+        """Let it go so soon, because its sender has left; unless `come_back` is called before."""
+        self._leaving_seconds = seconds
+        self.keep_on()
+
+    def come_back(self) -> None:
+        """Let its time begin anew because somebody asks for it."""
+        self._leaving_seconds = None
+        self.keep_on()
 
     def has_expired(self) -> bool:
         """Return whether its time has passed and nobody uses it."""
@@ -278,9 +293,9 @@ class Job:
         if problem.kind is Kind.INTERNAL and photo is not None and photo.state is PhotoState.DONE:
             photo.state, photo.problem = PhotoState.FAILED, problem
             self._metrics.photos.labels(photo.state.value).inc()
-            self._note_change()
+            self.note_change()
 
-    def _note_change(self) -> None:
+    def note_change(self) -> None:
         """Wake who follows the job."""
         self._changed.set()
         self._changed = asyncio.Event()
@@ -298,15 +313,15 @@ class Job:
     async def _color(self, photo: JobPhoto) -> None:
         def begin(header: PhotoHeader, plan: PagePlan) -> None:
             photo.state, photo.format = PhotoState.COLORING, header.format.written_as
-            photo.width, photo.height, photo.pages = header.width, header.height, plan.pages
+            photo.pages = plan.pages
             photo.pixels = header.pixels_of_pages if len(plan.pages) > 1 else header.width * header.height
-            self._note_change()
+            self.note_change()
 
         options = replace(self._options, color_photos=photo.color_photos)
         try:
             async with self._places:
                 found = await self._colorizer.find_colors(photo.file, self._variants, options, begin, hints=photo.hints)
-            photo.variants, photo.provenance, photo.in_color, photo.notes = found
+            photo.variants, photo.provenance, photo.in_color, photo.notes, photo.width, photo.height = found
             photo.state, photo.variant = PhotoState.DONE, min(photo.variant, photo.variants - 1)
         except Problem as problem:
             photo.state, photo.problem = PhotoState.FAILED, problem
@@ -316,7 +331,7 @@ class Job:
             photo.state, photo.problem = PhotoState.FAILED, problem_from(error)
         self._metrics.photos.labels(photo.state.value).inc()
         self.keep_on()
-        self._note_change()
+        self.note_change()
 
 
 class Jobs:
@@ -333,6 +348,7 @@ class Jobs:
         self._settings = settings
         self._metrics = metrics
         self._jobs: dict[str, Job] = {}
+        self._is_stopping = False
         self._expiry: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -342,6 +358,12 @@ class Jobs:
     async def open(self) -> None:
         """Begin to look for jobs whose time is over."""
         self._expiry = asyncio.create_task(self._delete_expired())
+
+    def stop_following(self) -> None:
+        """End the streams of events, which would else keep a gateway that is stopping."""
+        self._is_stopping = True
+        for job in self._jobs.values():
+            job.note_change()
 
     async def close(self) -> None:
         """Delete all."""
@@ -355,7 +377,7 @@ class Jobs:
         job = self._jobs.get(job_id)
         if job is None:
             raise Problem(Kind.NOT_FOUND, "There is no such job, or it has been deleted")
-        job.keep_on()
+        job.come_back()
         return job
 
     def create(self, uploads: list[Upload], variants: int, options: ColoringOptions) -> Job:
@@ -368,12 +390,16 @@ class Jobs:
         count = -(-len(uploads) // most)
         if len(self._jobs) + count > self._settings.limits.jobs:
             raise Problem(Kind.BUSY, "There are too many jobs")
-        jobs = [Job(variants, options, self._colorizer, self._settings, self._metrics) for _ in range(count)]
+        jobs = [self._new_job(variants, options) for _ in range(count)]
         for job in jobs:
             self._jobs[job.id] = job
             job.extend([uploads.pop(0) for _ in range(min(most, len(uploads)))])
         jobs[0].further_jobs = [job.id for job in jobs[1:]]
         return jobs[0]
+
+    def _new_job(self, variants: int, options: ColoringOptions) -> Job:
+        is_stopping = lambda: self._is_stopping  # noqa: E731
+        return Job(variants, options, self._colorizer, self._settings, self._metrics, is_stopping)
 
     def delete(self, job_id: str) -> None:
         """Delete a job and its photographs; raises Problem (`not-found`)."""

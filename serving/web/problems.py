@@ -27,6 +27,7 @@ class Kind(StrEnum):
     UNAUTHORIZED = "unauthorized"
     CROSS_SITE = "cross-site"
     WRONG_HOST = "wrong-host"
+    NO_SUCH_ADDRESS = "no-such-address"
     NOT_FOUND = "not-found"
     WRONG_METHOD = "wrong-method"
     UPLOAD_TOO_SLOW = "upload-too-slow"
@@ -54,6 +55,7 @@ _ABOUT: dict[Kind, tuple[int, str, str]] = {
     Kind.UNAUTHORIZED: (401, "An access token is needed", "Send it as Authorization: Bearer TOKEN."),
     Kind.CROSS_SITE: (403, "The request comes from another site's page", "Call the API from this site or a program."),
     Kind.WRONG_HOST: (421, "The site is not known by this name", "Its operator allows names with --allowed-host NAME."),
+    Kind.NO_SUCH_ADDRESS: (404, "This address leads nowhere", "See /docs for those that there are."),
     Kind.NOT_FOUND: (404, "There is nothing here", "Jobs are deleted after a while; then send the photo again."),
     Kind.WRONG_METHOD: (405, "The method is not for this address", "See /docs for what is expected."),
     Kind.UPLOAD_TOO_SLOW: (408, "The upload took too long", "Try a faster connection or a smaller photo."),

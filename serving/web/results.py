@@ -38,11 +38,11 @@ class Result(NamedTuple):
 
 
 def result_name(name: str, format: PhotoFormat, variant: int | None = None) -> str:
-    """Return the name of a result: `grandmother-coloured.jpg`, of one of several `grandmother-coloured-2.jpg`.
+    """Return the name of a result: `grandmother-coloured.jpg`, of the variant 2 `grandmother-coloured-variant-2.jpg`.
 
     It is one that every system takes for a file, whatever the photograph was called.
     """
-    number = "" if variant is None else f"-{variant + 1}"
+    number = "" if variant is None else f"-variant-{variant}"
     return f"{portable_name(PurePosixPath(name).stem)}-coloured{number}{_SUFFIXES[format]}"
 
 

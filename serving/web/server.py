@@ -13,6 +13,7 @@ import uvicorn
 
 from serving.http_timeouts import http_protocol_with_timeouts
 from serving.malloc_settings import keep_freed_memory
+from serving.web.api.gateway import Gateway
 from serving.web.app import create_app
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.connection_queue import ConnectionQueue
@@ -93,9 +94,11 @@ class WebServer:
             server_header=False,
             timeout_graceful_shutdown=STOP_GRACE_SECONDS,
         )
-        self._server = _QueuedServer(config, self._listener, patience, self._owns_process)
+        gateway: Gateway = app.state.gateway
+        stop_following = gateway.jobs.stop_following
+        self._server = _QueuedServer(config, self._listener, patience, self._owns_process, stop_following)
         self._server.should_exit = self._is_stopping
-        async with self._metrics_port(app.state.gateway.metrics, colorizer):
+        async with self._metrics_port(gateway.metrics, colorizer):
             await self._server.serve(sockets=[])
 
     @asynccontextmanager
@@ -123,8 +126,16 @@ class _QueuedServer(uvicorn.Server):
     `lifespan.state`; a test names them.
     """
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, patience: float, owns_process: bool):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        patience: float,
+        owns_process: bool,
+        before_shutdown: Callable[[], None],
+    ):
         super().__init__(config)
+        self._before_shutdown = before_shutdown
         self._owns_process = owns_process
         self._listener = listener
         self._patience = patience
@@ -143,6 +154,7 @@ class _QueuedServer(uvicorn.Server):
         """Accept no more, then let end what runs."""
         if self._queue is not None:
             self._queue.close()
+        self._before_shutdown()
         await super().shutdown(sockets)
 
     def _http_protocol(self) -> asyncio.Protocol:

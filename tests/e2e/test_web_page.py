@@ -1,5 +1,6 @@
 """The page in a real browser, desktop and phone: from picking photos to the downloaded bytes."""
 
+import logging
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -90,14 +91,6 @@ def album(tmp_path_factory) -> list[Path]:
         gray = np.repeat(pixels.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
         (folder / name).write_bytes(encode_photo(gray, "JPEG" if name.endswith("jpg") else "PNG"))
     return sorted(folder.iterdir())
-
-
-def wait_until_ready(page: Page) -> None:
-    for _ in range(200):
-        if page.request.get("/readyz").status == 200:
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("the gateway does not find its server again")
 
 
 def colour_all(page: Page, count: int) -> None:
@@ -226,6 +219,34 @@ def test_a_photo_that_keeps_its_colours_keeps_them_when_it_is_sent_again(open_pa
     expect(page.locator(".thumb-state").first).to_have_text("Left as it is")
 
 
+def test_on_a_phone_a_swipe_scrolls_a_tapped_photo_comes_into_view_and_the_button_stays(open_page, album):
+    page = open_page(PHONE)
+    page.locator("#picker").set_input_files(album * 4)
+    colour_all(page, 8)
+    drag = """([dx, dy, last]) => {
+        const frame = document.getElementById("frame"), box = frame.getBoundingClientRect();
+        const at = (kind, x, y) => frame.dispatchEvent(new PointerEvent(kind, {
+            bubbles: true, isPrimary: true, pointerType: "touch", clientX: box.left + x, clientY: box.top + y }));
+        at("pointerdown", box.width / 4, 40);
+        for (const part of [0.5, 1]) at("pointermove", box.width / 4 + part * dx, 40 + part * dy);
+        at(last, box.width / 4 + dx, 40 + dy);
+    }"""
+    page.evaluate(drag, [5, 200, "pointercancel"])
+    expect(page.locator("#compare")).to_have_value("50")
+    page.evaluate(drag, [60, 5, "pointerup"])
+    expect(page.locator("#compare")).not_to_have_value("50")
+
+    def is_in_view(selector: str) -> bool:
+        box = page.locator(selector).bounding_box()
+        return box is not None and box["y"] >= 0 and box["y"] + box["height"] <= PHONE["viewport"]["height"]
+
+    page.locator("#strength").scroll_into_view_if_needed()
+    assert is_in_view("#download")
+    page.locator("li:nth-child(8) .thumb").tap()
+    expect(page.locator("#photo-name")).to_have_text(album[1].name)
+    expect(page.locator("#viewer")).to_be_in_viewport(ratio=0.9)
+
+
 def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):
     page = open_page()
 
@@ -298,17 +319,23 @@ def test_axe_finds_nothing_serious(open_page, album, tmp_path, scheme):
     assert not serious()
 
 
-def test_a_server_that_is_away_is_said_and_tried_again(open_page, model_server, album):
+def test_photos_are_coloured_by_themselves_when_a_server_that_was_away_is_back(open_page, model_server, album):
     model_server.failures.extend([(grpc.StatusCode.UNAVAILABLE, "down")] * 10_000)
-    page = open_page(connection=ConnectionOptions(timeout=0.5))
+    page = open_page()
     expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
     page.locator("#picker").set_input_files(album)
     page.locator("#colour").click()
     expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
     model_server.failures.clear()
-    wait_until_ready(page)  # for a moment the gateway believes that it is away
-    page.locator("#notice-retry").click()
-    expect(page.locator(".thumb[data-state=done]")).to_have_count(2)
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(2, timeout=20_000)
+    expect(page.locator("#notice")).to_be_hidden()
+
+    model_server.failures.extend([(grpc.StatusCode.UNAVAILABLE, "down")] * 10_000)  # in the middle of a job
+    page.locator("#picker").set_input_files(album)
+    page.locator("#colour").click()
+    expect(page.get_by_role("alert")).to_be_visible(timeout=20_000)
+    model_server.failures.clear()
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(4, timeout=20_000)
     expect(page.locator("#notice")).to_be_hidden()
 
 
@@ -340,6 +367,7 @@ def test_one_broken_file_stops_no_other_and_tiff_needs_no_preview(open_page, alb
     for number, words in ((2, "cannot be read"), (3, "This is not a photo")):
         page.locator(f"li:nth-child({number}) .thumb").click()
         expect(page.locator("#photo-problem")).to_contain_text(words)
+        expect(page.locator("#no-preview")).to_have_text("There is nothing to show of this file.")
 
 
 def test_photos_are_dropped_or_pasted_and_saved_in_the_chosen_format(open_page, album, tmp_path):
@@ -404,29 +432,57 @@ def test_a_photo_in_colour_is_asked_about_and_what_a_format_loses_is_said(open_p
     expect(question).to_be_hidden()
 
 
-def test_what_is_removed_or_left_is_deleted_on_the_server_at_once(open_page, album):
+def test_what_is_removed_is_deleted_once_it_cannot_be_had_back(open_page, album):
     page = open_page()
-
-    def job_of(photos: list[Path]) -> str:
-        page.locator("#picker").set_input_files(photos)
-        with page.expect_response("**/api/jobs?*") as created:
-            colour_all(page, len(photos))
-        return created.value.headers["location"]
-
-    def deleting():
-        return page.expect_response(lambda answer: answer.request.method == "DELETE")
-
-    job = job_of(album)
-    with deleting():
-        page.locator("#remove").click()
+    page.clock.install()
+    page.locator("#picker").set_input_files(album)
+    with page.expect_response("**/api/jobs?*") as created:
+        colour_all(page, 2)
+    job = created.value.headers["location"]
+    page.locator("#remove").click()
+    expect(page.locator(".thumb-name")).to_have_text(["coffee.png"])
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".thumb-name")).to_have_text(["cat.jpg", "coffee.png"])
+    expect(page.locator("#compare")).to_be_visible()
+    page.locator("#remove").click()
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.clock.fast_forward(11_000)
+    expect(page.locator("#removed")).to_be_hidden()
     assert [photo["name"] for photo in page.request.get(job).json()["photos"]] == ["coffee.png"]
-    with deleting():
-        page.locator("#start-over").click()
+
+    page.locator("#start-over").click()
+    question = page.get_by_role("dialog", name="Remove all photos?")
+    expect(question).to_contain_text("1 photo is not saved.")
+    page.keyboard.press("Enter")  # the safe answer is the first
+    expect(question).to_be_hidden()
+    expect(page.locator(".thumb")).to_have_count(1)
+    page.locator("#start-over").click()
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        question.get_by_role("button", name="Remove all").click()
+    expect(page.locator("#picker")).to_be_focused()
     assert page.request.get(job).status == 404
-    job = job_of(album[:1])
-    page.goto("/docs")
-    for _ in range(100):
-        if page.request.get(job).status == 404:
+
+
+def test_a_reload_keeps_the_photos_and_leaving_asks_first(open_page, album, caplog):
+    caplog.set_level(logging.INFO, "serving.web")
+    page = open_page()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.locator("#picker").set_input_files(album)
+    colour_all(page, 2)
+    with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+        page.locator("#strength").fill("50")
+    page.reload()
+    assert asked == ["beforeunload"]
+    expect(page.locator(".thumb[data-state=done]")).to_have_count(2)
+    expect(page.locator("#compare")).to_be_visible()
+    expect(page.locator("#strength-value")).to_have_text("50%")
+    with page.expect_download():
+        page.locator("#download-all").click()
+    page.goto("about:blank")
+    assert asked == ["beforeunload"]  # all is saved
+    for _ in range(100):  # once it was loaded anew, once it was left
+        if caplog.text.count("DELETE /api/jobs/{job_id} 204") == 2:
             return
         page.wait_for_timeout(50)
     raise AssertionError("a page that was left leaves its photos behind")
@@ -447,10 +503,8 @@ def test_what_failed_on_the_server_is_tried_again_there(open_page, model_server,
     model_server.released.clear()
     page.locator("#colour").click()
     expect(page.get_by_role("alert")).to_be_visible()
-    model_server.released.set()
-    wait_until_ready(page)  # for a moment the gateway believes that it is away
     with page.expect_request("**/retry"):
-        page.locator("#notice-retry").click()
+        model_server.released.set()
     expect(page.locator(".thumb[data-state=done]")).to_have_count(1)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from photo.coloring_options import ColoringOptions, ColorPhotos
 from serving.web import results, uploads
@@ -22,11 +22,12 @@ from serving.web.api.parameters import (
     Share,
     Strength,
     Variants,
+    refuse_unknown_parameters,
     sides_of,
 )
 from serving.web.problems import Kind, Problem, documented
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
 
 
 @router.post(

@@ -43,7 +43,7 @@ class JobPhotoDocument(BaseModel):
     name: str = Field(description="The file's name as it was sent, made harmless.")
     state: PhotoState
     format: str | None = Field(description="Of the file that was sent; null before it was looked at.")
-    width: int | None = Field(description="In pixels.")
+    width: int | None = Field(description="In pixels, of the upright photo; null before it is coloured.")
     height: int | None = Field(description="In pixels.")
     pages: int = Field(description="How many are coloured: of a TIFF all, unless one was asked for.")
     in_color: bool = Field(description="Whether it had colour already.")

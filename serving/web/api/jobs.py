@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from photo.coloring_options import ColoringOptions, ColorPhotos
@@ -12,10 +12,18 @@ from serving.web import uploads
 from serving.web.api.documents import JobDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import OF_JOB, OF_UPLOAD, photo_body
-from serving.web.api.parameters import ColorPhotosOfQuery, JobId, Page, Render, Variants, sides_of
+from serving.web.api.parameters import (
+    ColorPhotosOfQuery,
+    JobId,
+    Page,
+    Render,
+    Variants,
+    refuse_unknown_parameters,
+    sides_of,
+)
 from serving.web.problems import Kind, Problem, documented
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[Depends(refuse_unknown_parameters)])
 
 
 @router.post(
@@ -130,6 +138,20 @@ async def retry_job(job_id: JobId, gateway: GatewayOfApp) -> dict[str, Any]:
     summary="Delete a job",
     responses=documented(*OF_JOB, Kind.CROSS_SITE),
 )
-async def delete_job(job_id: JobId, gateway: GatewayOfApp) -> None:
-    """Delete the job, its photos and its results at once."""
-    gateway.jobs.delete(job_id)
+async def delete_job(
+    job_id: JobId,
+    gateway: GatewayOfApp,
+    unless_asked_for: Annotated[
+        float | None,
+        Query(
+            ge=0, le=600, allow_inf_nan=False,
+            description="Delete it after so many seconds, unless somebody asks for it before.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Delete the job, its photos and its results at once, or in a moment: a page that is left may be one that is
+    loaded anew."""
+    if unless_asked_for is None:
+        gateway.jobs.delete(job_id)
+    else:
+        gateway.jobs.get(job_id).note_leaving(unless_asked_for)

@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
+from fastapi.routing import APIRoute
 
 from photo.coloring_options import ColoringOptions, parse_sides
 from photo.formats import PhotoFormat
@@ -60,6 +61,15 @@ ColorPhotosOfQuery = Annotated[
     Literal["recolor", "skip"],
     Query(description="What to do with a photo that has colour already; skip answers with a problem."),
 ]
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Raise Problem for a parameter that the route does not have, as one that is misspelt."""
+    route: APIRoute = request.scope["route"]
+    known = {field.alias for field in route.dependant.query_params}
+    if unknown := [name for name in request.query_params if name not in known]:
+        expected = f"expected one of {', '.join(sorted(known))}" if known else "expected none"
+        raise Problem(Kind.WRONG_REQUEST, f"The parameter {unknown[0][:40]!r} is unknown; {expected}")
 
 
 def sides_of(render: Render) -> tuple[int, ...] | None:

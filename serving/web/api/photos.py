@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from photo.coloring_options import ColoringOptions, ColorPhotos
@@ -27,6 +27,7 @@ from serving.web.api.parameters import (
     OutputFormat,
     Page,
     Share,
+    refuse_unknown_parameters,
 )
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.jobs import Job, PhotoState
@@ -37,7 +38,7 @@ _SMALLEST_SIDE, _LARGEST_SIDE = 16, 4096
 
 _MOST_JOBS = 100  # in one ZIP
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[Depends(refuse_unknown_parameters)])
 
 
 @router.patch(

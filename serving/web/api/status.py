@@ -10,12 +10,14 @@ from serving.web.problems import Kind, documented
 router = APIRouter(tags=["operation"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the gateway alive?", response_model=StatusDocument)
 async def healthz() -> dict[str, str]:
     """Answer at once, whatever else goes on."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Can photos be coloured?",
@@ -28,6 +30,7 @@ async def readyz(gateway: GatewayOfApp) -> dict[str, str]:
     return {"status": "ok"}
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get(
     "/metrics",
     summary="Figures for Prometheus",

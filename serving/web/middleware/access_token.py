@@ -13,7 +13,8 @@ from serving.web.problems import Kind, Problem
 
 COOKIE = "tintype_access"
 
-_NEEDS_NO_TOKEN = ("/healthz", "/readyz", "/", "/docs")
+# What is asked without one: whether all is well, and the pages, with what they are drawn from.
+_NEEDS_NO_TOKEN = ("/healthz", "/readyz", "/", "/docs", "/openapi.json", "/favicon.ico")
 
 
 # Wrong tokens of one client: so many at once, then one in so many seconds.

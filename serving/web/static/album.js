@@ -9,6 +9,10 @@ const VARIANTS_WANTED = 4; // fewer come where the model gives one colouring onl
 const STAGE_SIDE = 1600; // of pictures shown large, in pixels
 export const THUMB_SIDE = 320;
 const ADJUSTING_PAUSE = 220; // milliseconds of rest of the strength slider before the exact picture is fetched
+const UNDO_PAUSE = 10_000; // milliseconds in which what was removed can be had back
+const AWAY_PAUSE = 3_000; // and until a server that is away is asked for again
+const LEFT_SECONDS = 120; // in which a page that was left may be loaded anew with its photos
+const JOBS_OF_TAB = "tintype jobs"; // in the storage of this tab, which a reload leaves as it is
 const TO_BE_SENT = ["queued", "sending"];
 
 export const photos = []; // in the order they were picked
@@ -19,12 +23,50 @@ let openJob = null; // takes the next photo
 let followed = null; // one job at a time: a browser opens few connections to a site
 let isSending = false;
 let nextKey = 1;
+let removed = null; // the last photo that was removed, and where it stood
+let awayTimer = null;
 let ui = null;
 
 // `page` draws and speaks: { render, notify, closeNotice, announce, askForToken }.
 export function connect(page) {
   ui = page;
 }
+
+// Shows the photos that this tab had before it was loaded anew, as far as the gateway still has them.
+export async function restore() {
+  for (const id of rememberedJobs()) {
+    if (jobs.has(id)) continue;
+    const document = await gateway.jobNow(id).catch(() => null);
+    if (!document) continue;
+    keepJob(document);
+    photos.push(...document.photos.map((found) => photoOf(id, found)));
+    openJob = id;
+    update(document);
+  }
+  remember();
+  if (!view.selected && photos.length) select(photos[0]);
+  followNext();
+  ui.render();
+}
+
+function rememberedJobs() {
+  try {
+    return JSON.parse(sessionStorage.getItem(JOBS_OF_TAB)) ?? [];
+  } catch {
+    return []; // the storage is switched off
+  }
+}
+
+function remember() {
+  try {
+    sessionStorage.setItem(JOBS_OF_TAB, JSON.stringify([...jobs.keys()]));
+  } catch {
+    // A reload will lose them.
+  }
+}
+
+// How many photos are in work, or in colour and not saved: what is lost when the page is left.
+export const unsaved = () => photos.filter((photo) => !photo.isSaved && !["picked", "failed"].includes(photo.state)).length;
 
 // Picking.
 
@@ -34,7 +76,7 @@ function newPhoto(known) {
 
 export async function add(files) {
   const added = files.map((file) => newPhoto({ file, name: file.name, problem: picking.obstacle(file, view.limits) }));
-  for (const photo of added) if (photo.problem) photo.state = "failed";
+  for (const photo of added) if (photo.problem) Object.assign(photo, { state: "failed", hasNoPreview: true });
   if (!added.length) return;
   photos.push(...added);
   if (!view.selected || view.selected.state === "done") view.selected = added[0];
@@ -68,6 +110,10 @@ export async function colourAll() {
     const isAgain = photo.state === "failed" && photo.problem?.retryable && !photo.job;
     if (photo.state === "picked" || isAgain) Object.assign(photo, { state: "queued", problem: null });
   }
+  await sendQueued();
+}
+
+async function sendQueued() {
   ui.render();
   if (isSending) return; // the loop below goes on to those
   isSending = true;
@@ -80,7 +126,7 @@ export async function colourAll() {
 }
 
 async function send(photo) {
-  Object.assign(photo, { state: "sending", sent: 0, total: photo.file.size });
+  Object.assign(photo, { state: "sending", isHeld: false, sent: 0, total: photo.file.size });
   ui.render();
   const target = picking.isArchive(photo.file) ? null : jobWithRoom();
   const query = { color_photos: photo.colorPhotos ?? "recolor" };
@@ -112,17 +158,38 @@ function noteRefusal(photo, target, problem) {
     openJob = null;
     photo.state = "queued";
   } else if (problem.retryable || problem.status === 401) {
-    for (const one of photos) if (one === photo || one.state === "queued") one.state = "picked";
+    for (const one of photos) if (one === photo || one.state === "queued") Object.assign(one, { state: "picked", isHeld: true });
     if (problem.status === 401) ui.askForToken();
-    else ui.notify(problem, colourAll);
+    else noteAway(problem, colourAll);
   } else {
     Object.assign(photo, { state: "failed", problem });
   }
 }
 
+// Says what may pass by itself; where the server is away, it is asked for until it is back, and all goes on.
+export function noteAway(problem, again) {
+  ui.notify(problem, again);
+  if (problem.kind === "server-away") awayTimer ??= setTimeout(askWhetherBack, AWAY_PAUSE);
+}
+
+async function askWhetherBack() {
+  const about = await gateway.about().catch(() => null);
+  awayTimer = about?.model ? null : setTimeout(askWhetherBack, AWAY_PAUSE);
+  if (about?.model) goOn();
+}
+
+function goOn() {
+  ui.closeNotice();
+  for (const photo of photos) if (photo.isHeld && photo.state === "picked") photo.state = "queued";
+  retryFailed();
+  sendQueued();
+}
+
 function keepJob(document) {
   const { id } = document;
+  const isNew = !jobs.has(id);
   jobs.set(id, { count: Math.max(jobs.get(id)?.count ?? 0, document.photos.length), isDone: document.state === "done" });
+  if (isNew) remember();
 }
 
 // A photo is in a job now.
@@ -130,7 +197,7 @@ function takeIn(photo, document) {
   keepJob(document);
   openJob = document.id;
   const number = Math.max(...document.photos.map((one) => one.number));
-  if (!photos.includes(photo)) {
+  if (!photos.includes(photo) && removed?.photo !== photo) {
     gateway.removePhoto(document.id, number).catch(() => {}); // it was removed while it was sent
     return;
   }
@@ -143,7 +210,10 @@ async function takeOut(archive, document) {
   const documents = [document, ...(await Promise.all(document.further_jobs.map(gateway.jobNow)))];
   documents.forEach(keepJob);
   const place = photos.indexOf(archive);
-  if (place < 0) return documents.forEach(({ id }) => removeJob(id));
+  if (place < 0) {
+    archive.state = "picked"; // it was removed meanwhile, and may be had back
+    return documents.forEach(({ id }) => removeJob(id));
+  }
   const found = documents.flatMap(({ id, photos: members }) => members.map((one) => photoOf(id, one, archive)));
   photos.splice(place, 1, ...found);
   if (view.selected === archive) view.selected = found[0];
@@ -186,7 +256,8 @@ function update(document) {
   for (const found of document.photos) {
     const photo = known.get(found.number);
     if (!photo || photo.state === "done" || photo.isChoosing) continue;
-    Object.assign(photo, { state: found.state, problem: found.problem, variants: found.variants });
+    const problem = found.problem && new gateway.Problem(found.problem);
+    Object.assign(photo, { state: found.state, problem, variants: found.variants });
     Object.assign(photo, { inColor: found.in_color, colorPhotos: found.color_photos });
     Object.assign(photo, { notes: found.notes, notesByFormat: found.notes_by_format });
     if (found.width) Object.assign(photo, { width: found.width, height: found.height });
@@ -194,7 +265,7 @@ function update(document) {
   }
   const away = photos.find((photo) => photo.state === "failed" && photo.job && photo.problem.retryable);
   const isDone = [...jobs.values()].every((one) => one.isDone);
-  if (away && isDone) ui.notify(away.problem, retryFailed);
+  if (away && isDone) noteAway(away.problem, retryFailed);
   if (isDone && !photos.some((photo) => TO_BE_SENT.includes(photo.state))) ui.announce(summary());
   if (document.state === "done") followNext();
   ui.render();
@@ -298,6 +369,7 @@ function replace(old, made) {
 
 function dropJob(id) {
   jobs.delete(id);
+  remember();
   if (openJob === id) openJob = null;
   if (followed?.id !== id) return;
   followed.stop();
@@ -405,6 +477,7 @@ export async function downloadAll(format) {
   const ids = [...new Set(wanted.map((photo) => photo.job))];
   let job;
   try {
+    await finishRemoval();
     for (const photo of wanted) {
       job = photo.job;
       await settle(photo);
@@ -419,16 +492,42 @@ export async function downloadAll(format) {
   ui.announce("The download begins.");
 }
 
+// Takes a photo away, for good after a moment in which it can be had back.
 export function remove(photo) {
-  if (photo.job && jobs.has(photo.job)) gateway.removePhoto(photo.job, photo.number).catch(() => {});
-  if (photo.before?.startsWith("blob:")) URL.revokeObjectURL(photo.before);
+  finishRemoval();
+  removed = { photo, place: photos.indexOf(photo), timer: setTimeout(finishRemoval, UNDO_PAUSE) };
+  if (photo.state === "queued") photo.state = "picked";
   replace([photo], []);
-  if (!photos.length) return startOver();
-  if (view.selected) select(view.selected);
+  select(view.selected);
   ui.announce(`${photo.name} removed.`);
 }
 
+export const lastRemoved = () => removed?.photo ?? null;
+
+export function undoRemoval() {
+  if (!removed) return;
+  const { photo, place, timer } = removed;
+  clearTimeout(timer);
+  removed = null;
+  photos.splice(place, 0, photo);
+  select(photo);
+  ui.announce(`${photo.name} is back.`);
+  if (photo.job && photo.state !== "done") gateway.jobNow(photo.job).then(update, (problem) => noteTrouble(problem, photo.job, follow));
+}
+
+async function finishRemoval() {
+  if (!removed) return;
+  const { photo, timer } = removed;
+  clearTimeout(timer);
+  removed = null;
+  ui.render();
+  if (photo.before?.startsWith("blob:")) URL.revokeObjectURL(photo.before);
+  if (!photos.length) for (const id of [...jobs.keys()]) removeJob(id);
+  else if (photo.job && jobs.has(photo.job)) await gateway.removePhoto(photo.job, photo.number).catch(() => {});
+}
+
 export function startOver() {
+  finishRemoval();
   for (const id of [...jobs.keys()]) removeJob(id);
   for (const photo of photos) if (photo.before?.startsWith("blob:")) URL.revokeObjectURL(photo.before);
   photos.length = 0;
@@ -438,6 +537,8 @@ export function startOver() {
   ui.announce("All photos removed.");
 }
 
+// The page is left, or loaded anew: that cannot be told apart.
 export function leave() {
-  for (const id of jobs.keys()) gateway.removeJob(id).catch(() => {});
+  finishRemoval();
+  for (const id of jobs.keys()) gateway.leaveJob(id, LEFT_SECONDS).catch(() => {});
 }

@@ -60,10 +60,14 @@ export const choose = (job, number, choice) =>
 export const setColorPhotos = (job, number, choice) =>
   ask(`/api/jobs/${job}/photos/${number}/color-photos?color_photos=${choice}`, { method: "POST" });
 
-export const removePhoto = (job, number) => ask(`/api/jobs/${job}/photos/${number}`, { method: "DELETE" });
+// These also while the page is being left.
+const DELETE = { method: "DELETE", keepalive: true };
 
-// Also while the page is being left.
-export const removeJob = (job) => ask(`/api/jobs/${job}`, { method: "DELETE", keepalive: true });
+export const removePhoto = (job, number) => ask(`/api/jobs/${job}/photos/${number}`, DELETE);
+
+export const removeJob = (job) => ask(`/api/jobs/${job}`, DELETE);
+
+export const leaveJob = (job, seconds) => ask(`/api/jobs/${job}?unless_asked_for=${seconds}`, DELETE);
 
 export function imageAddress(job, number, options) {
   return `/api/jobs/${job}/photos/${number}/image?${new URLSearchParams(options)}`;

@@ -15,6 +15,8 @@ const STATES = {
   failed: "Not coloured",
 };
 
+const SIDEWAYS = 6; // pixels, from which on a finger means the divider
+
 const $ = (id) => document.getElementById(id);
 let retryAction = null;
 
@@ -54,6 +56,9 @@ async function add({ files, others }) {
 // Drawing: everything on the page follows from `photos` and `view`.
 
 function render() {
+  const removed = album.lastRemoved();
+  $("removed").hidden = !removed;
+  if (removed) $("removed-name").textContent = `${removed.name} was removed.`;
   $("welcome").hidden = photos.length > 0;
   $("workspace").hidden = photos.length === 0;
   renderStrip();
@@ -104,8 +109,8 @@ function renderStage(photo) {
 }
 
 function noPreviewText(photo) {
-  if (photo.job) return "The picture comes when it has been coloured.";
   if (photo.problem) return "There is nothing to show of this file.";
+  if (photo.job) return "The picture comes when it has been coloured.";
   if (isArchive(photo.file)) return "A ZIP. Its photos appear here when it has been sent.";
   return "This browser cannot show this kind of file. It can be coloured all the same.";
 }
@@ -268,10 +273,12 @@ async function start() {
     view.limits = found;
     $("fact-formats").textContent = `JPEG, PNG, WebP, TIFF, HEIC or AVIF, up to ${bytes(found.photo_bytes)}`;
     $("fact-privacy").textContent = `Deleted from the server after ${minutes(kept)}`;
-    $("foot-privacy").textContent = `Photos are sent to this site’s own server, never logged, and deleted ${minutes(kept)} after you leave, or when you start over.`;
+    $("foot-privacy").textContent = `Photos are sent to this site’s own server, never logged, and deleted ${minutes(kept)} after you were last here, and soon after you close the page or start over.`;
     closeNotice();
+    await album.restore();
     if (!model) {
-      notify({ title: "The colouring server is away", detail: "You can choose photos already; try again in a moment." }, start);
+      const detail = "You can choose photos already; it is asked for again and again.";
+      album.noteAway({ kind: "server-away", title: "The colouring server is away", detail }, start);
     }
   } catch (problem) {
     if (problem.status === 401) askForToken();
@@ -283,6 +290,9 @@ function askForToken() {
   if (!$("token-dialog").open) $("token-dialog").showModal();
 }
 
+$("token-dialog").addEventListener("cancel", () => {
+  notify({ title: "An access token is needed", detail: "Without it this site colours nothing." }, () => (closeNotice(), askForToken()));
+});
 $("token-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
@@ -312,19 +322,58 @@ $("download-all").addEventListener("click", () => album.downloadAll($("format").
 $("remove").addEventListener("click", () => {
   album.remove(view.selected);
   if (view.selected) itemOf(view.selected).querySelector("button").focus();
-  else $("picker").focus();
+  else $("undo").focus();
+});
+$("undo").addEventListener("click", () => {
+  album.undoRemoval();
+  itemOf(view.selected).querySelector("button").focus();
 });
 $("start-over").addEventListener("click", () => {
+  const count = album.unsaved();
+  if (!count) return startOver();
+  $("leave-detail").textContent = count === 1 ? "1 photo is not saved." : `${count} photos are not saved.`;
+  $("leave-dialog").returnValue = "";
+  $("leave-dialog").showModal();
+});
+$("leave-dialog").addEventListener("close", () => $("leave-dialog").returnValue === "remove" && startOver());
+function startOver() {
   album.startOver();
   $("picker").focus();
-});
+}
 $("notice-retry").addEventListener("click", () => retryAction?.());
 $("notice-close").addEventListener("click", closeNotice);
-$("compare").addEventListener("input", () => {
+$("compare").addEventListener("input", () => compareAt(Number($("compare").value)));
+
+function compareAt(split) {
   $("frame").classList.remove("revealing");
-  view.selected.split = Number($("compare").value);
-  setSplit(view.selected.split);
+  view.selected.split = split;
+  setSplit(split);
+}
+
+// The divider follows the mouse at once, and a finger once it moves to the side: one that moves up or down scrolls.
+let drag = null;
+function moveDivider(event) {
+  const { left, width } = $("frame").getBoundingClientRect();
+  compareAt(Math.round(Math.min(100, Math.max(0, (100 * (event.clientX - left)) / width))));
+}
+$("frame").addEventListener("pointerdown", (event) => {
+  if ($("compare").hidden || !event.isPrimary || event.button !== 0) return;
+  event.preventDefault(); // a picture would be dragged away
+  $("compare").focus({ preventScroll: true });
+  drag = { x: event.clientX, y: event.clientY, isMoving: event.pointerType !== "touch" };
+  if (drag.isMoving) moveDivider(event);
 });
+addEventListener("pointermove", (event) => {
+  if (!drag || !event.isPrimary) return;
+  const [across, along] = [Math.abs(event.clientX - drag.x), Math.abs(event.clientY - drag.y)];
+  drag.isMoving ||= across > SIDEWAYS && across > along;
+  if (drag.isMoving) moveDivider(event);
+});
+addEventListener("pointerup", (event) => {
+  if (drag && !drag.isMoving) moveDivider(event); // a tap
+  drag = null;
+});
+addEventListener("pointercancel", () => (drag = null));
 $("strength").addEventListener("input", () => album.adjust(view.selected, { strength: Number($("strength").value) / 100 }));
 
 for (const kind of ["dragenter", "dragover"]) {
@@ -346,6 +395,7 @@ addEventListener("drop", async (event) => {
 addEventListener("paste", (event) => {
   if (event.clipboardData?.files.length) add({ files: [...event.clipboardData.files], others: 0 });
 });
+addEventListener("beforeunload", (event) => album.unsaved() && event.preventDefault());
 addEventListener("pagehide", (event) => event.persisted || album.leave());
 
 album.connect({ render, notify, closeNotice, announce, askForToken });

@@ -40,10 +40,11 @@ def test_form_strength_and_format_are_heeded(gateway, gray, jpeg):
 
 
 def test_several_variants_come_as_a_zip(gateway, jpeg):
-    answer = gateway.client.post("/api/colorize?variants=3", files={"photo": ("a.jpg", jpeg)})
+    answer = gateway.client.post(f"{UNMARKED}&variants=3", files={"photo": ("a.jpg", jpeg)})
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive, Colorizer(gateway.model_server.address) as colorizer:
-        assert archive.namelist() == [f"a-coloured-{number}.jpg" for number in (1, 2, 3)]
-        assert [archive.read(name) for name in archive.namelist()] == colorizer.variants(jpeg, 3)
+        assert archive.namelist() == [f"a-coloured-variant-{number}.jpg" for number in (0, 1, 2)]
+        expected = colorizer.variants(jpeg, 3, ColoringOptions(mark_metadata=False))
+        assert [archive.read(name) for name in archive.namelist()] == expected
 
 
 def test_variants_of_a_model_that_gives_one_are_refused_alone_and_left_out_in_a_job(gateway, jpeg):
@@ -222,3 +223,44 @@ def test_a_photo_in_colour_is_refused_where_that_is_wanted(gateway, encode):
     assert gateway.client.post("/api/colorize", content=photo).status_code == 200
     answer = gateway.client.post("/api/colorize?color_photos=skip", content=photo)
     assert (answer.status_code, answer.json()["type"]) == (422, "/docs#problem-in-colour")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("POST", "/api/colorize?strenght=0.5", "'strenght' is unknown; expected one of color_photos, format"),
+        ("POST", "/api/jobs?variant=2", "'variant' is unknown; expected one of color_photos"),
+        ("GET", "/api/jobs/abcdefgh?page=2", "'page' is unknown; expected none"),
+    ],
+)
+def test_a_misspelt_parameter_is_named(gateway, jpeg, method, path, words):
+    answer = gateway.client.request(method, path, content=jpeg if method == "POST" else None)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+def test_an_address_that_leads_nowhere_says_so_and_not_that_a_job_is_gone(gateway):
+    nowhere = gateway.client.get("/api/jbos").json()
+    assert (nowhere["status"], nowhere["title"]) == (404, "This address leads nowhere")
+    gone = gateway.client.get("/api/jobs/abcdefgh").json()
+    assert (gone["status"], gone["title"]) == (404, "There is nothing here")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/healthz", "/readyz", "/metrics", "/favicon.ico", "/openapi.json"])
+def test_head_is_answered_as_get_without_a_body(gateway, path):
+    asked, answer = gateway.client.get(path), gateway.client.head(path)
+    assert asked.status_code == answer.status_code == 200
+    assert answer.headers["content-type"] == asked.headers["content-type"]
+    assert not answer.content
+
+
+def test_the_size_of_a_photo_that_lies_on_its_side_is_that_of_the_upright_one(gateway, gray):
+    lying = Image.fromarray(gray[:100])
+    exif = Image.Exif()
+    exif[274] = 6  # turn it by a quarter
+    encoded = io.BytesIO()
+    lying.save(encoded, "JPEG", exif=exif)
+    job = gateway.client.post("/api/jobs", content=encoded.getvalue()).json()["id"]
+    [photo] = gateway.job_when_done(job)["photos"]
+    assert (photo["width"], photo["height"]) == (100, 256)
+    assert Image.open(io.BytesIO(gateway.client.get(f"/api/jobs/{job}/photos/0/image").content)).size == (100, 256)

@@ -11,8 +11,8 @@ from serving.listening_socket import listening_socket
 from serving.web.connection_queue import ConnectionQueue
 from serving.web.settings import Limits
 
-_UPLOAD = b"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + bytes(20_000)
-_PROBE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+_UPLOAD = b"POST /api/colorize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + bytes(20_000)
+_PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class _Visitors:
@@ -175,9 +175,8 @@ def test_a_closed_queue_leaves_nobody_waiting(listener, call):
 def test_in_a_flood_of_uploads_health_is_answered_before_most_and_every_upload_is(start_gateway, jpeg):
     gateway = start_gateway(Limits(requests=8, requests_per_client=8))
     host, port = gateway.address.removeprefix("http://").split(":")
-    head = (
-        f"POST /api/colorize HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-    )
+    lines = ("POST /api/colorize HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(jpeg)}")
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode()
     count, answered = 200, 0
     overtaken_by: list[int] = []  # uploads that were answered while one probe waited
 

@@ -133,7 +133,7 @@ def test_an_upload_that_never_ends_is_ended(start_gateway):
         start_gateway(limits).address.removeprefix("http://").split(":")
         for limits in (Limits(stall_seconds=0.3), Limits(upload_seconds=1.0))
     )
-    head = b"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"POST /api/colorize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
     with socket.create_connection(impatient, 10) as still:
         still.sendall(head + b"\xff\xd8\xff")
         assert b" 408 " in still.recv(4096)
@@ -159,7 +159,7 @@ def test_who_reads_only_after_sending_all_learns_why_it_was_refused(start_gatewa
     host, port = gateway.address.removeprefix("http://").split(":")
     size = 12 * 2**20  # more than fits between the two
     with socket.create_connection((host, int(port)), 10) as browser:
-        browser.sendall(f"POST /api/colorize HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        browser.sendall(f"POST /api/colorize HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode())
         browser.sendall(bytes(size))
         assert b" 413 " in browser.recv(4096)
 

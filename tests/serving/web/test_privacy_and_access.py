@@ -2,12 +2,15 @@ import logging
 import os
 import re
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
+from serving.web.server import STOP_GRACE_SECONDS
 from serving.web.settings import WebSettings
+from tests.serving.web.conftest import running_gateway
 
 
 def test_a_job_is_deleted_when_its_time_is_over_and_its_bytes_with_it(start_gateway, jpeg):
@@ -207,7 +210,8 @@ def test_wrong_tokens_are_slowed_down_and_who_is_in_stays_in(start_gateway):
 def test_an_access_token_is_asked_for_and_can_be_traded_for_a_cookie(start_gateway, jpeg):
     token = "correct horse battery staple"
     gateway = start_gateway(access_token=token)
-    assert gateway.client.get("/").status_code == gateway.client.get("/healthz").status_code == 200
+    for path in ("/", "/docs", "/openapi.json", "/healthz"):  # the pages are drawn, whoever asks
+        assert gateway.client.get(path).status_code == 200
     for answer in (
         gateway.client.post("/api/colorize", content=jpeg),
         gateway.client.get("/metrics"),
@@ -251,3 +255,31 @@ def test_a_bug_is_a_problem_with_every_header_and_what_it_says_stands_in_no_log(
     assert "POST /api/colorize failed with ValueError" in caplog.text
     assert "in broken" in caplog.text
     assert "grandmother" not in caplog.text.replace('raise ValueError("grandmother.jpg")', "")
+
+
+def test_a_job_whose_page_was_left_goes_in_a_moment_unless_somebody_asks_for_it(start_gateway, jpeg):
+    gateway = start_gateway(expiry_check_seconds=0.05)
+    job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+    gateway.job_when_done(job)
+    assert gateway.client.delete(f"/api/jobs/{job}?unless_asked_for=60").status_code == 204
+    assert gateway.client.get(f"/api/jobs/{job}").json()["expires_in"] > 1000  # it was asked for
+    gateway.client.delete(f"/api/jobs/{job}?unless_asked_for=0")
+    deadline = time.monotonic() + 20
+    while "tintype_web_jobs 0.0" not in gateway.client.get("/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_gateway_that_is_stopped_waits_for_nobody_who_only_follows_a_job(jpeg):
+    with ExitStack() as stack:
+        with running_gateway() as gateway:
+            gateway.client.get("/readyz")
+            gateway.model_server.released.clear()
+            job = gateway.client.post("/api/jobs", content=jpeg).json()["id"]
+            other = stack.enter_context(httpx.Client(base_url=gateway.address))
+            events = stack.enter_context(other.stream("GET", f"/api/jobs/{job}/events"))
+            lines = events.iter_lines()
+            next(lines)
+            began = time.monotonic()
+        assert [*lines][-1] == ""  # it was ended, not cut off
+    assert time.monotonic() - began < STOP_GRACE_SECONDS

@@ -29,7 +29,7 @@ app = typer.Typer(
     name="tintype",
     help="Colour black-and-white photographs: train, serve, colorize.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

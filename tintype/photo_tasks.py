@@ -1,5 +1,6 @@
 """Which photographs `tintype colorize` works on, and where their colourings go."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ class Tasks:
         ready: to colour.
         left_out: what cannot be coloured, and why.
         notes: what should be known of those that were coloured.
+        existing: photographs whose results are there already, and one of these.
         in_color: photographs that have colour already and are left as they are, and why.
         passed_over: folders, and what files in them are no photographs.
         total: of the photographs named and found.
@@ -37,6 +39,7 @@ class Tasks:
     ready: list[Task] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[tuple[Path, str]] = field(default_factory=list)
+    existing: list[tuple[Path, Path]] = field(default_factory=list)
     in_color: list[tuple[Path, str]] = field(default_factory=list)
     passed_over: list[tuple[Path, str]] = field(default_factory=list)
     total: int = 0
@@ -69,8 +72,10 @@ def plan_tasks(photos: list[Path], naming: Naming) -> Tasks:
     Raises:
         typer.BadParameter: `naming.out` names one file and there are several photographs, or contradicts the format.
         PhotoError: there are none.
+        TintypeError: nothing can be written there.
     """
     _check_out(naming.out)
+    check_may_write_below(naming.out.parent if is_file_name(naming.out) else naming.out)
     tasks = Tasks()
     sources = list(_find_photos(photos, naming.out, tasks))
     named = list(_name_targets(sources, naming))
@@ -84,9 +89,12 @@ def plan_tasks(photos: list[Path], naming: Naming) -> Tasks:
             for target in task.targets:
                 if target.resolve() in inputs:
                     raise TintypeError(f"the result would replace {target}, a photograph given to colour")
-                check_may_write(target, naming.overwrite)
+            there = [target for target in task.targets if _exists(target)]
         except TintypeError as error:
             tasks.left_out.append((task.source, str(error)))
+            continue
+        if there and not naming.overwrite:
+            tasks.existing.append((task.source, there[0]))
         else:
             tasks.ready.append(task)
     return tasks
@@ -112,17 +120,28 @@ def check_pipe(photos: list[Path], naming: Naming) -> None:
             param_hint="--out",
         )
     _check_format(naming)
-    check_may_write(naming.out, naming.overwrite)
+    check_may_write_below(naming.out.parent)
+    if _exists(naming.out) and not naming.overwrite:
+        raise TintypeError(f"{naming.out} exists already; --overwrite replaces it")
 
 
-def check_may_write(target: Path, overwrite: bool) -> None:
-    """Raise TintypeError where a result is there already and is not to be replaced, or cannot be in such a place."""
+def check_may_write_below(folder: Path) -> None:
+    """Raise TintypeError for a folder, which need not be there yet, that nothing can be written into."""
+    found = folder
+    while not _exists(found):
+        found = found.parent
+    if not found.is_dir():
+        raise TintypeError(f"nothing can be written into {folder}: {found} is no folder")
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise TintypeError(f"nothing can be written into {folder}: {found} may not be changed")
+
+
+def _exists(path: Path) -> bool:
+    """Return whether something is there; raises TintypeError where nothing can be."""
     try:
-        exists = target.exists()
+        return path.exists()
     except OSError as error:  # a name that is too long, a folder that nobody may look into
-        raise TintypeError(f"{target} cannot be written: {error.strerror}") from error
-    if exists and not overwrite:
-        raise TintypeError(f"{target} exists already; --overwrite replaces it")
+        raise TintypeError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def is_file_name(out: Path) -> bool:

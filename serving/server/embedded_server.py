@@ -115,6 +115,7 @@ class EmbeddedServer:
         if given.monitoring_config_file is not None:
             metrics_path = config_files.read_metrics_path(given.monitoring_config_file)
         rest_socket = self._reserve_ports()
+        log.info("starting: TensorFlow is loaded, then the models")
         try:
             self._set_up_tensorflow()
             self._models = self._loading_models(config, batching)

@@ -5,9 +5,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import NoReturn
 
 from photo.errors import TintypeError
 from serving.malloc_settings import share_heaps
@@ -40,14 +42,8 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, do
     # Before there are threads: versions come and go, and their memory with them.
     share_heaps(max(2, os.cpu_count() or 1))
     _log_to_standard_output()
-    # Not an Event: a signal that arrives while the main thread holds the lock of one would wait for itself.
-    stop: SimpleQueue[None] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.put(None))
-    if stop_when_input_ends:
-        threading.Thread(target=_wait_for_end_of_input, args=(stop,), name="input", daemon=True).start()
-    if door is not None:
-        door.watch(lambda: stop.put(None))
+    is_loaded = threading.Event()
+    stop = _stop_signals(is_loaded, stop_when_input_ends, door)
     if options.model_base_path is None and options.model_config_file is None:
         options = replace(options, model_base_path=_unpack_shipped_generator(options))
 
@@ -59,6 +55,7 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, do
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # says what it misses when no GPU is there
+    is_loaded.set()
     log.info("serving %s, gRPC on %s", _what(options), _where(options, server.port, server.rest_api_port))
     try:
         while not _waited_for(stop, 0.1):
@@ -72,6 +69,8 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, do
     except ServeError:
         server.stop(_STOP_GRACE_SECONDS)
         raise
+    if door is None and not server.is_open():
+        _end_at_once()
     if door is not None:
         door.close()
     log.info("stopping: running requests have %g s to finish", _STOP_GRACE_SECONDS)
@@ -81,6 +80,27 @@ def run_server(options: ServerOptions, *, stop_when_input_ends: bool = False, do
         # The interpreter would wait for the thread that would not end.
         os._exit(1)
     log.info("stopped")
+
+
+def _stop_signals(is_loaded: threading.Event, stop_when_input_ends: bool, door: Door | None) -> "SimpleQueue[None]":
+    """Return what tells of SIGTERM, SIGINT and the end of the input; before TensorFlow is loaded they end the process.
+
+    Not an Event: a signal that arrives while the main thread holds the lock of one would wait for itself.
+    """
+    stop: SimpleQueue[None] = SimpleQueue()
+
+    def end(*_: object) -> None:
+        if not is_loaded.is_set() and door is None:  # a door has something to tidy up
+            _end_at_once()
+        stop.put(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    if stop_when_input_ends:
+        threading.Thread(target=_wait_for_end_of_input, args=(end,), name="input", daemon=True).start()
+    if door is not None:
+        door.watch(lambda: stop.put(None))
+    return stop
 
 
 def _log_to_standard_output() -> None:
@@ -112,11 +132,17 @@ def _waited_for(stop: "SimpleQueue[None]", seconds: float) -> bool:
     return True
 
 
-def _wait_for_end_of_input(stop: "SimpleQueue[None]") -> None:
+def _end_at_once() -> NoReturn:
+    """End while models are loaded: no request runs, and TensorFlow would go on for as long as it takes."""
+    os.write(sys.stdout.fileno(), b"stopped before a model was there\n")
+    os._exit(0)
+
+
+def _wait_for_end_of_input(end: Callable[[], None]) -> None:
     # Not through sys.stdin: its lock, held by a waiting thread, would keep the interpreter from ending.
     while os.read(0, 1 << 16):
         pass
-    stop.put(None)
+    end()
 
 
 def _unpack_shipped_generator(options: ServerOptions) -> Path:

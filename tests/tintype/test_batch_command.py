@@ -41,7 +41,9 @@ def test_help_imports_no_beam():
         (["--server", "localhost:1", "--watch", "--streaming"], "without Beam's options"),
     ],
 )
-def test_wrong_usage_is_told(arguments, message):
+def test_wrong_usage_is_told(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_photo(tmp_path / "in" / "1.jpg", 1)
     done = CliRunner().invoke(app, ["batch", "--input", "in", "--output", "out", *arguments], env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert message in done.output
@@ -68,8 +70,35 @@ def test_a_run_says_what_it_did_and_a_second_one_does_nothing(wire_server, tmp_p
     assert "Traceback" not in done.stderr + again.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "empty"], "no photographs in empty"),
+        (["--input", "nowhere", "--input", "nowhere/*.jpg"], "no photographs in nowhere, nowhere/*.jpg"),
+        (["--input", "in", "--model", "nowhere"], "there is no model in nowhere: no such folder"),
+        (
+            ["--input", "in", "--output", "in/1.jpg/out"],
+            "nothing can be written into in/1.jpg/out: in/1.jpg is no folder",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_heavy_is_loaded(tmp_path, arguments, message):
+    write_photo(tmp_path / "in" / "1.jpg", 1)
+    (tmp_path / "empty").mkdir()
+    code = (
+        "import sys\n"
+        "from tintype.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'apache_beam', 'tensorflow', 'pyarrow', 'grpc'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", code, "batch", "--output", "out", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (answer.returncode, answer.stderr) == (1, f"error: {message}\n")
+
+
 def test_no_server_and_no_model_are_clear(tmp_path):
-    common = ["batch", "--input", "in", "--output", str(tmp_path / "out"), "--workers", "1"]
+    write_photo(tmp_path / "in" / "1.jpg", 1)
+    common = ["batch", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--workers", "1"]
     done = CliRunner().invoke(app, [*common, "--server", "localhost:9", "--timeout", "0.3"])
     assert isinstance(done.exception, TintypeError)
     assert str(done.exception) == "localhost:9 did not answer within 0.3 s"
@@ -78,7 +107,8 @@ def test_no_server_and_no_model_are_clear(tmp_path):
 
 
 def test_without_a_server_or_a_model_it_takes_the_generator_that_comes_with_it(tmp_path, monkeypatch):
-    common = ["batch", "--input", "in", "--output", str(tmp_path / "out")]
+    write_photo(tmp_path / "in" / "1.jpg", 1)
+    common = ["batch", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
     monkeypatch.setenv("TINTYPE_GENERATOR", str(tmp_path / "nowhere.zip"))
     done = CliRunner().invoke(app, [*common, "--workers", "1"])
     assert isinstance(done.exception, TintypeError)

@@ -19,6 +19,8 @@ def tintype(*arguments, **options):
 def test_help_lists_every_command():
     answer = tintype("--help")
     assert answer.returncode == 0
+    assert tintype("-h").stdout == answer.stdout
+    assert tintype("colorize", "-h").returncode == 0
     for command in ("demo", "run", "train", "compare", "serve", "colorize", "batch", "web", "rollout"):
         assert command in answer.stdout
 

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -119,12 +121,13 @@ def batch(
         tintype batch --input 'gs://scans/**/*.tif' --output gs://coloured --server tfserving:8500 \\
             --runner FlinkRunner --flink_master host:8081 --setup_file ./setup.py
 
-    Writes report.jsonl (what failed, and why), manifest.parquet, contact_sheet.html and summary.json beside the
-    photographs. The exit code is 1 when more than --max-bad-share failed.
+    Writes report.jsonl (what failed, and why), manifest.parquet, contact_sheet.html and summary.json. The exit code is
+    1 when more than --max-bad-share failed.
     """
     if model is not None and server is not None:
         raise typer.BadParameter("give one of --model and --server", param_hint="'--model' / '--server'")
     check(settings.credentials)
+    _check_places([] if watch else inputs, output, model, context.args)
     _prepare_process(verbose, connection.token)
     beam_options = _runner_options(context.args, workers)
     if watch and context.args:
@@ -144,13 +147,47 @@ def batch(
         raise typer.BadParameter(str(error)) from error
     job = BatchJob(inputs, output.rstrip("/") or "/", handler, settings, job_options)
     try:
-        if watch:
-            _watch(job, workers)
-        else:
-            _run(job, beam_options)
+        _watch(job, workers) if watch else _run(job, beam_options)
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command goes on with what {output} holds", err=True)
         raise typer.Exit(130) from None
+
+
+def _check_places(inputs: list[str], output: str, model: str | None, beam_options: list[str]) -> None:
+    """Say at once what would else be said when Beam and TensorFlow are loaded; not of workers elsewhere.
+
+    Raises:
+        TintypeError: the model is not there, nothing can be written, or no input leads to a photograph.
+    """
+    from photo.errors import TintypeError
+    from tintype.photo_tasks import check_may_write_below
+
+    if any(option.startswith("--runner") for option in beam_options):
+        return
+    if model is not None and "://" not in model and not os.path.isdir(model):
+        raise TintypeError(f"there is no model in {model}: no such folder")
+    if "://" not in output:
+        check_may_write_below(Path(output))
+    if inputs and not any(map(_may_lead_to_photographs, inputs)):
+        raise TintypeError(f"no photographs in {', '.join(inputs)}")
+
+
+def _may_lead_to_photographs(location: str) -> bool:
+    """Return False for a folder without a photograph, and for what is not there; globs are looked into later."""
+    from photo.archives import FileEntry, FileReader
+    from photo.finding import find_photographs
+    from photo.folders import list_folder
+
+    if "://" in location:
+        return True
+    if not os.path.exists(location):
+        fixed = re.split(r"[*?\[]", location, maxsplit=1)[0]
+        return fixed != location and os.path.isdir(os.path.dirname(fixed) or ".")
+    if not os.path.isdir(location):
+        return True
+    with FileReader() as reader:
+        files = list_folder(location, unlistable=lambda path, why: None)
+        return any(isinstance(found, FileEntry) for found in find_photographs(files, location, reader))
 
 
 def _run(job: "BatchJob", beam_options: list[str]) -> None:

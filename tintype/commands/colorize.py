@@ -3,7 +3,6 @@
 What was left out is said, and why.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -20,8 +19,9 @@ from photo.formats import FORMAT_OF_SUFFIX
 from photo.hints import Hint
 from serving.client.options import ConnectionOptions
 from tintype.command_options import Options, expand_options
+from tintype.outcome_report import Report, summary
 from tintype.photo_hints import GivenHints
-from tintype.photo_tasks import PIPE, Naming, Tasks, check_pipe, is_file_name, plan_tasks
+from tintype.photo_tasks import PIPE, Naming, Tasks, check_pipe, plan_tasks
 from tintype.quiet_decoders import quiet_decoders
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ Out = Annotated[
     typer.Option("--out", "-o", metavar="OUT", help="A folder; for one photograph also a file name, or - a pipe."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are there already.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Say nothing of results that are there already, and leave them.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be coloured, and where to; start nothing.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=256, help="Photographs worked on at a time.")]
 Coloring = Annotated[
     ColoringOptions,
@@ -161,6 +165,9 @@ def colorize(
     *,
     coloring: Coloring,
     overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    dry_run: DryRun = False,
+    report: Report = Report(),  # noqa: B008 - frozen
     concurrency: Concurrency = 4,
     variants: Variants = None,
     seed: Seed = 0,
@@ -173,10 +180,8 @@ def colorize(
 ) -> None:
     """Colour photographs (JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000) at their full size.
 
-    Only colour is added; light and shade stay as they are. A photograph that cannot be used is named with the
-    reason, and the others go on.
-
-    Colour an album into the folder [bold]coloured[/bold], with the generator that comes with Tintype or by a server:
+    Only colour is added. A photograph that cannot be used is named with the reason, and the others go on. An album
+    into the folder [bold]coloured[/bold], with the generator that comes with Tintype or by a server:
 
         tintype colorize album/ -o coloured
 
@@ -193,27 +198,27 @@ def colorize(
     With the colour of a dress that somebody remembers, where the model takes hints:
 
         tintype colorize grandmother.jpg -o coloured --hint 0.42,0.31=#4a6b3c
+
+    The exit code is 0 when every photograph is coloured, was there already or keeps its own colours; 1 when one was
+    left out or nothing could be done; 2 for wrong usage; 130 after Ctrl-C.
     """
     given = _given_hints(hint, hints, variants)
-    naming = Naming(out, coloring.format, variants, overwrite)
+    _check_asked(server, connection, coloring)
+    naming = _naming(out, coloring, variants, overwrite, skip_existing)
     keep_for = 60.0 * keep_minutes if keep else 0.0
     if PIPE in (*photos, out):
-        check_pipe(photos, naming)
-        if given.file is not None:
-            raise typer.BadParameter("a photograph from a pipe has no name; give --hint", param_hint="--hints")
-        _check_asked(server, connection, coloring)
-        with _connected(server, connection, keep_for) as (colorizer, beside), _starting(beside):
+        _check_pipe(photos, naming, given, has_words=report.as_json or dry_run)
+        with _connected(server, connection, keep_for) as (colorizer, beside), _starting(beside, report):
             _color_one(colorizer, beside, photos[0], out, coloring, given.parsed())
         return
     tasks = plan_tasks(photos, naming)
     hints_of = given.of_tasks(tasks)
-    _check_asked(server, connection, coloring)
     colored = 0
-    if tasks.ready:
+    if tasks.ready and not dry_run:
         with _connected(server, connection, keep_for) as (colorizer, beside):
-            color = partial(_color_many, colorizer, beside, tasks, hints_of, concurrency=concurrency, out=out)
+            color = partial(_color_many, colorizer, beside, tasks, hints_of, report, concurrency=concurrency, out=out)
             colored = _color_asking(partial(color, seed=None if variants is None else seed), tasks, coloring)
-    _report(colored, tasks, out)
+    report.end(None if dry_run else colored, tasks, out, tells_existing=not skip_existing)
 
 
 def _given_hints(texts: list[str] | None, file: Path | None, variants: int | None) -> GivenHints:
@@ -222,6 +227,20 @@ def _given_hints(texts: list[str] | None, file: Path | None, variants: int | Non
     if variants is not None and (given.texts or given.file):
         raise typer.BadParameter("hints give one colouring; leave one of both out", param_hint="--variants")
     return given
+
+
+def _naming(out: Path, coloring: ColoringOptions, variants: int | None, overwrite: bool, skip_existing: bool) -> Naming:
+    if overwrite and skip_existing:
+        raise typer.BadParameter("it contradicts --overwrite; leave one of both out", param_hint="--skip-existing")
+    return Naming(out, coloring.format, variants, overwrite)
+
+
+def _check_pipe(photos: list[Path], naming: Naming, given: GivenHints, *, has_words: bool) -> None:
+    check_pipe(photos, naming)
+    if given.file is not None:
+        raise typer.BadParameter("a photograph from a pipe has no name; give --hint", param_hint="--hints")
+    if has_words:
+        raise typer.BadParameter("a pipe carries a photograph and no words", param_hint="--json / --dry-run")
 
 
 def _check_asked(server: str | None, connection: ConnectionOptions, coloring: ColoringOptions) -> None:
@@ -322,6 +341,7 @@ def _color_many(
     beside: "ServerBeside | None",
     tasks: Tasks,
     hints_of: dict[Path, tuple[Hint, ...]],
+    report: Report,
     coloring: ColoringOptions,
     *,
     concurrency: int,
@@ -345,10 +365,10 @@ def _color_many(
         hints=hints_of,
     )
     try:
-        with _progress(len(tasks.ready), _awaited(beside)) as advance, closing(results):
+        with _progress(len(tasks.ready), _awaited(beside), report) as advance, closing(results):
             for result in results:
                 if isinstance(result.error, ServerUnavailable | ClientClosed):
-                    typer.echo(_summary(colored, tasks.total, out), err=True)
+                    typer.echo(summary(colored, tasks, out), err=True)
                     raise _explained(result.error, beside)
                 if isinstance(result.error, PhotoError) and result.error.reason == "in_color":
                     tasks.in_color.append((result.photo, str(result.error)))
@@ -359,28 +379,14 @@ def _color_many(
                 else:
                     colored += 1
                     tasks.notes += [(result.photo, note) for note in result.notes]
+                    report.colored(result.photo, result.colored, result.notes)
                     count = len(hints_of.get(result.photo, ()))
                     given = f" ({count} hint{'s' if count > 1 else ''})" if count else ""
                     advance(f"{result.photo} -> {', '.join(map(str, result.colored))}{given}")
     except KeyboardInterrupt:
-        typer.echo(f"stopped: {_summary(colored, tasks.total, out)}", err=True)
+        typer.echo(f"stopped: {summary(colored, tasks, out)}", err=True)
         raise typer.Exit(130) from None
     return colored
-
-
-def _report(colored: int, tasks: Tasks, out: Path) -> None:
-    """Say what became of the photographs; ends the command with exit code 1 when some were left out."""
-    for path, note in tasks.notes:
-        typer.secho(f"{path}: {note}", fg="yellow", err=True)
-    for path, reason in tasks.passed_over:
-        typer.echo(f"passed over in {path}: {reason}", err=True)
-    for path, reason in tasks.in_color:
-        typer.echo(f"left as it is {path}: {reason}", err=True)
-    for path, reason in tasks.left_out:
-        typer.secho(f"left out {path}: {reason}", fg="yellow", err=True)
-    typer.echo(_summary(colored, tasks.total, out))
-    if tasks.left_out:
-        raise typer.Exit(1)
 
 
 def _explained(error: "TintypeError", beside: "ServerBeside | None") -> "TintypeError":
@@ -392,16 +398,10 @@ def _explained(error: "TintypeError", beside: "ServerBeside | None") -> "Tintype
     return TintypeError(f"the embedded server ended: {beside.last_words()}")
 
 
-def _summary(colored: int, total: int, out: Path) -> str:
-    left_out = f" ({total - colored} left out)" if colored < total else ""
-    place = f"{out}" if is_file_name(out) else f"{out}{os.sep}"
-    return f"coloured {colored} of {total} photograph{'s' if total != 1 else ''} into {place}{left_out}"
-
-
 @contextmanager
-def _starting(beside: "ServerBeside | None") -> Iterator[None]:
+def _starting(beside: "ServerBeside | None", report: Report) -> Iterator[None]:
     """Say, on a terminal while the block runs, what takes so long."""
-    awaited = _awaited(beside)
+    awaited = "" if report.quiet else _awaited(beside)
     if not (awaited and sys.stderr.isatty()):
         if awaited:
             typer.echo(f"{awaited} ...", err=True)
@@ -419,8 +419,11 @@ def _awaited(beside: "ServerBeside | None") -> str:
 
 
 @contextmanager
-def _progress(total: int, first: str) -> Iterator[Callable[[str], None]]:
-    """Yield what to call after each photograph: a bar on a terminal, a line elsewhere; the words `first` come first."""
+def _progress(total: int, first: str, report: Report) -> Iterator[Callable[[str], None]]:
+    """Yield what to call after each photograph: a bar on a terminal, first with the words `first`; a line elsewhere."""
+    if report.quiet:
+        yield lambda line: None
+        return
     if not sys.stderr.isatty():
         done = 0
         if first:

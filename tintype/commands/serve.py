@@ -34,7 +34,7 @@ class ModelServerCommand(TyperCommand):
                 kept.append(f"{argument}=true")
             elif name in known:
                 kept.append(argument)
-                takes_next = not equals and name != "--help"
+                takes_next = not equals and name not in ("--help", "-h")
             elif name == "--version":
                 typer.echo(f"tintype {__version__}, which speaks the API of TensorFlow Serving 2")
                 raise typer.Exit

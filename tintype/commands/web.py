@@ -110,10 +110,19 @@ def _serve_page(
     logger = _logger_to_stdout()
     listener = listening_socket(host, port, "the page")
     gateway = WebServer(settings, connect, listener, owns_process=True)
+    is_stopping = False
+
+    def end(*_: object) -> None:
+        nonlocal is_stopping
+        if is_stopping:  # asked a second time: the model server ends with this process
+            raise SystemExit(130)
+        is_stopping = True
+        gateway.stop()
+
     # uvicorn stops at these by itself, then raises them once more: unhandled they would end this process before it
     # has ended the model server.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: gateway.stop())
+        signal.signal(number, end)
     shown = f"[{host}]" if ":" in host else host
     logger.info("the page is at http://%s:%d, asking %s", shown, listener.getsockname()[1], asked)
     with listener:

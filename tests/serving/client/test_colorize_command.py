@@ -1,3 +1,4 @@
+import json
 import os
 import pty
 import signal
@@ -91,11 +92,45 @@ def test_results_are_replaced_only_when_asked(colorize, photo, tmp_path):
     old = tmp_path / "out" / "one.jpg"
     old.write_bytes(b"old")
     done = colorize("one.jpg", "-o", "out")
-    assert done.returncode == 1
-    assert "out/one.jpg exists already" in done.stderr
+    assert done.returncode == 0
+    assert done.stderr == "left as it is: out/one.jpg exists already; --overwrite replaces it\n"
+    assert done.stdout == "coloured 0 of 1 photograph into out/ (1 there already)\n"
+    assert colorize("one.jpg", "-o", "out", "--skip-existing").stderr == ""
+    assert colorize("one.jpg", "-o", "out", "--skip-existing", "--overwrite").returncode == 2
     assert old.read_bytes() == b"old"
     assert colorize("one.jpg", "-o", "out", "--overwrite").returncode == 0
     assert old.read_bytes() != b"old"
+
+
+def test_each_photograph_is_a_line_of_json_where_that_is_wanted_and_nothing_is_said_where_not(
+    colorize, photo, tmp_path
+):
+    photo("album/one.jpg")
+    photo("album/two.jpg")
+    (tmp_path / "album" / "text.jpg").write_text("not a photograph")
+    photo("out/two.jpg")
+    planned = colorize("album", "-o", "out", "--dry-run", server=None, environment={"TINTYPE_GENERATOR": "nowhere"})
+    assert planned.stdout == "album/one.jpg -> out/one.jpg\nalbum/text.jpg -> out/text.jpg\n"
+    assert (planned.returncode, files(tmp_path / "out")) == (0, ["two.jpg"])
+    done = colorize("album", "-o", "out", "--json")
+    lines = {line["photo"]: line for line in map(json.loads, done.stdout.splitlines())}
+    one = lines.pop("album/one.jpg")
+    assert (one["outcome"], one["results"]) == ("coloured", ["out/one.jpg"])
+    assert lines.pop("album/two.jpg") == {"photo": "album/two.jpg", "outcome": "existing", "results": ["out/two.jpg"]}
+    assert lines.pop("album/text.jpg")["outcome"] == "left out"
+    assert (done.returncode, lines) == (1, {})
+    quiet = colorize("album", "-o", "out", "-q")
+    assert (quiet.returncode, quiet.stdout) == (1, "")
+    assert quiet.stderr.startswith("left out album/text.jpg: not a photograph")
+    assert quiet.stderr.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written_is_said_before_any_server_is_asked(colorize, photo, free_port):
+    photo("one.jpg")
+    done = colorize("one.jpg", "-o", "one.jpg/out", server=f"localhost:{free_port}")
+    assert (done.returncode, done.stderr) == (
+        1, "error: nothing can be written into one.jpg/out: one.jpg is no folder\n"
+    )  # fmt: skip
 
 
 def test_no_photograph_given_is_ever_replaced(colorize, photo, tmp_path):

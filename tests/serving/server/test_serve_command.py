@@ -113,11 +113,11 @@ def test_it_waits_for_a_version_says_when_it_is_ready_and_stops_cleanly(start, p
 
 def test_a_signal_while_it_starts_ends_it_cleanly(start, base_path):
     process = start("--port=0", f"--model_base_path={base_path}")
-    time.sleep(3)
+    process.wait_for_line("starting: TensorFlow is loaded, then the models")
     process.popen.send_signal(signal.SIGINT)
-    code, _, errors = process.finish()
-    assert code == 0
-    assert errors == ""
+    code, output, errors = process.finish()
+    assert (code, errors) == (0, "")
+    assert output.endswith("stopped before a model was there\n")
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_1(start, base_path):

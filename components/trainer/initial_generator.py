@@ -59,7 +59,7 @@ def _values_by_weight(
 ) -> list[tuple[keras.Variable, NDArray[np.float32]]]:
     """For every weight of `plain` what it is in `source`."""
     try:
-        values = read_exported_weights(f"{_saved_model(source)}/variables/variables")
+        values = read_exported_weights(_saved_model(source))
     except (ValueError, tf.errors.OpError) as error:
         raise TintypeError(f"train.initial_generator: {source} cannot be read: {error}") from error
     deepest = len(getattr(plain, "downs", ())) - 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
+from serving.model.plain_path import plain_path
 from serving.model.shipped_generator import ARRAY_SUFFIX, STRINGS_SUFFIX, VARIABLES
 
 # What everybody downloads who installs Tintype.
@@ -60,10 +61,11 @@ def pack(model: Path, file: Path) -> Packed:
     if not (model / "saved_model.pb").is_file():
         raise TintypeError(f"no saved_model.pb in {model}")
     try:
-        checkpoint = tf.train.load_checkpoint(f"{model}/variables/variables")
-        dtypes = {key: tf.as_dtype(dtype) for key, dtype in checkpoint.get_variable_to_dtype_map().items()}
-        _check_variables_are_used(model, checkpoint, dtypes)
-        tensors = {key: checkpoint.get_tensor(key) for key in sorted(dtypes)}
+        with plain_path(str(model)) as plain:
+            checkpoint = tf.train.load_checkpoint(f"{plain}/variables/variables")
+            dtypes = {key: tf.as_dtype(dtype) for key, dtype in checkpoint.get_variable_to_dtype_map().items()}
+            _check_variables_are_used(model, checkpoint, dtypes)
+            tensors = {key: checkpoint.get_tensor(key) for key in sorted(dtypes)}
     except (tf.errors.OpError, DecodeError, OSError, ValueError) as error:
         raise TintypeError(f"cannot read the model in {model}: {error}") from error
     members = dict(_model_files(model))

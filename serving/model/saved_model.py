@@ -1,11 +1,7 @@
 """Loads a SavedModel's signatures, ready to be called. Imports TensorFlow."""
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +9,7 @@ from google.protobuf import text_format
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from serving.model.plain_path import plain_path
 from serving.model.session_model import INIT_OPERATION, SessionModel, Signature
 from serving.model.version_folders import SAVED_MODEL_FILE, SAVED_MODEL_TEXT_FILE
 
@@ -46,7 +43,7 @@ class LoadedModel:
         }
         # The functions do not own their variables: the loaded object must live as long as they do.
         if graph.HasField("object_graph_def"):
-            with _without_wildcards(folder) as plain:
+            with plain_path(folder) as plain:
                 self._loaded = tf.saved_model.load(plain, tags=[_SERVE_TAG])
             self.signatures: dict[str, Signature] = {
                 name: partial(_call, function) for name, function in self._loaded.signatures.items()
@@ -56,20 +53,9 @@ class LoadedModel:
                 for name, signature in self.signature_defs.items()
             }
         else:  # made by TensorFlow 1
-            self._loaded = SessionModel(folder, graph)
+            with plain_path(folder) as plain:
+                self._loaded = SessionModel(plain, graph)
             self.signatures, self.input_dtypes = self._loaded.signatures, self._loaded.input_dtypes
-
-
-@contextmanager
-def _without_wildcards(folder: str) -> Iterator[str]:
-    """Yield a path of a folder in which TensorFlow, which looks for variables by a pattern, finds no wildcard."""
-    if not (set(folder) & set("*?[]{}\\") and os.path.isdir(folder)):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="served-model-") as place:
-        link = Path(place) / "model"
-        link.symlink_to(Path(folder).absolute())
-        yield str(link)
 
 
 def _read(folder: str) -> SavedModel:

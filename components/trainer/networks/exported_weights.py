@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from serving.model.plain_path import plain_path
+
 # What `Servable.generator` is called in the object graph of an exported model's variables.
 _KEY_START, _KEY_END = "generator/", "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -22,18 +24,19 @@ _EARLIER_PATHS = (
 )
 
 
-def read_exported_weights(variables: str) -> dict[str, NDArray[np.float32]]:
-    """The generator's weights in the variables of a SavedModel, by their path in the network as it is now.
+def read_exported_weights(model: str) -> dict[str, NDArray[np.float32]]:
+    """The generator's weights in a SavedModel's folder, by their path in the network as it is now.
 
     Raises:
         ValueError, tf.errors.OpError: there are none, or they cannot be read.
     """
-    reader = tf.train.load_checkpoint(variables)
-    return {
-        path_now(key.removeprefix(_KEY_START).removesuffix(_KEY_END)): reader.get_tensor(key)
-        for key in reader.get_variable_to_shape_map()
-        if key.startswith(_KEY_START) and key.endswith(_KEY_END)
-    }
+    with plain_path(model) as plain:
+        reader = tf.train.load_checkpoint(f"{plain}/variables/variables")
+        return {
+            path_now(key.removeprefix(_KEY_START).removesuffix(_KEY_END)): reader.get_tensor(key)
+            for key in reader.get_variable_to_shape_map()
+            if key.startswith(_KEY_START) and key.endswith(_KEY_END)
+        }
 
 
 def path_now(path: str) -> str:

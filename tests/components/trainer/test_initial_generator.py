@@ -10,6 +10,7 @@ from components.trainer.export import export_saved_model, without_spectral_norma
 from components.trainer.gan import ColorGan
 from components.trainer.networks.blocks import innermost_layers
 from components.trainer.networks.build import build_generator
+from components.trainer.networks.exported_weights import read_exported_weights
 from photo.errors import TintypeError
 from pipeline.config import load_config
 from serving.model.packing import pack
@@ -166,6 +167,14 @@ def test_a_model_of_another_network_is_refused_with_the_difference(exported, set
     with pytest.raises(TintypeError, match=words) as refused:
         ColorGan(config_of("tintype_lab", f"train.initial_generator={model}", *settings))
     assert difference in str(refused.value)
+
+
+def test_wildcards_in_the_name_of_its_folder_are_letters(tmp_path):
+    module = tf.Module()
+    module.kernel = tf.Variable([1.0, 2.0])
+    tf.train.Checkpoint(generator=module).write(str(tmp_path / "model" / "variables" / "variables"))
+    folder = (tmp_path / "model").rename(tmp_path / "a[1]*?b")
+    assert read_exported_weights(str(folder))["kernel"].tolist() == [1, 2]
 
 
 def test_what_is_no_model_is_refused(exported, tmp_path):

@@ -10,7 +10,8 @@ from tests.serving.server.example_models import write_half_plus_two
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_half_plus_two(tmp_path_factory.mktemp("tf1") / "1", producer=21)
+    made = write_half_plus_two(tmp_path_factory.mktemp("tf1") / "1", producer=21)
+    return made.rename(made.parent / "a[1]*?b")  # where TensorFlow would look for a pattern's files
 
 
 @pytest.fixture(scope="module")

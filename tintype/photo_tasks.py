@@ -1,6 +1,5 @@
 """Which photographs `tintype colorize` works on, and where their colourings go."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 from photo.errors import PhotoError, TintypeError
 from photo.folders import ListedFile, is_named_as_other_kind, list_folder, name_of_kind
 from photo.formats import FORMAT_OF_SUFFIX, PhotoFormat
+from tintype.places import check_may_write_below, exists
 
 PIPE = Path("-")
 
@@ -89,7 +89,7 @@ def plan_tasks(photos: list[Path], naming: Naming) -> Tasks:
             for target in task.targets:
                 if target.resolve() in inputs:
                     raise TintypeError(f"the result would replace {target}, a photograph given to colour")
-            there = [target for target in task.targets if _exists(target)]
+            there = [target for target in task.targets if exists(target)]
         except TintypeError as error:
             tasks.left_out.append((task.source, str(error)))
             continue
@@ -121,27 +121,8 @@ def check_pipe(photos: list[Path], naming: Naming) -> None:
         )
     _check_format(naming)
     check_may_write_below(naming.out.parent)
-    if _exists(naming.out) and not naming.overwrite:
+    if exists(naming.out) and not naming.overwrite:
         raise TintypeError(f"{naming.out} exists already; --overwrite replaces it")
-
-
-def check_may_write_below(folder: Path) -> None:
-    """Raise TintypeError for a folder, which need not be there yet, that nothing can be written into."""
-    found = folder
-    while not _exists(found):
-        found = found.parent
-    if not found.is_dir():
-        raise TintypeError(f"nothing can be written into {folder}: {found} is no folder")
-    if not os.access(found, os.W_OK | os.X_OK):
-        raise TintypeError(f"nothing can be written into {folder}: {found} may not be changed")
-
-
-def _exists(path: Path) -> bool:
-    """Return whether something is there; raises TintypeError where nothing can be."""
-    try:
-        return path.exists()
-    except OSError as error:  # a name that is too long, a folder that nobody may look into
-        raise TintypeError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def is_file_name(out: Path) -> bool:

@@ -75,7 +75,7 @@ def test_a_run_says_what_it_did_and_a_second_one_does_nothing(wire_server, tmp_p
     [
         (["--input", "empty"], "no photographs in empty"),
         (["--input", "nowhere", "--input", "nowhere/*.jpg"], "no photographs in nowhere, nowhere/*.jpg"),
-        (["--input", "in", "--model", "nowhere"], "there is no model in nowhere: no such folder"),
+        (["--input", "in", "--model", "nowhere"], "the model nowhere is not there: no such file or folder"),
         (
             ["--input", "in", "--output", "in/1.jpg/out"],
             "nothing can be written into in/1.jpg/out: in/1.jpg is no folder",

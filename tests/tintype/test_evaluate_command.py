@@ -1,9 +1,11 @@
 import json
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from photo.errors import TintypeError
 from tests.components.example_artifacts import png, tinted_photo
 from tests.tiny_models import write_tiny_model
 from tintype.commands.evaluate import Grouping, evaluate
@@ -47,7 +49,27 @@ def test_spoiled_gray_and_portraits_by_skin_are_asked_for_by_options(tmp_path, c
 @pytest.mark.slow
 def test_what_is_no_model_is_named(tmp_path, run_here):
     write_collection(tmp_path / "photographs", 1, side=48)
-    answer = run_here("evaluate", "--model", tmp_path / "nowhere", "--data", tmp_path / "photographs")
+    (tmp_path / "nothing").mkdir()
+    answer = run_here("evaluate", "--model", tmp_path / "nothing", "--data", tmp_path / "photographs")
     assert answer.returncode == 1
-    assert "nowhere" in answer.stderr
+    assert "nothing" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "out", "words"),
+    [
+        ("nowhere", ".", None, "the model nowhere is not there"),
+        (".", "nowhere", None, "the folder or archive nowhere is not there"),
+        (".", ".", "file/metrics.json", "nothing can be written into file: file is no folder"),
+    ],
+)
+def test_what_is_not_there_is_said_before_tensorflow_is_loaded(tmp_path, monkeypatch, model, data, out, words):
+    def import_nothing():
+        raise AssertionError("TensorFlow would have been imported")
+
+    monkeypatch.setattr("tintype.commands.evaluate.import_tensorflow_quietly", import_nothing)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(TintypeError, match=words):
+        evaluate(model, [data], out and Path(out))

@@ -129,6 +129,7 @@ def batch(
     check(settings.credentials)
     _check_places([] if watch else inputs, output, model, context.args)
     _prepare_process(verbose, connection.token)
+    typer.echo("starting: Beam and the model are loaded ...", err=True)
     beam_options = _runner_options(context.args, workers)
     if watch and context.args:
         raise typer.BadParameter("a watch runs on this machine, without Beam's options", param_hint="'--watch'")
@@ -160,12 +161,12 @@ def _check_places(inputs: list[str], output: str, model: str | None, beam_option
         TintypeError: the model is not there, nothing can be written, or no input leads to a photograph.
     """
     from photo.errors import TintypeError
-    from tintype.photo_tasks import check_may_write_below
+    from tintype.places import check_is_there, check_may_write_below
 
     if any(option.startswith("--runner") for option in beam_options):
         return
-    if model is not None and "://" not in model and not os.path.isdir(model):
-        raise TintypeError(f"there is no model in {model}: no such folder")
+    if model is not None:
+        check_is_there(model, "the model")
     if "://" not in output:
         check_may_write_below(Path(output))
     if inputs and not any(map(_may_lead_to_photographs, inputs)):

@@ -55,6 +55,7 @@ def evaluate(
     """
     import json
 
+    _check_places(model, data, out)
     import_tensorflow_quietly()
     from components.evaluator.evaluation import evaluate_saved_model
     from photo.whole_file import write_whole
@@ -71,6 +72,18 @@ def evaluate(
     _print_tables(metrics, ", ".join(data), by)
     if out:
         write_whole(out, json.dumps(metrics, indent=2))
+
+
+def _check_places(model: str, data: list[str], out: Path | None) -> None:
+    from serving.model.shipped_generator import SHIPPED
+    from tintype.places import check_is_there, check_may_write_below
+
+    if model != SHIPPED:
+        check_is_there(model, "the model")
+    for location in data:
+        check_is_there(location, "the folder or archive")
+    if out is not None:
+        check_may_write_below(out.parent)
 
 
 def _photographs(data: list[str]) -> Iterator[tuple[str, bytes]]:

@@ -1,7 +1,7 @@
 """What each step of the pipeline gets when it runs on a cluster: processors, memory, GPUs, volumes, and new tries."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +25,19 @@ Memory = Annotated[
 ]
 
 
+class Toleration(BaseModel):
+    """A taint of nodes that a step's pod may be placed on, as Kubernetes writes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(description="the taint's key")
+    operator: Literal["Exists", "Equal"] = Field(default="Exists", description="whether the value counts")
+    value: str | None = Field(default=None, description="the taint's value, for Equal")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="the taint's effect; any if not said"
+    )
+
+
 class StepResources(BaseModel):
     """What one step gets. What is not set is left to the cluster."""
 
@@ -41,6 +54,10 @@ class StepResources(BaseModel):
     node_labels: dict[str, str] = Field(
         default={}, description="labels that the node must have, as cloud.google.com/gke-accelerator: nvidia-l4"
     )
+    tolerations: tuple[Toleration, ...] = Field(
+        default=(), description="taints of nodes that the step may be placed on, as [{key: nvidia.com/gpu}]"
+    )
+    shared_memory: Memory | None = Field(default=None, description="the size of /dev/shm, which NCCL uses; as 2Gi")
     retries: int = Field(default=0, ge=0, le=20, description="new tries after a failure")
 
 
@@ -62,6 +79,9 @@ class Resources(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     volumes: tuple[Volume, ...] = ()
+    pull_secrets: tuple[str, ...] = Field(
+        default=(), description="secrets of the runs' namespace with which the image is fetched"
+    )
     default: StepResources = StepResources()
     photo_fingerprint: StepResources = StepResources()
     image_example_gen: StepResources = StepResources()

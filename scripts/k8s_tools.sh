@@ -45,8 +45,10 @@ if ! command -v promtool >/dev/null && [ ! -x "$TOOLS/promtool" ]; then
   say "fetching promtool"
   folder=$(mktemp -d "$TOOLS/prometheus.XXXXXX")
   # Only downloaded: an installed package would start a server. Debian 13 has promtool in a package of its own.
-  (cd "$folder" && { apt-get download promtool || apt-get download prometheus; }) >/dev/null 2>&1 &&
-    dpkg-deb -x "$folder"/*.deb "$folder" && mv "$folder/usr/bin/promtool" "$TOOLS/promtool" || true
+  if (cd "$folder" && { apt-get download promtool || apt-get download prometheus; }) >/dev/null 2>&1; then
+    dpkg-deb -x "$folder"/*.deb "$folder"
+    mv "$folder/usr/bin/promtool" "$TOOLS/promtool"
+  fi
   rm -rf "$folder"
   [ -x "$TOOLS/promtool" ] || miss "promtool could not be fetched (apt-get download prometheus)"
 fi

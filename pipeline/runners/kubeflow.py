@@ -194,14 +194,22 @@ def _container_resources(step: StepResources) -> dict[str, Any]:
 
 
 def _platform(spec: Any, resources: Resources) -> list[dict[str, Any]]:
-    """The document of what only Kubernetes has: labels of nodes, and volumes. None when nothing is asked for."""
+    """The document of what only Kubernetes has: nodes, volumes, secrets. None when nothing is asked for."""
     mounts = [{"constant": volume.claim, "mountPath": volume.path} for volume in resources.volumes]
     executors = {}
     for name in spec.root.dag.tasks:
-        labels = resources.of(name).node_labels
-        asked = ({"nodeSelector": {"labels": labels}} if labels else {}) | ({"pvcMount": mounts} if mounts else {})
-        if asked:
-            executors[f"{name}_executor"] = json.loads(json.dumps(asked))  # YAML would write shared parts as anchors
+        step = resources.of(name)
+        asked = {
+            "nodeSelector": {"labels": step.node_labels} if step.node_labels else None,
+            "tolerations": [toleration.model_dump(exclude_none=True) for toleration in step.tolerations],
+            "pvcMount": mounts,
+            "enabledSharedMemory": {"volumeName": "shared-memory", "size": step.shared_memory}
+            if step.shared_memory
+            else None,
+            "imagePullSecret": [{"secretName": secret} for secret in resources.pull_secrets],
+        }
+        if said := {key: value for key, value in asked.items() if value}:
+            executors[f"{name}_executor"] = json.loads(json.dumps(said))  # YAML would write shared parts as anchors
     return [{"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}] if executors else []
 
 

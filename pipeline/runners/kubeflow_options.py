@@ -62,6 +62,7 @@ class KubeflowEndpoint:
         token_file: a file with a bearer token, read anew before every call, since such tokens expire.
         ca_cert: a PEM file with the authority of the server's certificate.
         namespace: the profile's namespace, where the server has several users.
+        service_account: under which the run's pods run; None leaves it to the server.
     """
 
     url: str = field(
@@ -83,3 +84,6 @@ class KubeflowEndpoint:
         default=None, metadata={"metavar": "PEM", "help": "Authority of the server's certificate."}
     )
     namespace: str | None = field(default=None, metadata={"help": "The profile's, on a server with several users."})
+    service_account: str | None = field(
+        default=None, metadata={"help": "Under which the run's pods run, with its rights to buckets."}
+    )

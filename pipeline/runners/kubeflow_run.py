@@ -76,6 +76,7 @@ def submit_run(
             experiment_name=experiment,
             namespace=endpoint.namespace,
             pipeline_root=pipeline_root,
+            service_account=endpoint.service_account,
         )
     return client, run.run_id
 

@@ -18,6 +18,9 @@ SETTINGS = (
     "resources.default={cpu: 1, memory: 2Gi, retries: 1}",
     "resources.trainer={cpu: 7.5, memory: 24Gi, gpu_count: 2, retries: 3}",
     "resources.trainer.node_labels={cloud.google.com/gke-accelerator: nvidia-l4}",
+    "resources.trainer.tolerations=[{key: nvidia.com/gpu, effect: NoSchedule}]",
+    "resources.trainer.shared_memory=2Gi",
+    "resources.pull_secrets=[registry]",
     "resources.volumes=[{claim: photographs, path: /photographs}, {claim: work, path: /work}]",
 )
 STEPS = {
@@ -147,8 +150,16 @@ def test_a_step_gets_what_its_section_says_and_the_default_for_the_rest(spec, pl
         {"constant": "work", "mountPath": "/work"},
     ]
     labels = {"cloud.google.com/gke-accelerator": "nvidia-l4"}
-    assert platform["Trainer_executor"] == {"nodeSelector": {"labels": labels}, "pvcMount": mounts}
-    assert platform["Pusher_executor"] == {"pvcMount": mounts}
+    secrets = [{"secretName": "registry"}]
+    # The fields of KFP's kubernetes_executor_config.proto.
+    assert platform["Trainer_executor"] == {
+        "nodeSelector": {"labels": labels},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "pvcMount": mounts,
+        "enabledSharedMemory": {"volumeName": "shared-memory", "size": "2Gi"},
+        "imagePullSecret": secrets,
+    }
+    assert platform["Pusher_executor"] == {"pvcMount": mounts, "imagePullSecret": secrets}
 
 
 def test_retries_stand_in_the_tasks(spec):

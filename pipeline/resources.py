@@ -97,7 +97,7 @@ class Resources(BaseModel):
     def of(self, component_id: str) -> StepResources:
         """What a component gets, by its id in the pipeline, as ImageExampleGen."""
         own = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", component_id).lower())
-        return self.default.model_copy(update=own.model_dump(exclude_unset=True))
+        return self.default.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
 
 
 def memory_bytes(memory: str) -> int:

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs k8s/ on a cluster of its own (kind): what the tests of k8s/ cannot show without one.
 #
-#   scripts/kind_e2e.sh           # half an hour, most of it building images; needs docker, kind, kubectl, helm, openssl, curl
+#   scripts/kind_e2e.sh           # half an hour; needs docker, kind, kubectl, helm, openssl, curl
 #
-# First `local`: builds the images, applies the overlay, waits for the seeded model, colours a photograph. Then `prod`, with
-# certificates made here, Prometheus from its Helm chart, and the Gateway API's definitions: every target must be up, and
-# no pod may be refused by the namespace's Pod Security. The cluster is deleted at the end; KEEP=1 keeps it.
+# First `local`: builds the images, applies the overlay, waits for the seeded model, colours a photograph. Then `prod`,
+# with certificates made here, Prometheus from its Helm chart, and the Gateway API's definitions: every target must be
+# up, and no pod may be refused by the namespace's Pod Security. The cluster is deleted at the end; KEEP=1 keeps it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -147,7 +147,10 @@ every_target_is_up() {
 rules_are_loaded() {
   local rules
   rules=$(curl -s localhost:19090/api/v1/rules)
-  case $rules in *'"name":"ColorizerDown"'*) say "the rules are loaded" ;; *) fail "Prometheus has not loaded the rules" ;; esac
+  case $rules in
+    *'"name":"ColorizerDown"'*) say "the rules are loaded" ;;
+    *) fail "Prometheus has not loaded the rules" ;;
+  esac
 }
 
 try_prod() {

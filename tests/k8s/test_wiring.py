@@ -148,6 +148,16 @@ def test_whoever_asks_a_service_may_do_so_and_finds_it(name):
 
 
 @CLUSTER
+def test_nobody_waits_for_the_page_because_of_a_batch(name):
+    manifests = cluster(name)
+    classes = {each["metadata"]["name"]: each["value"] for each in of_kind(manifests, "PriorityClass")}
+    values = {pod.name: classes[pod.spec["priorityClassName"]] for pod in pods(manifests)}
+    servers = {name: value for name, value in values.items() if name.startswith("Deployment/")}
+    others = {name: value for name, value in values.items() if name not in servers and name != "Job/seed-model"}
+    assert max(others.values(), default=-1) < 0 < min(servers.values())  # 0 is everybody else's
+
+
+@CLUSTER
 def test_volumes_are_there_and_used(name):
     manifests = cluster(name)
     for pod in pods(manifests):

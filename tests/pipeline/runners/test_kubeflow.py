@@ -201,7 +201,7 @@ def test_caching_can_be_turned_off_and_the_pipeline_root_be_given():
         ("resources.trainer.gpus=1", "resources.trainer.gpus: no such field; there are cpu, memory, gpu_type"),
         ("resources.trainer.gpu_type=T4", "resources.trainer.gpu_type: .*got 'T4'"),
         ("resources.trainer.retries=-1", "resources.trainer.retries: .*got -1"),
-        ("resources.trianer.cpu=1", "resources.trianer: no such field; there are volumes, default,"),
+        ("resources.trianer.cpu=1", "resources.trianer: no such field; there are volumes, pull_secrets, default,"),
         ("resources.volumes=[{claim: a, path: photos}]", "resources.volumes.0.path: .*got 'photos'"),
     ],
 )

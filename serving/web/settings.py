@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from dataclasses import dataclass, field, fields
 
 from photo.credentials import Credentials
@@ -158,6 +159,9 @@ class WebSettings:
             value = getattr(self, name)
             if not (value >= 0 and math.isfinite(value)):
                 raise ValueError(f"expected {name} of at least 0, received {value}")
+        for name in self.allowed_hosts:
+            if name != "*" and not re.fullmatch(r"[\w.-]+", name):
+                raise ValueError(f"expected a name as photos.example.org, without scheme and port, received {name!r}")
         if self.access_token is not None and not self.access_token.isprintable():
             raise ValueError("expected the access token in printable characters")  # not repeated: it is a secret
         if self.access_token is not None and len(self.access_token) < 16:

@@ -21,6 +21,7 @@ from tintype.cli import app
         (["--server", "localhost:1", "--model", "."], "expected --server HOST:PORT or --model DIR, received both"),
         (["--server", "nonsense"], "expected the server as HOST:PORT"),
         (["--server", "localhost:1", "--access-token", "short"], "at least 16 characters, received 5"),
+        (["--server", "localhost:1", "--allowed-host", "https://a.example"], "as photos.example.org, without scheme"),
         (["--model", "/nowhere"], "no such folder: /nowhere"),
     ],
 )

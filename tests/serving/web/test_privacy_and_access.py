@@ -165,7 +165,13 @@ def test_a_page_of_another_site_cannot_make_a_browser_send_or_change_anything(ga
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [("http://elsewhere.example", 403), ("null", 403), ("http://photos.lan:81", 403), ("http://photos.lan", 202)],
+    [
+        ("http://elsewhere.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+        ("http://photos.lan:81", 403),
+        ("http://photos.lan", 202),
+    ],
 )
 def test_over_plain_http_the_origin_tells_another_sites_page(start_gateway, jpeg, origin, status):
     """Browsers say nothing of Sec-Fetch-Site to plain http on another machine."""

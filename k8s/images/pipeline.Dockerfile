@@ -34,6 +34,12 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     if [ "$ACCELERATOR" = cuda ]; then \
       uv pip install --constraint requirements/all.lock 'tensorflow[and-cuda]'; \
     fi
+# File systems of clouds: --build-arg BEAM_EXTRAS=gcp, aws, or gcp,aws.
+ARG BEAM_EXTRAS=
+RUN --mount=type=cache,target=/root/.cache/uv \
+    if [ -n "$BEAM_EXTRAS" ]; then \
+      uv pip install --constraint requirements/all.lock "apache-beam[${BEAM_EXTRAS}]"; \
+    fi
 COPY tintype tintype
 COPY pipeline pipeline
 COPY components components

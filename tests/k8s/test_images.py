@@ -12,7 +12,11 @@ from tests.external_tools import HADOLINT, hadolint
 from tests.k8s.manifests import K8S, ROOT, arguments, build, one, pods
 
 pytestmark = pytest.mark.k8s
-IMAGES = {path.name.removesuffix(".Dockerfile"): path.read_text() for path in sorted(K8S.glob("images/*.Dockerfile"))}
+ALL_IMAGES = {
+    path.name.removesuffix(".Dockerfile"): path.read_text() for path in sorted(K8S.glob("images/*.Dockerfile"))
+}
+# That of Beam's workers is made of the pipeline's, and holds nothing of the project by itself.
+IMAGES = {name: text for name, text in ALL_IMAGES.items() if name != "beam"}
 IMAGE = pytest.mark.parametrize("name", IMAGES)
 LOCK = (ROOT / "requirements" / "all.lock").read_text()
 
@@ -38,11 +42,21 @@ def locked(package: str) -> str:
     return version
 
 
-def test_there_are_two():
-    assert set(IMAGES) == {"pipeline", "gateway"}
+def test_there_are_two_and_the_one_of_beams_workers():
+    assert set(ALL_IMAGES) == {"pipeline", "gateway", "beam"}
 
 
-@IMAGE
+def test_the_workers_that_a_runner_starts_boot_as_beam_does_in_the_environment_of_the_pipeline():
+    text = ALL_IMAGES["beam"]
+    assert f"FROM apache/beam_python3.11_sdk:{locked('apache-beam')} AS sdk" in text
+    assert "FROM ${PIPELINE_IMAGE}" in text
+    assert "COPY --from=sdk /opt/apache/beam /opt/apache/beam" in text
+    # Else boot makes an empty environment in a folder that this user may not write.
+    assert "ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1" in text
+    assert text.endswith('ENTRYPOINT ["/opt/apache/beam/boot"]\n')
+
+
+@pytest.mark.parametrize("name", ALL_IMAGES)
 def test_hadolint_has_nothing_to_say(name):
     HADOLINT.require()
     done = subprocess.run([hadolint(), str(K8S / "images" / f"{name}.Dockerfile")], capture_output=True, text=True)

@@ -119,7 +119,8 @@ def batch(
     On a cluster, with a TensorFlow Serving that all workers share; options that are not listed here are Beam's:
 
         tintype batch --input 'gs://scans/**/*.tif' --output gs://coloured --server tfserving:8500 \\
-            --runner FlinkRunner --flink_master host:8081 --setup_file ./setup.py
+            --runner FlinkRunner --flink_master host:8081 --environment_type DOCKER \\
+            --environment_config registry/tintype-beam:1
 
     Writes report.jsonl (what failed, and why), manifest.parquet, contact_sheet.html and summary.json. The exit code is
     1 when more than --max-bad-share failed.

@@ -12,6 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 KUSTOMIZE_VERSION=v5.5.0 # what kubectl 1.32 has built in
 PROMETHEUS_OPERATOR_VERSION=v0.85.0
+CERT_MANAGER_VERSION=v1.19.1
 GATEWAY_API_VERSION=v1.5.0
 FLINK_OPERATOR_VERSION=1.10.0
 TOOLS=$PWD/build/tools SCHEMAS=$PWD/build/k8s-schemas
@@ -70,6 +71,16 @@ if [ ! -f "$SCHEMAS/httproutes.yaml" ]; then
     miss "the Gateway API's module could not be fetched"
   for kind in gateways httproutes; do
     keep "$folder/config/crd/experimental/gateway.networking.k8s.io_$kind.yaml" "$kind.yaml"
+  done
+fi
+
+if [ ! -f "$SCHEMAS/issuers.yaml" ]; then
+  need_go
+  say "fetching cert-manager's schemas"
+  folder=$(go_module "github.com/cert-manager/cert-manager@$CERT_MANAGER_VERSION") && [ -n "$folder" ] ||
+    miss "cert-manager's module could not be fetched"
+  for kind in certificates issuers; do
+    keep "$folder/deploy/crds/cert-manager.io_$kind.yaml" "$kind.yaml"
   done
 fi
 

@@ -1,5 +1,6 @@
 """Builds what is in k8s/ with the real kustomize, and walks through the objects."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Pod:
 
 
 def build(folder: str) -> list[Manifest]:
-    """The objects of a folder of k8s/."""
+    """The objects of a folder of k8s/, or of one elsewhere by its whole path."""
     KUSTOMIZE.require()
     command = kustomize()
     assert command is not None
@@ -61,6 +62,14 @@ def _built(command: tuple[str, ...], folder: str) -> list[Manifest]:
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr  # what kustomize warns of, it will refuse one day
     return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
+
+
+def production_with(folder: Path, component: str) -> list[Manifest]:
+    """Production with one component more, put together in a folder."""
+    prod, added = (os.path.relpath(K8S / name, folder) for name in ("overlays/prod", component))
+    overlay = {"resources": [prod], "components": [added], "namespace": "tintype"}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    return build(str(folder))
 
 
 def cluster(name: str) -> list[Manifest]:

@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from tests.external_tools import Tool
-from tests.k8s.manifests import JOBS, OVERLAYS, ROOT, Manifest, build
+from tests.k8s.manifests import JOBS, OVERLAYS, ROOT, Manifest, build, production_with
 
 pytestmark = pytest.mark.k8s
 VERSIONS = ("1.34", "1.37")
 SCHEMAS = ROOT / "build" / "k8s-schemas"
-OPERATORS = ("gateway.networking.k8s.io/", "flink.apache.org/", "monitoring.coreos.com/")
+OPERATORS = ("cert-manager.io/", "gateway.networking.k8s.io/", "flink.apache.org/", "monitoring.coreos.com/")
 
 
 def test_kubernetes_accepts_every_object(monkeypatch):
@@ -37,6 +37,16 @@ def test_the_operators_accept_theirs():
     for manifest in seen:
         validator = operator_schema(manifest["kind"], manifest["apiVersion"])
         errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(manifest)]
+        assert not errors, f"{named(manifest)}: {errors}"
+
+
+def test_cert_manager_accepts_the_certificates(tmp_path):
+    found = [
+        each for each in production_with(tmp_path, "components/cert-manager") if "cert-manager" in each["apiVersion"]
+    ]
+    assert kinds(found) == {"Certificate", "Issuer"}
+    for manifest in found:
+        errors = list(operator_schema(manifest["kind"], manifest["apiVersion"]).iter_errors(manifest))
         assert not errors, f"{named(manifest)}: {errors}"
 
 

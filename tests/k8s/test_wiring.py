@@ -1,22 +1,18 @@
 """What the objects say of each other holds: names, ports, selectors, volumes, files, commands."""
 
 import json
-import os
 import re
-import subprocess
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+import promql_parser
 import pytest
 import typer
-import yaml
 
 from photo.errors import REFUSED_BY_GATE
 from pipeline.config import load_config
 from serving.web.settings import Limits
-from tests.external_tools import KUSTOMIZE, kustomize
 from tests.k8s.manifests import (
     CLUSTERS,
-    K8S,
     ROOT,
     Manifest,
     Pod,
@@ -26,6 +22,7 @@ from tests.k8s.manifests import (
     of_kind,
     one,
     pods,
+    production_with,
     selects,
 )
 from tintype.cli import app
@@ -357,7 +354,7 @@ def check_what_is_shown(paths: list[tuple[str, bool]]) -> None:
 
 
 def test_an_ingress_can_take_the_place_of_the_gateway(tmp_path):
-    manifests = built_with(tmp_path, "components/ingress")
+    manifests = production_with(tmp_path, "components/ingress")
     assert not of_kind(manifests, "Gateway", "HTTPRoute")
     ingress = one(manifests, "Ingress", "gateway")
     [rule] = ingress["spec"]["rules"]
@@ -489,21 +486,8 @@ def test_workers_find_the_certificates_where_the_graph_says():
     assert "/client-tls" in [mount["mountPath"] for mount in pool["volumeMounts"]]
 
 
-def built_with(folder: Path, component: str) -> list[Manifest]:
-    """Production with one line more."""
-    KUSTOMIZE.require()
-    command = kustomize()
-    assert command is not None
-    prod, added = (os.path.relpath(K8S / name, folder) for name in ("overlays/prod", component))
-    overlay = {"resources": [prod], "components": [added], "namespace": "tintype"}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
-
-
 def test_production_takes_gpus_with_one_line_more(tmp_path):
-    manifests = built_with(tmp_path, "components/gpu")
+    manifests = production_with(tmp_path, "components/gpu")
     assert not of_kind(manifests, "HorizontalPodAutoscaler")
     [config] = of_kind(manifests, "ConfigMap")
     assert "stable" in config["data"]["models.config"]
@@ -514,3 +498,30 @@ def test_production_takes_gpus_with_one_line_more(tmp_path):
     assert {config["metadata"]["name"]} == {
         volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume
     }
+
+
+def test_cert_manager_makes_the_certificates_that_the_pods_mount(tmp_path):
+    manifests = production_with(tmp_path, "components/cert-manager")
+    issuers = {issuer["metadata"]["name"] for issuer in of_kind(manifests, "Issuer")}
+    made = {}
+    for certificate in of_kind(manifests, "Certificate"):
+        assert certificate["spec"]["issuerRef"]["name"] in issuers
+        made[certificate["spec"]["secretName"]] = certificate["spec"]
+    mounted = {
+        volume["secret"]["secretName"]
+        for pod in pods(manifests)
+        for volume in pod.spec["volumes"]
+        if "secret" in volume
+    }
+    assert mounted == set(made) - {"authority"}
+    assert "colorizer-headless" in made["colorizer-tls"]["dnsNames"]  # the name that clients ask for
+    assert "server auth" in made["colorizer-tls"]["usages"]
+    assert "client auth" in made["colorizer-client-tls"]["usages"]
+    [rule] = [rule for rule in of_kind(manifests, "PrometheusRule") if "certificates" in rule["metadata"]["name"]]
+    [alert] = rule["spec"]["groups"][0]["rules"]
+    promql_parser.parse(alert["expr"])
+    # Told of only when cert-manager is late.
+    renewed = min(int(spec["renewBefore"].removesuffix("h")) for spec in made.values() if "renewBefore" in spec)
+    [days] = re.findall(r"< (\d+) \* 86400", alert["expr"])
+    assert int(days) * 24 < renewed
+    assert f"\n## {alert['alert']}\n" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ a few steps at a tiny size, which teach nothing. For real use leave the defaults
 
     python examples/fine_tuning.py photographs/ --out build/fine_tuned
 
-`tintype run --config tintype_lab_tuned --data photographs/` does the same inside the whole pipeline, which also judges
+`tintype run --config tintype_tuned --data photographs/` does the same inside the whole pipeline, which also judges
 the model and pushes it.
 """
 
@@ -29,7 +29,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     config = load_config(
-        "tintype_lab_tuned",
+        "tintype_tuned",
         [
             f"train.steps={arguments.steps}",
             f"train.batch_size={arguments.batch_size}",

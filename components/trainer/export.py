@@ -66,7 +66,7 @@ def export_saved_model(
 
 def _servable(plain: keras.Model, config: TrainerConfig) -> "Servable":
     generator = config.network.generator
-    if isinstance(generator, PretrainedUNetConfig) and config.train.hints is not None:
+    if isinstance(generator, PretrainedUNetConfig):
         return GuidedServable(plain, config, generator)
     return VaryingServable(plain, config) if generator.varies else Servable(plain, config)
 
@@ -166,7 +166,7 @@ class VaryingServable(Servable):
 
 
 class GuidedServable(VaryingServable):
-    """A generator that was trained with hints."""
+    """A generator that takes hints."""
 
     def __init__(self, generator: keras.Model, config: TrainerConfig, guided: PretrainedUNetConfig):
         super().__init__(generator, config)

@@ -39,7 +39,7 @@ def guided_colors(
         the colours in the network's numbers, float32 [N, H, W, 2], and the logits of their distribution, float32
         [N, H / 4, W / 4, bins].
     """
-    return _decoded(generator, config, _encoded(generator, gray, mirror), _or_none(hints, gray))
+    return _decoded(generator, config, _encoded(generator, gray, mirror), hints)
 
 
 def drawn_colors(
@@ -55,7 +55,8 @@ def drawn_colors(
         seeds: int32 [N]; the colours of a photo depend on nothing but the photo and its seed.
     """
     bins = tf.constant(color_bins(config.bin_spacing))
-    seen, hints = _encoded(generator, gray, mirror), _or_none(None, gray)
+    seen = _encoded(generator, gray, mirror)
+    hints = tf.zeros(tf.concat([tf.shape(gray)[:3], [3]], axis=0))
     for number in range(_DRAWN_HINTS):
         _, logits = _decoded(generator, config, seen, hints)
         height, width = tf.unstack(tf.shape(logits)[1:3])
@@ -81,10 +82,6 @@ def _draw(logits: tf.Tensor, seeds: tf.Tensor, purpose: int) -> tf.Tensor:
     return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=1, output_type=tf.int32)
 
 
-def _or_none(hints: tf.Tensor | None, gray: tf.Tensor) -> tf.Tensor:
-    return tf.zeros(tf.concat([tf.shape(gray)[:3], [3]], axis=0)) if hints is None else hints
-
-
 def _shrunk(photos: tf.Tensor) -> tf.Tensor:
     return tf.nn.max_pool2d(photos, BINS_STRIDE, BINS_STRIDE, "VALID")
 
@@ -100,11 +97,11 @@ def _encoded(generator: keras.Model, gray: tf.Tensor, mirror: bool) -> list[_See
 
 
 def _decoded(
-    generator: keras.Model, config: PretrainedUNetConfig, seen: list[_Seen], hints: tf.Tensor
+    generator: keras.Model, config: PretrainedUNetConfig, seen: list[_Seen], hints: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     color, logits = _served(generator.decode(*seen[0], hints), config)
     for mirrored in seen[1:]:
-        others = _served(generator.decode(*mirrored, _mirror(hints)), config)
+        others = _served(generator.decode(*mirrored, None if hints is None else _mirror(hints)), config)
         color, logits = ((one + _mirror(other)) / 2.0 for one, other in zip((color, logits), others, strict=True))
     return color, logits
 

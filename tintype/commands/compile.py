@@ -21,7 +21,7 @@ app = typer.Typer(
 @expand_options
 def compile_kubeflow(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The YAML file to write.")],
-    config: Config = "tintype_lab",
+    config: Config = "tintype_tuned",
     settings: Settings = None,
     options: KubeflowOptions = KubeflowOptions(),  # noqa: B008 - frozen
 ) -> None:
@@ -55,7 +55,7 @@ def compile_airflow(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The Python file to write, in the dags folder.")
     ],
-    config: Config = "tintype_lab",
+    config: Config = "tintype_tuned",
     settings: Settings = None,
 ) -> None:
     """Write the file that Apache Airflow finds the pipeline by; a YAML config is copied beside it."""

@@ -12,7 +12,7 @@ from tintype.commands.config_options import Config, Photographs, Settings
 
 def run(
     data: Photographs,
-    config: Config = "tintype_lab",
+    config: Config = "tintype_tuned",
     out: Annotated[
         Path | None, typer.Option(help="The run's folder. [default: runs/<recipe>]", show_default=False)
     ] = None,

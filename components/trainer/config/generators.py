@@ -201,9 +201,10 @@ class Vgg16Config(Section):
 class PretrainedUNetConfig(Section):
     """A U-Net whose way down is EfficientNet-Lite with ImageNet's weights, guided by hints where there are any.
 
-    It sees the photo as neutral sRGB. On the way up every level is a convolution 1x1 over what comes from below, the
-    encoder's map of the same sides and the hints there, then its residual blocks; all are batch normalised. Two heads
-    make the colour and, at a quarter of the photo's sides, its distribution over bins of a*b*.
+    It sees the photo as neutral sRGB. On the way up every level is a convolution 1x1 over what comes from below and the
+    encoder's map of the same sides, then its residual blocks; all are batch normalised. Two heads make the colour and,
+    at a quarter of the photo's sides, its distribution over bins of a*b*. What hints ask for spreads over both, by how
+    alike places are to the network.
     """
 
     kind: Literal["pretrained_unet"] = "pretrained_unet"

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import layers, ops
+from numpy.typing import NDArray
 
 from components.trainer.color_bins import color_bins
 from components.trainer.config import NetworkConfig, PretrainedUNetConfig
@@ -18,6 +20,7 @@ from components.trainer.networks.blocks import (
     enlarge,
 )
 from components.trainer.networks.efficientnet_lite import EfficientNetLite, imagenet_range
+from components.trainer.networks.hint_spread import HintSpread
 from components.trainer.networks.initial_weights import InitialWeights
 
 BINS_STRIDE = 4
@@ -30,6 +33,9 @@ _DETAIL_FILTERS = 16
 
 # A colour of the network's numbers, a*b* / 127.5, is this many times smaller than what the decoder reckons with.
 _COLOR_SCALE = 30.0 / 127.5
+
+# Standard deviation of the colours that stay likely, in CIE units, where a hint decides alone.
+_HINTED_SPREAD = 15.0
 
 
 class ColorPrediction(NamedTuple):
@@ -50,16 +56,16 @@ class FineLevel(layers.Layer):
     Args:
         narrow: a convolution 1x1 of what comes from below, before it is enlarged.
         detail: a convolution of stride 2 of the photo.
-        merge: of both and the hints.
+        merge: of both.
     """
 
     def __init__(self, narrow: layers.Layer, detail: layers.Layer, merge: ConvolutionBlock, *, name: str):
         super().__init__(name=name)
         self.narrow, self.detail, self.merge = narrow, detail, merge
 
-    def call(self, x: Tensor, gray: Tensor, hints: Tensor, training: bool = False) -> Tensor:
-        """[N, H / 4, W / 4, C], [N, H, W, 1] and [N, H / 2, W / 2, 4] -> [N, H / 2, W / 2, filters]."""
-        parts = [enlarge(self.narrow(x), 2), self.detail(gray), hints]
+    def call(self, x: Tensor, gray: Tensor, training: bool = False) -> Tensor:
+        """[N, H / 4, W / 4, C] and [N, H, W, 1] -> [N, H / 2, W / 2, filters]."""
+        parts = [enlarge(self.narrow(x), 2), self.detail(gray)]
         joined = ops.concatenate([ops.cast(part, self.compute_dtype) for part in parts], axis=-1)
         return self.merge(joined, training=training)
 
@@ -70,7 +76,7 @@ class FineLevel(layers.Layer):
 
 
 class PretrainedUNet(keras.Model):
-    """EfficientNet-Lite on the gray photo, levels up with skips and hints, and two heads.
+    """EfficientNet-Lite on the gray photo, levels up with skips, two heads, and hints that spread over what they made.
 
     Args:
         encoder: gives maps at 1/2 to 1/32 of the photo's sides.
@@ -78,6 +84,8 @@ class PretrainedUNet(keras.Model):
         fine: the last level; None where the colour is made at 1/4.
         color: the convolution that makes the colour after the last level.
         bins: the convolution that makes the distribution at 1 / BINS_STRIDE.
+        bin_colors: a*b* of the bins, float32 [bins, 2].
+        spread: what hints change.
         dropout: after the first level; None where nothing is dropped.
         batch_statistics: whether the encoder is normalised by the batch while training, or by its moving statistics.
     """
@@ -89,6 +97,8 @@ class PretrainedUNet(keras.Model):
         fine: FineLevel | None,
         color: layers.Layer,
         bins: layers.Layer,
+        bin_colors: NDArray[np.float32],
+        spread: HintSpread,
         *,
         dropout: layers.Layer | None,
         batch_statistics: bool,
@@ -97,6 +107,7 @@ class PretrainedUNet(keras.Model):
         super().__init__(name="generator", autocast=False)
         self.encoder, self.levels, self.fine, self.color, self.bins = encoder, list(levels), fine, color, bins
         self.dropout, self.batch_statistics = dropout, batch_statistics
+        self.bin_colors, self.spread = bin_colors, spread
 
     def call(
         self,
@@ -119,8 +130,6 @@ class PretrainedUNet(keras.Model):
             maps = self.encode(gray, training=training and encoder_learns and self.batch_statistics)
         if not encoder_learns:
             maps = [ops.stop_gradient(each) for each in maps]
-        if hints is None:
-            hints = ops.zeros_like(ops.repeat(gray, 3, axis=-1))
         return self.decode(gray, maps, hints, training=training)
 
     def encode(self, gray: Tensor, training: bool = False) -> list[Tensor]:
@@ -128,20 +137,35 @@ class PretrainedUNet(keras.Model):
         seen = self.encoder(imagenet_range(ops.repeat(_srgb_of(gray), 3, axis=-1)), training=training)
         return list(seen[_FIRST_MAP:])
 
-    def decode(self, gray: Tensor, maps: Sequence[Tensor], hints: Tensor, training: bool = False) -> ColorPrediction:
-        """Colour gray [N, H, W, 1] by what the encoder saw in it, guided by hints [N, H, W, 3]."""
-        finest, *pyramid = _hint_pyramid(hints, len(maps) + 1)
+    def decode(
+        self, gray: Tensor, maps: Sequence[Tensor], hints: Tensor | None = None, training: bool = False
+    ) -> ColorPrediction:
+        """Colour gray [N, H, W, 1] by what the encoder saw in it, along hints [N, H, W, 3] if any."""
         x = None
-        for number, (level, seen, hinted) in enumerate(zip(self.levels, maps[::-1], pyramid[::-1], strict=True)):
-            parts = [seen, hinted] if x is None else [enlarge(x, 2), seen, hinted]
+        for number, (level, seen) in enumerate(zip(self.levels, maps[::-1], strict=True)):
+            parts = [seen] if x is None else [enlarge(x, 2), seen]
             x = level(ops.concatenate([ops.cast(part, level.compute_dtype) for part in parts], -1), training=training)
             if number == 0 and self.dropout is not None:
                 x = self.dropout(x, training=training)
         logits = self.bins(x)
         if self.fine is None:
-            return ColorPrediction(enlarge(self.color(x), BINS_STRIDE) * _COLOR_SCALE, logits)
-        x = self.fine(x, gray, finest, training=training)
-        return ColorPrediction(enlarge(self.color(x), BINS_STRIDE // 2) * _COLOR_SCALE, logits)
+            color = enlarge(self.color(x), BINS_STRIDE) * _COLOR_SCALE
+        else:
+            color = enlarge(self.color(self.fine(x, gray, training=training)), BINS_STRIDE // 2) * _COLOR_SCALE
+        if hints is None:
+            return ColorPrediction(color, logits)
+        return self._guided(x, color, logits, hints, training=training)
+
+    def _guided(self, x: Tensor, color: Tensor, logits: Tensor, hints: Tensor, *, training: bool) -> ColorPrediction:
+        """Both heads' answers where hints are heard: the nearer a bin to the colour that they lead to, the likelier."""
+        small = ops.average_pool(color, BINS_STRIDE, BINS_STRIDE) / _COLOR_SCALE
+        pooled = ops.average_pool(hints, BINS_STRIDE, BINS_STRIDE)
+        wanted = pooled[..., :2] / ops.maximum(pooled[..., 2:], 1e-9) / _COLOR_SCALE
+        asked = ops.concatenate([wanted, pooled[..., 2:]], axis=-1)
+        added, trust = self.spread(x, small, asked, training=training)
+        guided = (small + added)[..., None, :] * (_COLOR_SCALE * 127.5)
+        far = ops.sum(ops.square((guided - self.bin_colors) / _HINTED_SPREAD), axis=-1)
+        return ColorPrediction(color + enlarge(added, BINS_STRIDE) * _COLOR_SCALE, logits - 0.5 * trust * far)
 
 
 def _srgb_of(gray: Tensor) -> Tensor:
@@ -150,25 +174,6 @@ def _srgb_of(gray: Tensor) -> Tensor:
     luminance = ops.where(lightness > 8.0, ((lightness + 16.0) / 116.0) ** 3, lightness * (27.0 / 24389.0))
     curved = 1.055 * ops.exp(ops.log(ops.maximum(luminance, 0.0031308)) / 2.4) - 0.055
     return ops.where(luminance <= 0.0031308, 12.92 * luminance, curved)
-
-
-def _hint_pyramid(hints: Tensor, levels: int) -> list[Tensor]:
-    """Hints at 1/2, 1/4, ... of the sides: their mean colour, whether there is one, and on which share.
-
-    Args:
-        hints: [N, H, W, 3], as `PretrainedUNet.call` takes them.
-        levels: how many.
-
-    Returns:
-        for each level [N, h, w, 4].
-    """
-    pyramid, pooled = [], hints
-    for _ in range(levels):
-        pooled = ops.average_pool(pooled, 2, 2)
-        share = pooled[..., 2:]
-        color = pooled[..., :2] / ops.maximum(share, 1e-9) / _COLOR_SCALE
-        pyramid.append(ops.concatenate([color, ops.cast(share > 0, share.dtype), share], axis=-1))
-    return pyramid
 
 
 def build_pretrained_unet(
@@ -205,6 +210,7 @@ def build_pretrained_unet(
         kernel: Any = weights.kernel()
         return layers.Conv2D(filters, 1, kernel_initializer=kernel, dtype="float32", name=name)
 
+    bin_colors = color_bins(config.bin_spacing)
     # Convolutions of single channels learn twice as fast in 32 bits as in 16 on a CPU with AMX, the others slower.
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
@@ -215,7 +221,9 @@ def build_pretrained_unet(
         [level(number, filters) for number, filters in enumerate(config.decoder_filters)],
         fine(config.fine_filters) if config.fine_filters else None,
         head(network.color_channels, "color"),
-        head(len(color_bins(config.bin_spacing)), "bins"),
+        head(len(bin_colors), "bins"),
+        bin_colors,
+        HintSpread(norm(), config.decoder_filters[-1], name="spread"),
         dropout=layers.SpatialDropout2D(config.dropout, seed=weights.seed(), name="dropout")
         if config.dropout
         else None,

@@ -48,8 +48,8 @@ def variants(signatures, seeds, lightness=LIGHTNESS):
 
 
 def test_without_hints_the_colours_are_those_of_the_default_signature(signatures):
-    np.testing.assert_array_equal(
-        guided(signatures, NO_HINTS)["ab"], signatures["serving_default"](L=LIGHTNESS)["ab"].numpy()
+    np.testing.assert_allclose(
+        guided(signatures, NO_HINTS)["ab"], signatures["serving_default"](L=LIGHTNESS)["ab"].numpy(), atol=1e-3
     )
 
 
@@ -121,9 +121,3 @@ def test_a_training_goes_on_from_it_and_needs_no_other_weights(folder, signature
     assert np.abs(served).max() > 0.1
     colors = color_photos(gan.averaged, gan.config.network, gan.range.gray(LIGHTNESS))
     np.testing.assert_allclose(gan.range.ab(colors), served, atol=0.02)
-
-
-def test_a_recipe_that_was_trained_without_hints_takes_none(tmp_path):
-    model = tf.saved_model.load(str(export(tmp_path / "model", "train.hints=null")))
-    assert set(model.signatures) == {"serving_default", "colorize_bytes", "describe"}
-    assert "hints" not in model.signatures["describe"](name=tf.constant(["a"]))

@@ -121,7 +121,7 @@ def test_of_several_generators_the_mean_of_their_weights_is_taken(exported):
 
 def test_the_shipped_generator_is_of_the_recipe_that_goes_on_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    gan = ColorGan(load_config("tintype_lab_tuned", ["train.precision=float32"]).trainer_config())
+    gan = ColorGan(load_config("tintype_tuned", ["train.precision=float32"]).trainer_config())
     served = colours(unpack(shipped_generator()) / "1")
     np.testing.assert_allclose(colours_of(gan, gan.generator), served, atol=0.02)
 

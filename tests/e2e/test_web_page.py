@@ -322,10 +322,10 @@ def test_axe_finds_nothing_serious(open_page, album, tmp_path, scheme):
 def test_photos_are_coloured_by_themselves_when_a_server_that_was_away_is_back(open_page, model_server, album):
     model_server.failures.extend([(grpc.StatusCode.UNAVAILABLE, "down")] * 10_000)
     page = open_page()
-    expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
+    expect(page.get_by_role("alert")).to_contain_text("The colouring server is away", timeout=30_000)
     page.locator("#picker").set_input_files(album)
     page.locator("#colour").click()
-    expect(page.get_by_role("alert")).to_contain_text("The colouring server is away")
+    expect(page.get_by_role("alert")).to_contain_text("The colouring server is away", timeout=30_000)
     model_server.failures.clear()
     expect(page.locator(".thumb[data-state=done]")).to_have_count(2, timeout=20_000)
     expect(page.locator("#notice")).to_be_hidden()

@@ -1,12 +1,12 @@
 """How much better a photo is coloured, the more colours of it are given as hints."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluator.content import content_number
 from components.evaluator.metrics import photo_metrics
 from photo.color import rgb_to_lab
 from serving.model.saved_colorizer import SavedColorizer
@@ -40,8 +40,7 @@ def measure_hints(model: SavedColorizer, squares: Sequence[NDArray[np.uint8]]) -
 
 def _of_one_photo(model: SavedColorizer, square: NDArray[np.uint8]) -> list[float]:
     lab = rgb_to_lab(square)
-    content = int.from_bytes(hashlib.sha256(np.ascontiguousarray(square).tobytes()).digest()[:8])
-    hints = random_hints(lab[..., 1:], np.random.default_rng(content))
+    hints = random_hints(lab[..., 1:], np.random.default_rng(content_number(square)))
     lightness = np.repeat(lab[None, ..., :1], len(hints), axis=0)
     return [photo_metrics(square, ab)["psnr_db"] for ab in model.predict_ab(lightness, hints)]
 

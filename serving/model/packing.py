@@ -2,18 +2,23 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
+from serving.model.half_precision import half_precision
+from serving.model.onnx_model import ONNX_SUFFIX
 from serving.model.plain_path import plain_path
-from serving.model.shipped_generator import ARRAY_SUFFIX, STRINGS_SUFFIX, VARIABLES
+from serving.model.shipped_generator import ARRAY_SUFFIX, GRAPHS, STRINGS_SUFFIX, VARIABLES
+
+if TYPE_CHECKING:
+    from serving.model.onnx_graphs import OnnxGraph
 
 # What everybody downloads who installs Tintype.
 MAX_PACKED_BYTES = 12_000_000
@@ -41,7 +46,7 @@ class Packed:
     rounded_most: str
 
 
-def pack(model: Path, file: Path) -> Packed:
+def pack(model: Path, file: Path, graphs: Sequence["OnnxGraph"] = ()) -> Packed:
     """Pack a SavedModel; `unpack` makes a SavedModel of the same signatures of it. Imports TensorFlow.
 
     Variables of float32 are kept as float16, all others and the graph as they are. The same model gives the same bytes
@@ -50,6 +55,7 @@ def pack(model: Path, file: Path) -> Packed:
     Args:
         model: the folder of saved_model.pb.
         file: where the packed model goes; it is there whole or not at all.
+        graphs: of the same model, as `onnx_graphs` makes them; they take their weights from the packed variables.
 
     Raises:
         TintypeError: it is no SavedModel of TensorFlow 2; holds variables that no signature uses, weights beyond
@@ -69,6 +75,7 @@ def pack(model: Path, file: Path) -> Packed:
     except (tf.errors.OpError, DecodeError, OSError, ValueError) as error:
         raise TintypeError(f"cannot read the model in {model}: {error}") from error
     members = dict(_model_files(model))
+    members |= {f"{GRAPHS}{graph.signature}{ONNX_SUFFIX}": _onnx(graph) for graph in graphs}
     largest, rounded_most, parameters = 0.0, "", 0
     for key, tensor in tensors.items():
         if dtypes[key] == tf.string:
@@ -101,21 +108,22 @@ def _model_files(model: Path) -> Iterator[tuple[str, bytes]]:
 def _packed_array(key: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:
     if dtype in ("float16", "bfloat16"):
         raise TintypeError(f"the variable {key} is of {dtype}; unpacked it would be of float32")
-    if dtype != "float32":
-        return array
-    with np.errstate(over="ignore"):
-        half = array.astype(np.float16)
-    if not np.isfinite(half).all():
-        raise TintypeError(
-            f"the variable {key} holds {_worst(array):g}; float16 holds numbers up to {np.finfo(np.float16).max:g}"
-        )
-    return half
+    return half_precision(key, array) if dtype == "float32" else array
 
 
-def _worst(array: NDArray[Any]) -> float:
-    """Return the number that is furthest from 0, or the first that is none."""
-    strange = array[~np.isfinite(array)]
-    return float(strange[0] if strange.size else array.flat[np.abs(array).argmax()])
+def _onnx(graph: "OnnxGraph") -> bytes:
+    """Return a graph whose weights an engine is given when it loads it, by the keys of the packed variables."""
+    from onnx import TensorProto, helper
+
+    tensors = {}
+    for key, array in graph.weights.items():
+        packed = half_precision(key, array)
+        tensor = TensorProto(data_type=helper.np_dtype_to_tensor_dtype(packed.dtype), dims=packed.shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=f"{key}{ARRAY_SUFFIX}")
+        tensors[key] = tensor
+    content: bytes = graph.with_weights(tensors).SerializeToString(deterministic=True)
+    return content
 
 
 def _npy(array: NDArray[Any]) -> bytes:

@@ -22,8 +22,10 @@ from photo.errors import TintypeError
 from photo.locks import locked
 
 # The packed form is a zip: the SavedModel's own files under their names, and below VARIABLES a member for each tensor
-# of its checkpoint, named by its key: numbers as .npy (float32 as float16), strings as a serialised TensorProto.
+# of its checkpoint, named by its key: numbers as .npy (float32 as float16), strings as a serialised TensorProto. Below
+# GRAPHS lies a graph of ONNX for each signature that has one; its weights are those members.
 VARIABLES = "variables/"
+GRAPHS = "onnx/"
 ARRAY_SUFFIX, STRINGS_SUFFIX = ".npy", ".tensor"
 
 GENERATOR_FILE = Path(__file__).with_name("colorizer.zip")
@@ -74,10 +76,7 @@ def unpack(file: Path) -> Path:
     Raises:
         TintypeError: the file is damaged, or the disk is full.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise TintypeError(f"cannot read the generator {file}: {error.strerror or error}") from error
+    content = _content(file)
     name = hashlib.sha256(content).hexdigest()[:16]
     cache = cache_folder()
     if cache is not None and is_whole(cache / name):
@@ -90,6 +89,24 @@ def unpack(file: Path) -> Path:
     except OSError as error:
         where = cache or tempfile.gettempdir()
         raise TintypeError(f"cannot unpack the generator into {where}: {error.strerror or error}") from error
+
+
+def packed_members(file: Path) -> tuple[dict[str, bytes], dict[str, NDArray[Any]]]:
+    """Return what is packed without unpacking it: the graphs of ONNX by their names, and the weights by their keys.
+
+    Raises:
+        TintypeError: the file is damaged.
+    """
+    try:
+        _, variables, graphs = _members(_content(file))
+        weights = {
+            _key(name): np.load(io.BytesIO(data), allow_pickle=False)
+            for name, data in variables.items()
+            if name.endswith(ARRAY_SUFFIX)
+        }
+    except _DAMAGED as error:
+        raise _damaged(file, error) from error
+    return {PurePosixPath(name).stem: data for name, data in graphs.items()}, weights
 
 
 def unpacked_model(source: str) -> str | None:
@@ -191,7 +208,7 @@ def _unpack_into(folder: Path, name: str, content: bytes, file: Path) -> None:
 def write_model(content: bytes, folder: Path, file: Path) -> None:
     """Write the SavedModel of a packed generator; raises TintypeError when it is damaged, OSError as the disk does."""
     try:
-        files, variables = _members(content)
+        files, variables, _ = _members(content)
     except _DAMAGED as error:
         raise _damaged(file, error) from error
 
@@ -210,7 +227,7 @@ def write_model(content: bytes, folder: Path, file: Path) -> None:
         for name, data in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-        keys = [name.removeprefix(VARIABLES).rpartition(".")[0] for name in variables]
+        keys = [_key(name) for name in variables]
         prefix, whole = f"{folder / VARIABLES}/variables", [""] * len(keys)
         try:
             tf.raw_ops.SaveV2(prefix=prefix, tensor_names=keys, shape_and_slices=whole, tensors=tensors)
@@ -222,8 +239,19 @@ def _damaged(file: Path, error: Exception) -> TintypeError:
     return TintypeError(f"the generator {file} is damaged ({error}); install Tintype again")
 
 
-def _members(content: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Return the model's own files, and the tensors of its checkpoint, by the names of their members."""
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise TintypeError(f"cannot read the generator {file}: {error.strerror or error}") from error
+
+
+def _key(member: str) -> str:
+    return member.removeprefix(VARIABLES).rpartition(".")[0]
+
+
+def _members(content: bytes) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, bytes]]:
+    """Return the model's own files, the tensors of its checkpoint, and the graphs of ONNX, by their members' names."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > _MAX_UNPACKED_BYTES:
@@ -232,11 +260,13 @@ def _members(content: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
     for name in read:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
             raise ValueError(f"a member is named {name!r}")
-    variables = {name: data for name, data in read.items() if name.startswith(VARIABLES)}
-    files = {name: data for name, data in read.items() if name not in variables}
+    variables, graphs = (
+        {name: data for name, data in read.items() if name.startswith(folder)} for folder in (VARIABLES, GRAPHS)
+    )
+    files = {name: data for name, data in read.items() if name not in variables and name not in graphs}
     if "saved_model.pb" not in files or not variables:
         raise ValueError("it holds no model")
-    return files, variables
+    return files, variables, graphs
 
 
 def _array(data: bytes) -> NDArray[Any]:

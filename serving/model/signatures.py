@@ -34,3 +34,6 @@ LIKELY_SHARES = "likely_shares"
 UNCERTAINTY = "uncertainty"
 NAME = "name"
 SEED = "seed"
+
+SMALL_OUTPUTS = (LIKELY_COLORS, LIKELY_SHARES)
+"""Those of `guided` that have a row and a column for four of the photograph's."""

@@ -24,9 +24,10 @@ def pack(
     TINTYPE_GENERATOR=FILE uses another one.
     """
     import_tensorflow_quietly()
+    from serving.model.onnx_graphs import onnx_graphs
     from serving.model.packing import pack as pack_model
 
-    packed = pack_model(model, out)
+    packed = pack_model(model, out, onnx_graphs(str(model)))
     typer.echo(f"{out}: {packed.size:,} bytes, {packed.parameters:,} parameters")
     if packed.rounded_most:
         typer.echo(f"largest rounding of a weight: {packed.largest_rounding:.2g}, in {packed.rounded_most}")

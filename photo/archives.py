@@ -39,6 +39,8 @@ class FileEntry(NamedTuple):
         position: the member's index in a zip, its header's offset in a tar, its index in a tar.gz; -1 for the archive
             as a whole (a tar.gz can only be read from its beginning); 0 for a plain file.
         suffix: that fits a photograph whose name has none of a photograph; else "".
+        stamp: size and time of change of the file, or of its archive, as they were listed: another one may be another
+            content; "" where nobody looked.
     """
 
     name: str
@@ -46,6 +48,7 @@ class FileEntry(NamedTuple):
     path: bytes
     position: int
     suffix: str = ""
+    stamp: str = ""
 
     @property
     def location(self) -> str:
@@ -166,7 +169,7 @@ class FileReader:
         for index, member in enumerate(members):
             name = _member_name(member.filename)
             if not (member.is_dir() or is_hidden(name)):
-                yield FileEntry(_join(whole.name, name), "zip", whole.path, index)
+                yield whole._replace(name=_join(whole.name, name), position=index)
 
     def is_locked(self, member: FileEntry) -> bool:
         """Return whether a member of an archive can only be read with a password."""
@@ -196,7 +199,7 @@ class FileReader:
                     name = _member_name(member.name)
                     if member.isreg() and not is_hidden(name):
                         position = index if whole.kind == "tar.gz" else member.offset
-                        entry = FileEntry(_join(whole.name, name), whole.kind, whole.path, position)
+                        entry = whole._replace(name=_join(whole.name, name), position=position)
                         yield entry, TarMember(tar, member)
                     index += 1
                 # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing at all.

@@ -59,9 +59,11 @@ def find_photographs(
         name = relative_name(file.path, location)
         if kind is None:
             is_named = file.path == location
-            yield from _judged(FileEntry(name, "file", path, 0), reader, others, is_named=is_named)
+            entry = FileEntry(name, "file", path, 0, stamp=file.stamp)
+            yield from _judged(entry, reader, others, is_named=is_named)
         elif open_archives:
-            yield from _in_archive(FileEntry("" if file.path == location else name, kind, path, -1), reader)
+            whole = FileEntry("" if file.path == location else name, kind, path, -1, stamp=file.stamp)
+            yield from _in_archive(whole, reader)
         else:
             yield LeftOut(name, ARCHIVE, "an archive; tintype batch colours the photographs in it, or unpack it first")
     yield from others.line()

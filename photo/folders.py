@@ -26,6 +26,11 @@ class ListedFile(NamedTuple):
     size: int
     changed: float
 
+    @property
+    def stamp(self) -> str:
+        """Size and time of change in one; "" where the time is not known."""
+        return f"{self.size}-{self.changed}" if self.changed else ""
+
 
 def list_folder(location: str, *, unlistable: Callable[[str, str], None] | None = None) -> Iterator[ListedFile]:
     """Yield every file below a folder in the order of names, or the one file that `location` is.

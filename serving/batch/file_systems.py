@@ -67,6 +67,19 @@ def list_files(location: str, *, unlistable: Callable[[str, str], None] | None =
             yield ListedFile(file.path, file.size_in_bytes, file.last_updated_in_seconds or 0)
 
 
+def look_at(location: str) -> ListedFile | None:
+    """Return what its file system says of one file, unread; None when it is not there."""
+    if is_local(location):
+        try:
+            status = os.stat(location)
+        except OSError:
+            return None
+        return ListedFile(location, status.st_size, status.st_mtime_ns)
+    found = FileSystems.match([literal(location)])[0].metadata_list
+    file = next((file for file in found if file.path == location), None)
+    return file and ListedFile(location, file.size_in_bytes, file.last_updated_in_seconds or 0)
+
+
 def find_photographs(location: str) -> Iterator[FileEntry | LeftOut]:
     """Yield an entry for every photograph in a folder or archive, and what is left out, as `photo.finding` has it.
 
@@ -94,7 +107,9 @@ def fingerprint(location: str) -> str:
 
 
 def file_reader(*, any_order: bool = False) -> FileReader:
-    """Return what opens entries on any file system; a remote archive is first copied to a private temporary file.
+    """Return what opens entries on any file system; of a remote archive what is needed is read, in ranges.
+
+    Where a file system reads from the beginning alone, the archive is first copied to a private temporary file.
 
     Args:
         any_order: members of a tar.gz are read in any order, as those of a tar are: it is unpacked to a private
@@ -112,7 +127,7 @@ def open_file(location: str) -> IO[bytes]:
 
 def _open_archive(location: str) -> IO[bytes]:
     stream = open_file(location)
-    if is_local(location):
+    if stream.seekable():  # an object store is then asked for ranges
         return stream
     with stream as remote:
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - the reader closes it

@@ -19,6 +19,7 @@ class JobOptions:
     Attributes:
         hints: a file with the hints of all photographs, as `photo.hints.HintsByPhoto` reads it; those of
             `PHOTO.hints.json` beside a photograph count where it has none.
+        verify: read every photograph to see whether it changed, instead of looking at its file's size and date.
         root: outputs mirror the inputs' places below this folder; None: below each input.
         sample: photographs on the contact sheet; 0 makes none.
         manifest_shards: files the manifest is split into.
@@ -33,6 +34,14 @@ class JobOptions:
             "help": "Colours of places, as JSON of file names with lists of {x, y, color}. "
             "[default: PHOTO.hints.json beside a PHOTO]",
             "metavar": "FILE",
+        },
+    )
+    verify: bool = field(
+        default=False,
+        metadata={
+            "help": "Read again what an earlier run coloured, and compare the content; by default the size and date of "
+            "each file tell whether it changed.",
+            "panel": "Run",
         },
     )
     root: str | None = field(

@@ -34,7 +34,8 @@ class NameOutputs(beam.DoFn):
     def process(self, group: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Task]:
         """Name the photographs of one key, whose records come as JSON."""
         key, found = group
-        entries: list[FileEntry] = sorted(set(found["entries"]))
+        # Whoever named a photograph once more may not have looked at its date.
+        entries: list[FileEntry] = sorted({entry._replace(stamp=""): entry for entry in found["entries"]}.values())
         if not entries:
             return
         records = newest_records(record for line in found["records"] if (record := Outcome.from_json(line)))

@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
         milliseconds: of one worker, from opening the photograph to its colouring's last byte; its share of a batch.
         finished: when, in seconds since 1970.
         notes: what should be known of how the file was read and of what its colouring does not hold; "; " between two.
+        input_stamp: as `FileEntry.stamp`, looked at before the file was read.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Outcome(NamedTuple):
     milliseconds: float = 0.0
     finished: float = 0.0
     notes: str = ""
+    input_stamp: str = ""
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -63,7 +65,7 @@ class Outcome(NamedTuple):
     def from_json(cls, line: str) -> "Outcome | None":
         """Return what `to_json` wrote; None for a line that no version of this program wrote."""
         try:
-            fields = {"notes": "", **json.loads(line)}  # records of before there were notes hold
+            fields = {"notes": "", "input_stamp": "", **json.loads(line)}  # records of before there were any hold
             outcome = cls(**{name: fields[name] for name in cls._fields})
         except (ValueError, KeyError, TypeError):
             return None

@@ -11,7 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
 from serving.batch.errors import BatchStopped
-from serving.batch.file_systems import is_local, literal
+from serving.batch.file_systems import is_local, look_at
 
 # Object stores show an object when it is whole; elsewhere a name appears when the file is opened.
 _WHOLE_BY_THEMSELVES = frozenset({"gs", "s3", "azfs"})
@@ -76,10 +76,5 @@ def _create(location: str, data: bytes) -> None:
 
 def size_of(location: str) -> int | None:
     """Return the size of a file in bytes; None when it is not there."""
-    if is_local(location):
-        try:
-            return os.stat(location).st_size
-        except OSError:
-            return None
-    found = FileSystems.match([literal(location)])[0].metadata_list
-    return next((file.size_in_bytes for file in found if file.path == location), None)
+    file = look_at(location)
+    return None if file is None else file.size

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics.metric import Metrics
+from apache_beam.metrics.metric import Metrics, MetricsFilter
+from apache_beam.runners.runner import PipelineResult
 
 from serving.batch.outcomes import DONE, FAILED, PASSED_OVER, SKIPPED, Outcome
 
@@ -107,6 +108,32 @@ class ProgressFolder:
                 for index, count in enumerate(_COUNTS.unpack(file.read_bytes())):
                     total[index] += count
         return Counts(*total)
+
+
+class JobProgress:
+    """How far a job is, wherever its workers are.
+
+    Attributes:
+        running: the job, once its runner has taken it; None before.
+    """
+
+    def __init__(self, folder: ProgressFolder):
+        self._folder = folder
+        self.running: PipelineResult | None = None
+
+    def counts(self) -> Counts:
+        """Return what workers of this machine have counted; of others what the runner knows by Beam's metrics."""
+        counts = self._folder.counts()
+        if counts != Counts() or self.running is None:
+            return counts
+        try:
+            counters = self.running.metrics().query(MetricsFilter().with_namespace(METRICS_NAMESPACE))["counters"]
+        except Exception:  # whatever a runner raises that has none, or none yet: it is no reason to stop
+            return counts
+        total = dict.fromkeys(_KINDS, 0)
+        for counter in counters:
+            total[counter.key.metric.name] += counter.result or 0
+        return Counts(**total)
 
 
 class _Counter:

@@ -23,22 +23,33 @@ class Resume:
     Attributes:
         output: where an earlier run may have written.
         handler: gives the fingerprint that a record must bear.
+        verify: read every photograph; otherwise one whose file has the size and time of change that were recorded is
+            taken for unchanged.
     """
 
     output: str
     handler: ColorHandler
+    verify: bool = False
 
     def record_of(
-        self, task: Task, sha256: str, settings: OutputSettings, hints: tuple[Hint, ...] = ()
+        self, task: Task, sha256: str | None, settings: OutputSettings, hints: tuple[Hint, ...] = ()
     ) -> Outcome | None:
         """Return the record of the output that lies there, if it is of this content, model, hints and settings.
 
         Whether a tint is kept may differ: `is_as_wanted` says whether that matters.
+
+        Args:
+            task: the photograph.
+            sha256: of its file; None where it was not read: then the file's stamp tells its content.
+            settings: of this run.
+            hints: of the photograph.
         """
         record = Outcome.from_json(task.record) if task.record else None
+        if record is None:
+            return None
+        stamp = "" if self.verify else task.entry.stamp
         is_of_task = (
-            record is not None
-            and record.input_sha256 == sha256
+            (record.input_sha256 == sha256 if sha256 is not None else "" != stamp == record.input_stamp)
             and record.settings
             in settings.digests_as_good(task.output, hints) | {settings.digest(task.output, hints=hints)}
             and record.output_bytes == size_of(join(self.output, task.output))

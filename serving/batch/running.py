@@ -17,7 +17,7 @@ from serving.batch.job import BatchJob
 from serving.batch.outcomes import DONE, PASSED_OVER, SKIPPED
 from serving.batch.output_lock import only_job_into
 from serving.batch.outputs import write_own_file
-from serving.batch.progress import CountFound, CountOutcomes, ProgressFolder
+from serving.batch.progress import CountFound, CountOutcomes, JobProgress, ProgressFolder
 from serving.batch.progress_display import progress_shown
 from serving.batch.reports import (
     REPORT_NAME,
@@ -49,8 +49,10 @@ def run_batch(job: BatchJob, options: Sequence[str], *, show_progress: bool = Tr
         pipeline = beam.Pipeline(options=PipelineOptions(list(options), save_main_session=False))
         _build(pipeline, job, progress.path)
         try:
-            with progress_shown(progress.counts) if show_progress else contextlib.nullcontext():
-                pipeline.run().wait_until_finish()
+            job_progress = JobProgress(progress)
+            with progress_shown(job_progress.counts) if show_progress else contextlib.nullcontext():
+                job_progress.running = pipeline.run()
+                job_progress.running.wait_until_finish()
         except Exception as error:  # whatever a runner makes of what a worker raised
             reason = _reason_of_stop(error)
             with contextlib.suppress(TintypeError):  # the place may be what stopped it
@@ -88,7 +90,7 @@ def _build(pipeline: beam.Pipeline, job: BatchJob, progress_folder: str) -> None
         output=job.output,
         root=job.options.root,
         hints=read_job_hints(job.options.hints),
-        resume=Resume(job.output, job.handler),
+        resume=Resume(job.output, job.handler, job.options.verify),
         counter=CountFound(progress_folder),
     )
     colored = read.photos | "Colorize" >> ColorizePhotos(

@@ -31,10 +31,10 @@ from serving.batch.outcomes import Outcome
 from serving.batch.output_settings import OutputSettings
 from serving.batch.predicting import TakeAnswers
 from serving.batch.preparing import Prepare
-from serving.batch.reading import Read
-from serving.batch.records import keyed_records
+from serving.batch.reading import Read, key_of_group
+from serving.batch.records import keyed_records, record_groups
 from serving.batch.resuming import Resume
-from serving.batch.writing import Write
+from serving.batch.writing import Encode, Write
 
 
 class Photos(NamedTuple):
@@ -87,17 +87,20 @@ class ReadPhotos(beam.PTransform[beam.Pipeline, Photos]):
             | "Find" >> beam.ParDo(Find(self._output, self._root)).with_outputs(OUTCOMES, main="entries")
         )
         entries = found.entries if self._counter is None else found.entries | "Count" >> beam.ParDo(self._counter)
-        records = pipeline | "RecordsFolder" >> beam.Create([self._resume.output] if self._resume else [])
+        records = (
+            pipeline
+            | "Records" >> beam.Create(record_groups(self._resume.output) if self._resume else [])
+            | "SpreadRecords" >> beam.Reshuffle()
+            | "ReadRecords" >> beam.FlatMap(keyed_records)
+        )
         tasks = (
-            {
-                "entries": entries | "KeyByName" >> beam.ParDo(KeyByName(self._settings)),
-                "records": records | "ReadRecords" >> beam.FlatMap(keyed_records),
-            }
+            {"entries": entries | "KeyByName" >> beam.ParDo(KeyByName(self._settings)), "records": records}
             | "JoinRecords" >> beam.CoGroupByKey()
             | "Name" >> beam.ParDo(NameOutputs(self._settings))
         )
-        # Nothing may come between the grouping and the reading: the join has spread the photographs over the workers.
-        read = tasks | "Read" >> beam.ParDo(Read(self._settings, self._resume, self._hints)).with_outputs(
+        neighbours = tasks | "KeyByGroup" >> beam.Map(key_of_group) | "Together" >> beam.GroupByKey()
+        # Nothing may come between the grouping and the reading: it has spread the photographs over the workers.
+        read = neighbours | "Read" >> beam.ParDo(Read(self._settings, self._resume, self._hints)).with_outputs(
             OUTCOMES, main="photos"
         )
         outcomes = (found[OUTCOMES], read[OUTCOMES]) | "Outcomes" >> beam.Flatten()
@@ -163,5 +166,7 @@ class WritePhotos(beam.PTransform[PCollection[ColoredPhoto], PCollection[Outcome
 
     def expand(self, colored: PCollection[ColoredPhoto]) -> PCollection[Outcome]:
         """Build the graph."""
-        written: PCollection[Outcome] = colored | "Write" >> beam.ParDo(Write(self._output, self._settings))
-        return written
+        encoded = colored | "Encode" >> beam.ParDo(Encode(self._settings)).with_outputs(OUTCOMES, main="files")
+        written = encoded.files | "Write" >> beam.ParDo(Write(self._output, self._settings.keep_date))
+        outcomes: PCollection[Outcome] = (encoded[OUTCOMES], written) | "Outcomes" >> beam.Flatten()
+        return outcomes

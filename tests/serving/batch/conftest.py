@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -67,8 +68,9 @@ def colored(handler: ServerHandler, tmp_path: Path) -> Callable[..., BatchSummar
         handler: ColorHandler = default_handler,
         settings: OutputSettings = OutputSettings(),  # noqa: B008 - frozen
         sample: int = 0,
+        **options: Any,
     ) -> BatchSummary:
-        job = BatchJob([str(each) for each in inputs], output, handler, settings, JobOptions(sample=sample))
+        job = BatchJob([str(each) for each in inputs], output, handler, settings, JobOptions(sample=sample, **options))
         return run_batch(job, local_options(1), show_progress=False)
 
     return run
@@ -130,6 +132,11 @@ def write_portrait(path: Path, size: tuple[int, int], *, mode: str = "L", turned
 
 
 REPORTS = ("report.jsonl", "manifest.parquet", "contact_sheet.html", "summary.json")
+
+
+def manifest(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a job's manifest."""
+    return pyarrow.parquet.read_table(folder / "manifest.parquet").to_pylist()
 
 
 def files(folder: Path) -> list[str]:

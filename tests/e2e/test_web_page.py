@@ -321,7 +321,8 @@ def test_axe_finds_nothing_serious(open_page, album, tmp_path, scheme):
 
 def test_photos_are_coloured_by_themselves_when_a_server_that_was_away_is_back(open_page, model_server, album):
     model_server.failures.extend([(grpc.StatusCode.UNAVAILABLE, "down")] * 10_000)
-    page = open_page()
+    # A gateway of its own: one that has seen the server within five seconds tells the page that it is there.
+    page = open_page(settings=WebSettings())
     expect(page.get_by_role("alert")).to_contain_text("The colouring server is away", timeout=30_000)
     page.locator("#picker").set_input_files(album)
     page.locator("#colour").click()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from serving.client.options import ConnectionOptions, Keepalive, Retry, Tls
     from serving.client.results import ColoringResult, LikelyColor
     from serving.model.description import ModelDescription
+    from serving.model.onnx_model import OnnxModel
 
 __all__ = [
     "AsyncColorizer",
@@ -27,6 +28,7 @@ __all__ = [
     "Keepalive",
     "LikelyColor",
     "ModelDescription",
+    "OnnxModel",
     "PhotoError",
     "PhotoFormat",
     "Retry",

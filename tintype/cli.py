@@ -72,6 +72,7 @@ app.add_typer(submit.app, name="submit")
 _EXTRA_OF_MODULE = {
     "fastapi": "web",
     "python_multipart": "web",
+    "onnxruntime": "onnx",
     "tensorflow": "server",
     "tensorflow_serving": "server",
     "grpc_health": "server",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from serving.client.options import ConnectionOptions, Keepalive, Retry, Tls
     from serving.client.results import ColoringResult, LikelyColor
     from serving.model.description import ModelDescription
+    from serving.model.onnx_model import OnnxModel
 
 __all__ = [
     "AsyncColorizer",
@@ -23,6 +24,7 @@ __all__ = [
     "Keepalive",
     "LikelyColor",
     "ModelDescription",
+    "OnnxModel",
     "PhotoFormat",
     "Retry",
     "Tls",
@@ -38,6 +40,7 @@ _MODULE_OF_NAME = {
     "Keepalive": "serving.client.options",
     "LikelyColor": "serving.client.results",
     "ModelDescription": "serving.model.description",
+    "OnnxModel": "serving.model.onnx_model",
     "PhotoFormat": "photo.formats",
     "Retry": "serving.client.options",
     "Tls": "serving.client.options",

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import grpc.aio
 import numpy as np
@@ -23,8 +23,11 @@ from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
 from serving.client.results import ColoringResult, LikelyColor, WrittenFiles, of_files
-from serving.client.server_address import DEFAULT_SERVER, ServerAddress
+from serving.client.server_address import DEFAULT_SERVER, address_of
 from serving.model.description import ModelDescription
+
+if TYPE_CHECKING:
+    from serving.model.onnx_model import OnnxModel
 
 T = TypeVar("T")
 Given = TypeVar("Given")
@@ -45,8 +48,12 @@ class AsyncColorizer:
                 ...
     """
 
-    def __init__(self, server: str = DEFAULT_SERVER, connection: ConnectionOptions = ConnectionOptions()):  # noqa: B008
-        self._address = ServerAddress(server, connection)
+    def __init__(
+        self,
+        server: "str | OnnxModel" = DEFAULT_SERVER,
+        connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
+    ):
+        self._address = address_of(server, connection)
         self._flows = ColoringFlows(ModelRequests(self._address, connection), connection)
         self._connection: _Connection | None = None
 

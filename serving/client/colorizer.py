@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 import grpc
 import numpy as np
@@ -24,8 +24,11 @@ from serving.client.flow_steps import Flow, Pause, Send, Work
 from serving.client.model_requests import ModelRequests
 from serving.client.options import ConnectionOptions
 from serving.client.results import ColoringResult, LikelyColor, WrittenFiles, of_files
-from serving.client.server_address import DEFAULT_SERVER, ServerAddress
+from serving.client.server_address import DEFAULT_SERVER, address_of
 from serving.model.description import ModelDescription
+
+if TYPE_CHECKING:
+    from serving.model.onnx_model import OnnxModel
 
 T = TypeVar("T")
 Given = TypeVar("Given")
@@ -35,7 +38,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 class Colorizer:
-    """A client of a server that colours photographs.
+    """A client of a server that colours photographs, or of a model in this process.
 
     Nothing is sent before the first call; the connection is then kept. Safe to use from several threads.
 
@@ -47,10 +50,14 @@ class Colorizer:
         # A headless service of Kubernetes: every request goes to the next pod that is up.
         Colorizer("dns:///colorizer-headless:8500", ConnectionOptions(canary_share=0.05))
 
+        # No server: the generator that comes with Tintype, in this process (pip install '.[onnx]').
+        Colorizer(OnnxModel())
+
     Args:
         server: HOST:PORT of the server's gRPC port; or several servers, asked in turn, those that are down passed
             over: all addresses of a name as dns:///HOST:PORT, or a list as ipv4:ADDRESS:PORT,ADDRESS:PORT; or
-            unix:PATH of a socket.
+            unix:PATH of a socket. Or a model in this process, which onnxruntime asks; of the connection `model_name`,
+            `max_pixels` and nothing else count then.
         connection: which model to ask, and how.
 
     Raises:
@@ -58,8 +65,12 @@ class Colorizer:
         TintypeError: when a file of `connection.tls` cannot be used.
     """
 
-    def __init__(self, server: str = DEFAULT_SERVER, connection: ConnectionOptions = ConnectionOptions()):  # noqa: B008
-        self._address = ServerAddress(server, connection)
+    def __init__(
+        self,
+        server: "str | OnnxModel" = DEFAULT_SERVER,
+        connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
+    ):
+        self._address = address_of(server, connection)
         self._flows = ColoringFlows(ModelRequests(self._address, connection), connection)
         self._lock = threading.Lock()
         self._connection: _Connection | None = None

@@ -13,7 +13,7 @@ from photo.errors import ServerRefused, ServerUnavailable, SignatureMissing
 from serving.client import wire
 from serving.client.flow_steps import Flow, Pause, Send
 from serving.client.options import ConnectionOptions
-from serving.client.server_address import ServerAddress
+from serving.client.server_address import Address
 from serving.model import signatures
 from serving.model.description import ModelDescription
 
@@ -28,7 +28,8 @@ LIKELY_COLORS = 8
 # What is said of a model that has no such signature.
 _WORDS_OF_MISSING = {
     signatures.VARIANTS: f"gives one colouring only: it has no signature {signatures.VARIANTS!r}. "
-    "Recipes with dropout while colouring, such as pix2pix_lab_256, or with hints give several",
+    "Recipes with dropout while colouring, such as pix2pix_lab_256, or with hints give several, "
+    "where TensorFlow asks them (--engine tensorflow)",
     signatures.GUIDED: f"takes no hints: it has no signature {signatures.GUIDED!r}",
 }
 
@@ -48,14 +49,14 @@ class ModelRequests:
     """The questions a client asks of a model, as flows; every answer is checked before anybody relies on it.
 
     Args:
-        address: of the server.
+        address: of the server, or of the model in this process.
         options: whom to ask, how long to wait and how to try again.
     """
 
-    def __init__(self, address: ServerAddress, options: ConnectionOptions):
+    def __init__(self, address: Address, options: ConnectionOptions):
         self._address = address
         self._options = options
-        self._who = f"model {options.model_name!r} at {address.server}"
+        self._who = f"model {options.model_name!r} {address.where}"
 
     def describing(self, label: str | None) -> Flow[tuple[ModelDescription, int]]:
         """Return what the model says of itself, and the version that said so."""

@@ -4,11 +4,16 @@ import ipaddress
 import json
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Union
 
 import grpc
 import grpc.aio
 
 from serving.client.options import ConnectionOptions
+
+if TYPE_CHECKING:
+    from serving.client.in_process import ModelAddress
+    from serving.model.onnx_model import OnnxModel
 
 DEFAULT_SERVER = "localhost:8500"
 
@@ -35,6 +40,7 @@ class ServerAddress:
 
     Attributes:
         server: the address as it was given.
+        where: its models are, in words.
         headers: of every request.
         tls_advice: to add to "did not answer", as gRPC keeps to itself why an encrypted connection does not come about.
 
@@ -52,6 +58,7 @@ class ServerAddress:
                 "else encrypts the way, metadata={'authorization': 'Bearer ...'}"
             )
         self.server = server
+        self.where = f"at {server}"
         self.headers: Sequence[tuple[str, str]] = tuple(options.headers().items())
         self.tls_advice = ""
         if options.tls:
@@ -80,6 +87,18 @@ class ServerAddress:
         if self._credentials is None:
             return grpc.aio.insecure_channel(self.server, self._arguments, self._compression)
         return grpc.aio.secure_channel(self.server, self._credentials, self._arguments, self._compression)
+
+
+Address = Union[ServerAddress, "ModelAddress"]
+
+
+def address_of(server: "str | OnnxModel", options: ConnectionOptions) -> Address:
+    """Return the address of a server, or that of a model in this process; raises as `ServerAddress`."""
+    if isinstance(server, str):
+        return ServerAddress(server, options)
+    from serving.client.in_process import ModelAddress
+
+    return ModelAddress(server)
 
 
 def _is_this_machine(server: str) -> bool:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from photo.coloring_options import LARGEST_SIDE
 from photo.errors import TintypeError
 
@@ -43,6 +46,14 @@ class ModelDescription:
                     f"render: the model takes multiples of {self.stride} up to {LARGEST_SIDE}{best}, received {side}"
                 )
         return sorted(render, reverse=True)
+
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Return what `describe` answers for one row; the reverse of `from_outputs`."""
+        words = (self.recipe, self.fingerprint, ",".join(map(str, self.sides)))
+        recipe, fingerprint, sides = (np.array([text.encode()], object) for text in words)
+        size, stride, hints = (np.array([number], np.int32) for number in (self.size, self.stride, self.hints))
+        named = {"recipe": recipe, "size": size, "stride": stride, "fingerprint": fingerprint}
+        return {**named, "sides": sides, "hints": hints}
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> "ModelDescription":

@@ -9,6 +9,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from photo.errors import SignatureMissing, TintypeError
 from serving.model import signatures
 from serving.model.description import ModelDescription
-from serving.model.shipped_generator import packed_members
+from serving.model.shipped_generator import packed_members, shipped_generator
+from serving.model.silent_onnxruntime import import_onnxruntime
 from serving.proto_messages import Declarations, file_of_messages
 
 METADATA = "tintype"
@@ -39,10 +41,12 @@ class OnnxModel:
     A signature's graph is loaded when it is first asked, `serving_default` at once.
 
     Args:
-        source: a packed generator; a folder of such files as `tintype export` writes; or one of them.
+        source: a packed generator; a folder of such files as `tintype export` writes; or one of them. None takes the
+            generator that comes with Tintype.
         threads: for one request; None takes the processor's cores that this process may use.
 
     Attributes:
+        source: where it came from.
         description: what the model says of itself.
         signatures: their names.
 
@@ -51,16 +55,16 @@ class OnnxModel:
         ModuleNotFoundError: onnxruntime is not installed.
     """
 
-    def __init__(self, source: Path, *, threads: int | None = None):
-        self._source = source
+    def __init__(self, source: str | PathLike[str] | None = None, *, threads: int | None = None):
+        self.source = shipped_generator() if source is None else Path(source)
         self._threads = threads or len(os.sched_getaffinity(0))
         self._lock = threading.Lock()
         self._sessions: dict[str, Any] = {}
-        self._graphs, self._weights = _read(source)
+        self._graphs, self._weights = _read(self.source)
         self.signatures = tuple(sorted(self._graphs))
         if signatures.COLORIZE not in self._graphs:
             have = ", ".join(self.signatures) or "none"
-            raise TintypeError(f"{source} holds no graph of the signature {signatures.COLORIZE!r}; it has: {have}")
+            raise TintypeError(f"{self.source} holds no graph of the signature {signatures.COLORIZE!r}; it has: {have}")
         self.description = self._describe()
 
     def predict(
@@ -78,7 +82,7 @@ class OnnxModel:
             ValueError: an input is missing, too many, or of a wrong dtype or shape.
             TintypeError: the model fails.
         """
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         session = self._session(signature)
         expected = {value.name for value in session.get_inputs()}
@@ -95,7 +99,7 @@ class OnnxModel:
         except Exception as error:  # onnxruntime has many kinds, and no base of its own
             if type(error).__name__ == "InvalidArgument":
                 raise ValueError(str(error)) from error
-            raise TintypeError(f"the model in {self._source} fails: {error}") from error
+            raise TintypeError(f"the model in {self.source} fails: {error}") from error
 
     def _describe(self) -> ModelDescription:
         metadata = self._session(signatures.COLORIZE).get_modelmeta().custom_metadata_map
@@ -104,22 +108,22 @@ class OnnxModel:
             description = ModelDescription(**{**described, "sides": tuple(described["sides"])})
         except (KeyError, TypeError, ValueError) as error:
             raise TintypeError(
-                f"{self._source} was not exported by Tintype: its metadata does not say what it is"
+                f"{self.source} was not exported by Tintype: its metadata does not say what it is"
             ) from error
         if not 1 <= description.stride <= description.size:
-            raise TintypeError(f"{self._source} describes an impossible size: {description}")
+            raise TintypeError(f"{self.source} describes an impossible size: {description}")
         return description
 
     def _session(self, signature: str) -> Any:
         with self._lock:
             if signature not in self._sessions:
                 if signature not in self._graphs:
-                    raise SignatureMissing(f"the model in {self._source} has no signature {signature!r}", signature)
+                    raise SignatureMissing(f"the model in {self.source} has no signature {signature!r}", signature)
                 self._sessions[signature] = self._loaded(self._graphs[signature])
             return self._sessions[signature]
 
     def _loaded(self, graph: Path | bytes) -> Any:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # its warnings are about the graph, which nobody here can change
@@ -132,7 +136,7 @@ class OnnxModel:
                 graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # a weight that is not there, too
-            raise TintypeError(f"the model in {self._source} does not load: {error}") from error
+            raise TintypeError(f"the model in {self.source} does not load: {error}") from error
 
 
 def _weights_outside(graph: bytes) -> list[str]:
@@ -162,7 +166,7 @@ def _read(source: Path) -> tuple[dict[str, Path | bytes], dict[str, Any]]:
 
 
 def _read_packed(file: Path) -> tuple[dict[str, Path | bytes], dict[str, Any]]:
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     graphs, weights = packed_members(file)
     if not graphs:

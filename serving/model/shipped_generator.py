@@ -91,6 +91,15 @@ def unpack(file: Path) -> Path:
         raise TintypeError(f"cannot unpack the generator into {where}: {error.strerror or error}") from error
 
 
+def has_graphs(file: Path) -> bool:
+    """Return whether onnxruntime can be asked for a packed generator; not where the file is damaged."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.startswith(GRAPHS) for name in archive.namelist())
+    except (*_DAMAGED, OSError):
+        return False
+
+
 def packed_members(file: Path) -> tuple[dict[str, bytes], dict[str, NDArray[Any]]]:
     """Return what is packed without unpacking it: the graphs of ONNX by their names, and the weights by their keys.
 

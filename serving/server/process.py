@@ -175,8 +175,8 @@ def check_can_start(options: ServerOptions) -> None:
         shipped_generator()
     if importlib.util.find_spec("tensorflow") is None:
         raise TintypeError(
-            "colouring on this machine needs TensorFlow: pip install '.[server]' in a clone of Tintype; or name a "
-            "server that runs elsewhere: --server HOST:PORT"
+            "this needs TensorFlow: pip install '.[server]' in a clone of Tintype; to colour without it, '.[onnx]'; or "
+            "name a server that runs elsewhere: --server HOST:PORT"
         )
 
 

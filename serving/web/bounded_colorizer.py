@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,9 @@ _WATCH_SECONDS = 10.0
 _RETRY = Retry(first_pause=0.2, max_attempts=5)
 
 _PIXELS_NICENESS = 5
+
+if TYPE_CHECKING:
+    from serving.model.onnx_model import OnnxModel
 
 T = TypeVar("T")
 
@@ -372,7 +375,7 @@ def _lower_priority() -> None:
 
 
 def connect(
-    server: str,
+    server: "str | OnnxModel",
     limits: Limits,
     connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
     *,
@@ -381,7 +384,7 @@ def connect(
     """Return what colours by a model server.
 
     Args:
-        server: HOST:PORT, as `AsyncColorizer` takes it.
+        server: HOST:PORT, or a model in this process, as `AsyncColorizer` takes it.
         limits: of the gateway.
         connection: to the server; its `max_pixels` are those of the limits.
         starting_seconds: as `BoundedColorizer`.

@@ -101,3 +101,33 @@ def test_a_model_alone_is_enough_and_both_servers_end_together(tmp_path):
         rest = process.communicate(timeout=60)[0]
     assert process.returncode == 0
     assert "stopped" in rest  # the embedded server's last word
+
+
+@pytest.mark.slow
+def test_a_model_of_onnx_colours_in_the_pages_own_process_without_tensorflow(tmp_path):
+    import numpy as np
+
+    from serving.model.onnx_export import export_onnx
+    from tests.tiny_models import write_tiny_model
+
+    export_onnx(str(write_tiny_model(tmp_path / "saved")), tmp_path / "onnx")
+    code = "import sys; sys.modules['tensorflow'] = None; from tintype.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "web", "--model", str(tmp_path / "onnx"), "--port", "0"],
+        stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = next(found[0] for line in process.stdout if (found := re.search(r"http://[\d.:]+", line)))
+        photo = encode_photo(np.full((60, 80, 3), 150, np.uint8), "PNG")
+        with httpx.Client(base_url=address, timeout=60) as client:
+            assert client.get("/readyz").status_code == 200
+            answers = [client.post("/api/colorize", content=photo) for _ in range(2)]
+            assert [(answer.status_code, answer.content != photo) for answer in answers] == [(200, True)] * 2
+        assert not Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -5,7 +5,7 @@ What was left out is said, and why.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from photo.formats import FORMAT_OF_SUFFIX
 from photo.hints import Hint
 from serving.client.options import ConnectionOptions
 from tintype.command_options import Options, expand_options
+from tintype.engines import Engine, EngineOption, check_engine, takes_onnx
 from tintype.outcome_report import Report, summary
 from tintype.photo_hints import GivenHints
 from tintype.photo_tasks import PIPE, Naming, Tasks, check_pipe, plan_tasks
@@ -27,6 +28,7 @@ from tintype.quiet_decoders import quiet_decoders
 if TYPE_CHECKING:
     from photo.errors import TintypeError
     from serving.client.colorizer import Colorizer
+    from serving.model.onnx_model import OnnxModel
     from serving.server.kept_process import KeptServer
     from serving.server.process import ServerProcess
 
@@ -117,7 +119,7 @@ Server = Annotated[
         metavar="HOST:PORT",
         envvar="TINTYPE_SERVER",
         help="The server's gRPC port; dns:///HOST:PORT takes all servers of that name in turn. "
-        "[default: an embedded server, for the generator that comes with Tintype]",
+        "[default: none; the generator that comes with Tintype colours]",
         show_default=False,
         rich_help_panel="Connection",
     ),
@@ -174,6 +176,7 @@ def colorize(
     hint: HintTexts = None,
     hints: HintsFile = None,
     server: Server = None,
+    engine: EngineOption = Engine.AUTO,
     keep: Keep = True,
     keep_minutes: KeepMinutes = 5.0,
     connection: Connection,
@@ -203,19 +206,18 @@ def colorize(
     left out or nothing could be done; 2 for wrong usage; 130 after Ctrl-C.
     """
     given = _given_hints(hint, hints, variants)
-    _check_asked(server, connection, coloring)
+    _check_asked(server, engine, connection, coloring)
     naming = _naming(out, coloring, variants, overwrite, skip_existing)
-    keep_for = 60.0 * keep_minutes if keep else 0.0
+    connected = partial(_connected, server, engine, connection, 60.0 * keep_minutes * keep, varies=variants is not None)
     if PIPE in (*photos, out):
         _check_pipe(photos, naming, given, has_words=report.as_json or dry_run)
-        with _connected(server, connection, keep_for) as (colorizer, beside), _starting(beside, report):
-            _color_one(colorizer, beside, photos[0], out, coloring, given.parsed())
+        _color_one(connected, report, photos[0], out, coloring, given.parsed())
         return
     tasks = plan_tasks(photos, naming)
     hints_of = given.of_tasks(tasks)
     colored = 0
     if tasks.ready and not dry_run:
-        with _connected(server, connection, keep_for) as (colorizer, beside):
+        with connected() as (colorizer, beside):
             color = partial(_color_many, colorizer, beside, tasks, hints_of, report, concurrency=concurrency, out=out)
             colored = _color_asking(partial(color, seed=None if variants is None else seed), tasks, coloring)
     report.end(None if dry_run else colored, tasks, out, tells_existing=not skip_existing)
@@ -243,7 +245,8 @@ def _check_pipe(photos: list[Path], naming: Naming, given: GivenHints, *, has_wo
         raise typer.BadParameter("a pipe carries a photograph and no words", param_hint="--json / --dry-run")
 
 
-def _check_asked(server: str | None, connection: ConnectionOptions, coloring: ColoringOptions) -> None:
+def _check_asked(server: str | None, engine: Engine, connection: ConnectionOptions, coloring: ColoringOptions) -> None:
+    check_engine(engine, server)
     if server is None and (connection.tls or connection.version_label is not None or connection.canary_share):
         raise typer.BadParameter(
             "labels, canaries and encryption need one; the embedded server has none", param_hint="'--server'"
@@ -253,21 +256,26 @@ def _check_asked(server: str | None, connection: ConnectionOptions, coloring: Co
 
 @contextmanager
 def _connected(
-    server: str | None, connection: ConnectionOptions, keep_for: float
+    server: str | None, engine: Engine, connection: ConnectionOptions, keep_for: float, *, varies: bool
 ) -> "Iterator[tuple[Colorizer, ServerBeside | None]]":
-    """Yield a client of the server; where there is none of one on this machine, and that one."""
+    """Yield a client of the server; where there is none, of a model in this process or of a server beside it."""
     with ExitStack() as stack:
         beside = None
-        if server is None:
+        asked: str | OnnxModel | None = server
+        if server is None and takes_onnx(engine, prefers_tensorflow=varies):
+            from serving.model import onnx_model
+
+            asked = onnx_model.OnnxModel()
+        if asked is None:
             # Before the client is imported, so that both start at once.
             beside = stack.enter_context(_server_beside(connection.model_name, keep_for))
-            server = beside.address
+            asked = beside.address
             connection = replace(connection, timeout=max(connection.timeout, _START_SECONDS))
 
         from serving.client.colorizer import Colorizer
 
         try:
-            colorizer = stack.enter_context(Colorizer(server, connection))
+            colorizer = stack.enter_context(Colorizer(asked, connection))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         stack.enter_context(quiet_decoders())
@@ -293,8 +301,8 @@ def _server_beside(model_name: str, keep_for: float) -> "Iterator[ServerBeside]"
 
 
 def _color_one(
-    colorizer: "Colorizer",
-    beside: "ServerBeside | None",
+    connected: "Callable[[], AbstractContextManager[tuple[Colorizer, ServerBeside | None]]]",
+    report: Report,
     photo: Path,
     out: Path,
     coloring: ColoringOptions,
@@ -308,12 +316,13 @@ def _color_one(
     if coloring.format is None:
         coloring = replace(coloring, format=FORMAT_OF_SUFFIX.get(out.suffix.lower()))
     data = read_photo(sys.stdin.buffer if photo == PIPE else photo)
-    try:
-        colored = colorizer.colorize(data, coloring, hints=hints)
-    except ClientClosed as error:
-        raise _explained(error, beside) from error
-    except Exception as error:
-        raise fault_of_photo(error) from error
+    with connected() as (colorizer, beside), _starting(beside, report):
+        try:
+            colored = colorizer.colorize(data, coloring, hints=hints)
+        except ClientClosed as error:
+            raise _explained(error, beside) from error
+        except Exception as error:
+            raise fault_of_photo(error) from error
     if out != PIPE:
         write_whole(out, colored)
         return

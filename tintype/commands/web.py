@@ -15,6 +15,7 @@ from serving.client.options import ConnectionOptions
 from serving.server.options import ServerOptions
 from serving.web.settings import Limits, WebSettings
 from tintype.command_options import Options, expand_options
+from tintype.engines import Engine, EngineOption, check_engine, is_installed, takes_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,28 +26,32 @@ if TYPE_CHECKING:
 _MODEL_SERVER_START_SECONDS = 60.0
 _MODEL_SERVER_STOP_SECONDS = 40.0  # a little more than it gives its own requests
 
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        envvar="TINTYPE_SERVER",
+        help="The model server's gRPC port; dns:///HOST:PORT takes all servers of that name in turn.",
+        rich_help_panel="Connection",
+    ),
+]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Instead of --server: a SavedModel, or a folder of versions, for an embedded server beside the page; or a "
+        "folder of ONNX that `tintype export` wrote. [default: the generator that comes with Tintype]",
+        show_default=False,
+        rich_help_panel="Connection",
+    ),
+]
+
 
 @expand_options
 def web(
-    server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            envvar="TINTYPE_SERVER",
-            help="The model server's gRPC port; dns:///HOST:PORT takes all servers of that name in turn.",
-            rich_help_panel="Connection",
-        ),
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Instead of --server: a SavedModel, or a folder of versions, for an embedded server beside the page. "
-            "[default: the generator that comes with Tintype]",
-            show_default=False,
-            rich_help_panel="Connection",
-        ),
-    ] = None,
+    server: Server = None,
+    model: Model = None,
+    engine: EngineOption = Engine.AUTO,
     host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for the whole network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes a free one.")] = 8080,
     connection: Annotated[
@@ -74,6 +79,7 @@ def web(
         raise typer.BadParameter("expected --server HOST:PORT or --model DIR, received both", param_hint="'--server'")
     if model is not None and not model.is_dir():
         raise typer.BadParameter(f"no such folder: {model}", param_hint="'--model'")
+    check_engine(engine, server)
     settings = dataclasses.replace(settings, limits=limits)
 
     from serving.server.process import server_process
@@ -83,10 +89,23 @@ def web(
     if server is not None:
         _serve_page(settings, partial(connect_to, server), host, port, asked=server)
         return
+    if _is_asked_in_process(model, engine):
+        from serving.model.onnx_model import OnnxModel
+
+        loaded = OnnxModel(model)
+        _serve_page(settings, partial(connect_to, loaded), host, port, asked=f"{loaded.source}, in this process")
+        return
     asked = str(model or "the generator that comes with Tintype")
     with server_process(ServerOptions(connection.model_name, model), patience=_MODEL_SERVER_STOP_SECONDS) as beside:
         connect_beside = partial(connect_to, beside.address, starting_seconds=_MODEL_SERVER_START_SECONDS)
         _serve_page(settings, connect_beside, host, port, asked, beside)
+
+
+def _is_asked_in_process(model: Path | None, engine: Engine) -> bool:
+    """With TensorFlow the page offers several colourings, so that one is preferred where it is installed."""
+    if model is None or engine is not Engine.AUTO:
+        return takes_onnx(engine, prefers_tensorflow=is_installed("tensorflow"))
+    return any(model.glob("*.onnx"))
 
 
 def _serve_page(

@@ -249,12 +249,12 @@ def test_without_a_server_what_is_missing_is_one_clear_line(colorize, photo, tmp
     done = colorize("one.jpg", "-o", "out", server=None, environment=nowhere)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "no trained generator comes with this installation" in done.stderr
-    code = "import sys; sys.modules['tensorflow'] = None; from tintype.cli import main; main()"
+    code = "import sys; sys.modules.update(tensorflow=None, onnxruntime=None); from tintype.cli import main; main()"
     command = [sys.executable, "-c", code, "colorize", "one.jpg", "-o", "out"]
     environment = os.environ | {"TINTYPE_GENERATOR": str(tmp_path / "one.jpg")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "pip install '.[server]'" in done.stderr
+    assert "pip install '.[server]' in a clone of Tintype; to colour without it, '.[onnx]'" in done.stderr
     assert "--server HOST:PORT" in done.stderr
 
 

@@ -8,10 +8,31 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import beam_signatures
 from tests.external_tools import pytest_runtest_setup, pytest_terminal_summary  # noqa: F401 - hooks
+
+# Folders of tests that take a minute each.
+WHOLE_RUNS = {"e2e", "examples", "trainer", "batch"}
 
 # No test leaves a server of `tintype colorize` behind; those of such servers ask for them.
 os.environ["TINTYPE_KEEP_MINUTES"] = "0"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let `--dist loadfile` take the files in the order of their collection, not those of most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, whole runs before all: at the end no worker waits for another's long file."""
+    has_slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in has_slow, item.path.parent.name not in WHOLE_RUNS))
+
+
+def pytest_collection_finish() -> None:
+    beam_signatures.look_once()  # what uses Beam in this process is imported now
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,9 @@ class ConvolutionBlock(layers.Layer):
         super().__init__(name=name)
         self.convolution, self.norm, self.activation = convolution, norm, activation
 
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
+
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """[N, H, W, C] -> [N, h, w, filters]."""
         return self.activation(self.norm(self.convolution(x), training=training))
@@ -130,6 +133,9 @@ class UpBlock(layers.Layer):
         self.join = layers.Concatenate(name="skip")
         self.activate_after_skip = activate_after_skip
         self.merge = merge
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
 
     def call(self, x: Tensor, skip: Tensor, dropout_mask: Tensor | None = None, training: bool = False) -> Tensor:
         """[N, h, w, C] and the skip [N, H, W, S] -> [N, H, W, D]; factors `dropout_mask` in place of random dropout."""

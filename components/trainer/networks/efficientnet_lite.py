@@ -91,6 +91,9 @@ class InvertedBottleneck(layers.Layer):
         super().__init__(name=name)
         self.expand, self.depthwise, self.project, self.residual = expand, depthwise, project, residual
 
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
+
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """[N, H, W, C] -> [N, h, w, filters]."""
         inner = x if self.expand is None else self.expand(x, training=training)
@@ -130,6 +133,9 @@ class EfficientNetLite(keras.Model):
             ends.append(len(self.blocks))
         self._ends = [ends[place] for place in _LAST_OF_STRIDE]
 
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
+
     def call(self, x: Tensor, training: bool = False) -> list[Tensor]:
         """The maps, finest first.
 
@@ -158,6 +164,9 @@ class ImageNetHead(keras.Model):
         self.top = made.block(made.convolution(_HEAD_FILTERS, 1, 1), name="top")
         self.pool = layers.GlobalAveragePooling2D(name="pool")
         self.classes = layers.Dense(_CLASSES, name="classes")
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
 
     def call(self, x: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """[N, h, w, C] -> features [N, 1280], which tell how alike photographs are, and ImageNet's logits [N, 1000]."""

@@ -63,6 +63,9 @@ class FineLevel(layers.Layer):
         super().__init__(name=name)
         self.narrow, self.detail, self.merge = narrow, detail, merge
 
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
+
     def call(self, x: Tensor, gray: Tensor, training: bool = False) -> Tensor:
         """[N, H / 4, W / 4, C] and [N, H, W, 1] -> [N, H / 2, W / 2, filters]."""
         parts = [enlarge(self.narrow(x), 2), self.detail(gray)]
@@ -108,6 +111,9 @@ class PretrainedUNet(keras.Model):
         self.encoder, self.levels, self.fine, self.color, self.bins = encoder, list(levels), fine, color, bins
         self.dropout, self.batch_statistics = dropout, batch_statistics
         self.bin_colors, self.spread = bin_colors, spread
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
 
     def call(
         self,

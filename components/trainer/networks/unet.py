@@ -1,6 +1,7 @@
 """The U-Net: levels down, levels up with skips, and the colour."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -45,6 +46,9 @@ class UNet(keras.Model):
         super().__init__(name="generator")
         self.stem, self.downs, self.ups, self.color = stem, list(downs), list(ups), color
         self.color_stride = color_stride
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing of its own: its layers make their weights in the first call, which need not be traced for that."""
 
     def call(self, gray: Tensor, masks: Sequence[Tensor] | None = None, training: bool = False) -> Tensor:
         """Colour a batch.

@@ -1,6 +1,7 @@
 """The page in a real browser, desktop and phone: from picking photos to the downloaded bytes."""
 
 import logging
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwr
 from photo.apply_ab import apply_ab
 from photo.decoding import decode_photo
 from photo.encoding import encode_photo
-from serving.client import ColoringOptions, Colorizer, ConnectionOptions
+from serving.client import ColoringOptions, Colorizer, ConnectionOptions, Hint
 from serving.web.settings import Limits, WebSettings
 from tests.external_tools import CHROMIUM
 from tests.serving.web.conftest import serving
@@ -41,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def model_server_of_module() -> Iterator[WireServer]:
-    with running(WireServer(has_variants=True)) as server:
+    with running(WireServer(has_variants=True, has_guided=True, stride=32)) as server:
         yield server
 
 
@@ -291,6 +292,72 @@ def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):
     press_until_focused("#start-over")
     page.keyboard.press("Enter")
     expect(page.locator("#picker")).to_be_focused()
+
+
+@pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_colours_set_by_hand_are_shown_undone_and_saved(open_page, model_server, album, look, tmp_path):
+    page = open_page(look)
+    page.locator("#picker").set_input_files(album[0])
+    colour_all(page, 1)
+    dots, tools = page.locator(".hint-dot"), page.locator("#hint-tools")
+    shown = page.locator("#after")
+    page.get_by_role("button", name="Set colours yourself").click()
+    expect(page.locator("#compare")).to_be_hidden()
+    page.locator("#hint-layer").click(position={"x": 100, "y": 80})
+    expect(tools.get_by_role("button", name="Likely colour")).to_have_count(8)
+    tools.get_by_role("button", name="Likely colour").first.click()
+    expect(shown).to_have_attribute("src", re.compile("#1$"))
+    expect(page.locator("#variants")).to_be_hidden()  # with hints there is one colouring
+
+    page.locator("#hint-color").fill("#9a6b3c")
+    expect(shown).to_have_attribute("src", re.compile("#2$"))
+    expect(dots).to_have_accessible_name("Place 1: #9a6b3c")
+    axe = Axe().run(page).response["violations"]
+    assert not [one["nodes"][0]["html"] for one in axe if one["impact"] in ("serious", "critical")]
+
+    page.get_by_role("button", name="Add in the middle").press("Enter")
+    expect(dots).to_have_count(2)
+    page.keyboard.press("Delete")
+    expect(dots).to_have_count(1)
+    dots.press("ArrowRight")
+    expect(shown).to_have_attribute("src", re.compile("#3$"))
+    moved = page.request.get(shown.get_attribute("src").split("/image")[0].rsplit("/photos")[0]).json()["photos"][0]
+    page.keyboard.press("Control+z")
+    expect(shown).to_have_attribute("src", re.compile("#4$"))
+    before = page.request.get(shown.get_attribute("src").split("/image")[0].rsplit("/photos")[0]).json()["photos"][0]
+    assert moved["hints"][0]["x"] - before["hints"][0]["x"] == pytest.approx(0.02)
+
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    download.value.save_as(tmp_path / "saved.jpg")
+    hints = [Hint(**hint) for hint in before["hints"]]
+    with Colorizer(model_server.address) as colorizer:
+        expected = colorizer.colorize(album[0].read_bytes(), hints=hints)
+    assert pixels((tmp_path / "saved.jpg").read_bytes()) == pixels(expected)
+
+    dots.press("Delete")
+    expect(dots).to_have_count(0)
+    expect(shown).to_have_attribute("src", re.compile("#5$"))
+    page.get_by_role("button", name="Set colours yourself").click()
+    expect(page.locator("#compare")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "direction", "two_photos"),
+    [("ar-EG", "rtl", "لوّن صورتين"), ("pl", "ltr", "Pokoloruj 2 zdjęcia"), ("xx", "ltr", "Colour 2 photos")],
+)
+def test_the_page_speaks_the_language_of_the_browser(open_page, album, locale, direction, two_photos):
+    page = open_page(PHONE | {"locale": locale})
+    expect(page.locator("html")).to_have_attribute("dir", direction)
+    expect(page.locator("html")).to_have_attribute("lang", locale[:2] if locale != "xx" else "en")
+    page.locator("#picker").set_input_files(album)
+    expect(page.locator("#colour")).to_have_text(two_photos)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    colour_all(page, 2)
+    page.locator("#compare").press("ArrowRight")  # the picture is not mirrored
+    expect(page.locator("#after")).to_have_css("clip-path", "inset(0px 0px 0px 51%)")
+    axe = Axe().run(page, options={"resultTypes": ["violations"]})
+    assert not [found["id"] for found in axe.response["violations"] if found["impact"] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,6 +3,7 @@
 // Each photo is in a job of the gateway once it was sent. A job takes so many and no more; the next one is opened then.
 
 import * as gateway from "./gateway.js";
+import { say } from "./languages.js";
 import * as picking from "./picking.js";
 
 const VARIANTS_WANTED = 4; // fewer come where the model gives one colouring only
@@ -11,6 +12,7 @@ export const THUMB_SIDE = 320;
 const ADJUSTING_PAUSE = 220; // milliseconds of rest of the strength slider before the exact picture is fetched
 const UNDO_PAUSE = 10_000; // milliseconds in which what was removed can be had back
 const AWAY_PAUSE = 3_000; // and until a server that is away is asked for again
+const HINTS_PAUSE = 40; // milliseconds between two looks whether a photo has its new colours
 const LEFT_SECONDS = 120; // in which a page that was left may be loaded anew with its photos
 const JOBS_OF_TAB = "tintype jobs"; // in the storage of this tab, which a reload leaves as it is
 const TO_BE_SENT = ["queued", "sending"];
@@ -71,7 +73,7 @@ export const unsaved = () => photos.filter((photo) => !photo.isSaved && !["picke
 // Picking.
 
 function newPhoto(known) {
-  return { key: nextKey++, state: "picked", strength: 1, variant: 0, variants: 0, split: 50, ...known };
+  return { key: nextKey++, state: "picked", strength: 1, variant: 0, variants: 0, split: 50, hints: [], ...known };
 }
 
 export async function add(files) {
@@ -81,7 +83,7 @@ export async function add(files) {
   photos.push(...added);
   if (!view.selected || view.selected.state === "done") view.selected = added[0];
   ui.render();
-  ui.announce(`${added.length === 1 ? "1 photo" : `${added.length} photos`} added.`);
+  ui.announce(say("said.added", { count: added.length }));
   for (const photo of added) await preview(photo); // one after the other: each is large while it is decoded
 }
 
@@ -222,8 +224,8 @@ async function takeOut(archive, document) {
 
 // A photo of which this page has no file of its own, only what the gateway says of it.
 function photoOf(job, found, archive = null) {
-  const { number, name, variant, strength } = found;
-  return newPhoto({ job, number, name, variant, strength, archive, state: "waiting", hasNoPreview: true });
+  const { number, name, variant, strength, hints } = found;
+  return newPhoto({ job, number, name, variant, strength, hints, archive, state: "waiting", hasNoPreview: true });
 }
 
 // Follows the first job that is not done.
@@ -276,6 +278,7 @@ function begin(photo, found) {
   photo.variant = Math.min(photo.variant, found.variants - 1);
   const { variant, strength } = photo;
   if (variant !== found.variant || strength !== found.strength) photo.unsent = { variant, strength };
+  if (photo.hints.length && !found.hints.length) photo.unsentHints = photo.hints;
   settle(photo).catch((problem) => noteTrouble(problem, photo.job, () => (ui.closeNotice(), show(photo))));
   show(photo, { isFirst: true });
 }
@@ -286,10 +289,10 @@ function summary() {
   const failed = photos.filter((photo) => photo.state === "failed").length - kept;
   const replaced = photos.filter((photo) => photo.state === "done" && photo.inColor).length;
   const sentences = [
-    `${done} of ${photos.length} in colour.`,
-    failed ? `${failed} could not be coloured.` : "",
-    kept ? `${kept} left as ${kept === 1 ? "it was" : "they were"}.` : "",
-    replaced ? `${replaced} had colours already, which you can keep.` : "",
+    say("summary.done", { done, count: photos.length }),
+    failed ? say("summary.failed", { count: failed }) : "",
+    kept ? say("summary.kept", { count: kept }) : "",
+    replaced ? say("summary.replaced", { count: replaced }) : "",
   ];
   return sentences.filter(Boolean).join(" ");
 }
@@ -346,16 +349,16 @@ function forgetJob(id) {
     replace(members, [newPhoto({ file: archive.file, name: archive.name, hasNoPreview: true })]);
   }
   for (const photo of lost.filter((one) => one.file)) {
-    const { file, name, key, before, width, height, hasNoPreview, colorPhotos, strength, variant, split } = photo;
+    const { file, name, key, before, width, height, hasNoPreview, colorPhotos, strength, variant, split, hints } = photo;
     for (const property of Object.keys(photo)) delete photo[property];
-    Object.assign(photo, newPhoto({ file, name, width, height, hasNoPreview, colorPhotos, strength, variant, split }), { key });
+    Object.assign(photo, newPhoto({ file, name, width, height, hasNoPreview, colorPhotos, strength, variant, split, hints }), { key });
     if (before?.startsWith("blob:")) photo.before = before;
   }
   replace(lost.filter((one) => !one.file && !one.archive), []);
   if (!lost.length) return;
   const isHere = photos.some((photo) => photo.state === "picked");
-  const detail = isHere ? "They are still on this device: colour them once more." : "Choose them once more to colour them.";
-  ui.notify({ title: "The photos were deleted from the server", detail }, isHere ? colourAll : null);
+  const detail = say(isHere ? "deleted.here" : "deleted.gone");
+  ui.notify({ title: say("deleted"), detail }, isHere ? colourAll : null);
 }
 
 function replace(old, made) {
@@ -396,13 +399,13 @@ export async function show(photo, { isFirst = false } = {}) {
   const { job, number } = photo;
   const options = { variant: photo.variant, strength: photo.strength, format: "jpeg" };
   const turn = (photo.turn = (photo.turn ?? 0) + 1);
-  photo.thumb = gateway.imageAddress(job, number, { ...options, side: THUMB_SIDE });
+  photo.thumb = gateway.imageAddress(job, number, { ...options, side: THUMB_SIDE }, photo.version);
   if (photo !== view.selected) return;
   try {
     if (photo.hasNoPreview && !photo.before) {
       photo.before = await load(gateway.imageAddress(job, number, { ...options, strength: 0, side: STAGE_SIDE }));
     }
-    const after = await load(gateway.imageAddress(job, number, { ...options, side: STAGE_SIDE }));
+    const after = await load(gateway.imageAddress(job, number, { ...options, side: STAGE_SIDE }, photo.version));
     if (turn !== photo.turn || job !== photo.job) return;
     Object.assign(photo, { after, shownStrength: options.strength, isRevealing: isFirst });
   } catch {
@@ -410,7 +413,7 @@ export async function show(photo, { isFirst = false } = {}) {
     const again = () => (ui.closeNotice(), show(photo, { isFirst }));
     try {
       await gateway.jobNow(job);
-      ui.notify({ title: "The picture could not be shown", detail: "Try again in a moment." }, again);
+      ui.notify({ title: say("unshown"), detail: say("unshown.detail") }, again);
     } catch (problem) {
       noteTrouble(problem, job, again);
     }
@@ -438,6 +441,7 @@ export function adjust(photo, choice) {
 // Resolves when the gateway knows what was chosen for a photo; choices are sent in their order.
 function settle(photo) {
   photo.settling = (photo.settling ?? Promise.resolve()).catch(() => {}).then(async () => {
+    await sendHints(photo);
     const choice = photo.unsent;
     if (!choice) return;
     photo.unsent = null;
@@ -449,6 +453,38 @@ function settle(photo) {
     }
   });
   return photo.settling;
+}
+
+// Asks for colours at places of a photo, in place of those that were asked for before; the newest wish counts.
+export async function setHints(photo, hints) {
+  Object.assign(photo, { hints, unsentHints: hints, isSaved: false });
+  ui.render();
+  try {
+    await settle(photo);
+    if (!photo.unsentHints) await show(photo);
+  } catch (problem) {
+    noteTrouble(problem, photo.job, () => (ui.closeNotice(), setHints(photo, photo.hints)));
+  }
+}
+
+async function sendHints(photo) {
+  const hints = photo.unsentHints;
+  if (!hints) return;
+  photo.unsentHints = null;
+  try {
+    await gateway.setHints(photo.job, photo.number, hints);
+    for (let found; ; await new Promise((resolve) => setTimeout(resolve, HINTS_PAUSE))) {
+      found = (await gateway.jobNow(photo.job)).photos.find((one) => one.number === photo.number);
+      if (!found) return;
+      if (found.state === "failed") throw new gateway.Problem(found.problem);
+      if (found.state !== "done") continue;
+      Object.assign(photo, { variants: found.variants, variant: found.variant, version: (photo.version ?? 0) + 1 });
+      return;
+    }
+  } catch (problem) {
+    photo.unsentHints ??= hints;
+    throw problem;
+  }
 }
 
 // Saving and removing.
@@ -463,7 +499,7 @@ export async function download(photo, format) {
     const options = { variant, strength, format, download: true };
     await gateway.saveFile(gateway.imageAddress(photo.job, photo.number, options));
     photo.isSaved = photo.variant === variant && photo.strength === strength;
-    ui.announce(`${photo.name} is saved.`);
+    ui.announce(say("said.saved", { name: photo.name }));
   } catch (problem) {
     noteTrouble(problem, photo.job, () => (ui.closeNotice(), download(photo, format)));
   } finally {
@@ -489,7 +525,7 @@ export async function downloadAll(format) {
   }
   gateway.saveAddress(gateway.zipAddress(ids, format));
   for (const photo of wanted) photo.isSaved = true;
-  ui.announce("The download begins.");
+  ui.announce(say("said.download"));
 }
 
 // Takes a photo away, for good after a moment in which it can be had back.
@@ -499,7 +535,7 @@ export function remove(photo) {
   if (photo.state === "queued") photo.state = "picked";
   replace([photo], []);
   select(view.selected);
-  ui.announce(`${photo.name} removed.`);
+  ui.announce(say("said.removed", { name: photo.name }));
 }
 
 export const lastRemoved = () => removed?.photo ?? null;
@@ -511,7 +547,7 @@ export function undoRemoval() {
   removed = null;
   photos.splice(place, 0, photo);
   select(photo);
-  ui.announce(`${photo.name} is back.`);
+  ui.announce(say("said.back", { name: photo.name }));
   if (photo.job && photo.state !== "done") gateway.jobNow(photo.job).then(update, (problem) => noteTrouble(problem, photo.job, follow));
 }
 
@@ -534,7 +570,7 @@ export function startOver() {
   view.selected = null;
   ui.closeNotice();
   ui.render();
-  ui.announce("All photos removed.");
+  ui.announce(say("said.removed.all"));
 }
 
 // The page is left, or loaded anew: that cannot be told apart.

@@ -1,5 +1,7 @@
 // Speaks with the gateway: uploads with progress, follows jobs, and turns everything that goes wrong into a Problem.
 
+import { say } from "./languages.js";
+
 export class Problem extends Error {
   constructor({ status = 0, type = "", title, detail, retryable = false }) {
     super(detail);
@@ -8,8 +10,8 @@ export class Problem extends Error {
 }
 
 const UNREACHABLE = {
-  title: "The site cannot be reached",
-  detail: "Check the connection and try again. Your photos are still here.",
+  title: say("unreachable"),
+  detail: say("unreachable.detail"),
   retryable: true,
 };
 
@@ -21,8 +23,8 @@ function problemFrom(status, text) {
     // Not the gateway's own answer: one of something in between.
   }
   const retryable = [429, 502, 503, 504].includes(status);
-  if (status === 413) return new Problem({ status, title: "The file is too large", detail: "Save it smaller, as JPEG for example." });
-  return new Problem({ status, title: "The site has a problem", detail: `It answered with the code ${status}.`, retryable });
+  if (status === 413) return new Problem({ status, title: say("large"), detail: say("large.photo") });
+  return new Problem({ status, title: say("broken"), detail: say("broken.detail", { status: String(status) }), retryable });
 }
 
 async function answerTo(path, options) {
@@ -56,6 +58,17 @@ export const choose = (job, number, choice) =>
     body: JSON.stringify(choice),
   });
 
+// Colours the photo again, with these hints in place of those it had.
+export const setHints = (job, number, hints) =>
+  ask(`/api/jobs/${job}/photos/${number}/hints`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(hints),
+  });
+
+export const likelyColors = (job, number, x, y) =>
+  ask(`/api/jobs/${job}/photos/${number}/likely-colors?${new URLSearchParams({ x, y })}`);
+
 // What is done with a photo that has colour already: "recolor" or "skip".
 export const setColorPhotos = (job, number, choice) =>
   ask(`/api/jobs/${job}/photos/${number}/color-photos?color_photos=${choice}`, { method: "POST" });
@@ -69,8 +82,9 @@ export const removeJob = (job) => ask(`/api/jobs/${job}`, DELETE);
 
 export const leaveJob = (job, seconds) => ask(`/api/jobs/${job}?unless_asked_for=${seconds}`, DELETE);
 
-export function imageAddress(job, number, options) {
-  return `/api/jobs/${job}/photos/${number}/image?${new URLSearchParams(options)}`;
+// `version` makes a browser fetch a picture anew that it has already.
+export function imageAddress(job, number, options, version = 0) {
+  return `/api/jobs/${job}/photos/${number}/image?${new URLSearchParams(options)}${version ? `#${version}` : ""}`;
 }
 
 // Of all photos of several jobs in one ZIP.

@@ -2,19 +2,11 @@
 
 import * as album from "./album.js";
 import * as gateway from "./gateway.js";
+import { connectHints, isSetting, renderHints } from "./hints.js";
+import { percent, say, translate } from "./languages.js";
 import { bytes, dropped, isArchive, photosOfFolder } from "./picking.js";
 
 const { photos, view } = album;
-const STATES = {
-  picked: "Ready",
-  queued: "Waiting to be sent",
-  sending: "Sending",
-  waiting: "Waiting in line",
-  colouring: "Finding colours",
-  done: "In colour",
-  failed: "Not coloured",
-};
-
 const SIDEWAYS = 6; // pixels, from which on a finger means the divider
 
 const $ = (id) => document.getElementById(id);
@@ -40,15 +32,14 @@ function closeNotice() {
 }
 
 function minutes(seconds) {
-  const rounded = Math.max(1, Math.round(seconds / 60));
-  return `${rounded} minute${rounded === 1 ? "" : "s"}`;
+  return say("minutes", { count: Math.max(1, Math.round(seconds / 60)) });
 }
 
 // Picking.
 
 async function add({ files, others }) {
   const adding = album.add(files);
-  if (others) notify({ title: others === 1 ? "1 other file is no photo" : `${others} other files are no photos`, detail: "Of a folder only its photos are taken." });
+  if (others) notify({ title: say("others", { count: others }), detail: say("others.detail") });
   if (files.length && !$("colour").hidden) $("colour").focus({ preventScroll: true });
   await adding;
 }
@@ -58,7 +49,7 @@ async function add({ files, others }) {
 function render() {
   const removed = album.lastRemoved();
   $("removed").hidden = !removed;
-  if (removed) $("removed-name").textContent = `${removed.name} was removed.`;
+  if (removed) $("removed-name").textContent = say("removed", { name: removed.name });
   $("welcome").hidden = photos.length > 0;
   $("workspace").hidden = photos.length === 0;
   renderStrip();
@@ -68,11 +59,11 @@ function render() {
 function renderStage(photo) {
   const isDone = photo.state === "done" && photo.after;
   const frame = $("frame");
-  setPicture($("before"), photo.before, isDone ? `${photo.name} before` : photo.name);
-  setPicture($("after"), isDone ? photo.after : null, `${photo.name} in colour`);
+  setPicture($("before"), photo.before, isDone ? say("picture.before", { name: photo.name }) : photo.name);
+  setPicture($("after"), isDone ? photo.after : null, say("picture.after", { name: photo.name }));
   $("no-preview").hidden = !(photo.hasNoPreview && !photo.before);
   $("no-preview").textContent = noPreviewText(photo);
-  for (const id of ["divider", "compare", "tag-before", "tag-after"]) $(id).hidden = !isDone;
+  for (const id of ["divider", "compare", "tag-before", "tag-after"]) $(id).hidden = !isDone || isSetting();
   // Until the exact picture is there, the one that is shown is brought near to it.
   const ratio = isDone && photo.shownStrength ? photo.strength / photo.shownStrength : 1;
   $("after").style.filter = ratio === 1 ? "" : `saturate(${ratio})`;
@@ -83,14 +74,15 @@ function renderStage(photo) {
     if ([$("colour"), document.body].includes(document.activeElement)) $("compare").focus({ preventScroll: true });
   }
   frame.dataset.key = String(photo.key);
-  setSplit(photo.split);
+  setSplit(isSetting() ? 0 : photo.split);
+  renderHints(isDone ? photo : null);
 
   const isWorking = ["queued", "sending", "waiting", "colouring"].includes(photo.state) || (photo.state === "done" && !photo.after);
   $("veil").hidden = !isWorking;
   if (isWorking) renderProgress(photo);
 
   $("photo-name").textContent = photo.name;
-  const facts = [photo.width ? `${photo.width} × ${photo.height} pixels` : "", photo.file ? bytes(photo.file.size) : ""];
+  const facts = [photo.width ? say("pixels", { width: String(photo.width), height: String(photo.height) }) : "", photo.file ? bytes(photo.file.size) : ""];
   $("photo-facts").textContent = facts.filter(Boolean).join(" · ");
   $("photo-problem").hidden = !photo.problem || album.isKept(photo);
   $("photo-problem").textContent = photo.problem ? `${photo.problem.title}. ${photo.problem.detail}` : "";
@@ -99,20 +91,21 @@ function renderStage(photo) {
   if (photo.inColor) $("own-colors").querySelector(`[value="${photo.colorPhotos}"]`).checked = true;
   renderNotes(photo);
 
+  $("guess").hidden = !isDone;
   $("controls").hidden = !isDone;
   if (isDone) {
     $("strength").value = String(Math.round(100 * photo.strength));
-    $("strength-value").textContent = `${Math.round(100 * photo.strength)}%`;
+    $("strength-value").textContent = percent(photo.strength);
     renderVariants(photo);
   }
   renderActions(photo, isDone, isWorking);
 }
 
 function noPreviewText(photo) {
-  if (photo.problem) return "There is nothing to show of this file.";
-  if (photo.job) return "The picture comes when it has been coloured.";
-  if (isArchive(photo.file)) return "A ZIP. Its photos appear here when it has been sent.";
-  return "This browser cannot show this kind of file. It can be coloured all the same.";
+  if (photo.problem) return say("preview.none");
+  if (photo.job) return say("preview.later");
+  if (isArchive(photo.file)) return say("preview.zip");
+  return say("preview.kind");
 }
 
 // What is to be known of the result in the chosen format.
@@ -142,40 +135,40 @@ function renderActions(photo, isDone, isWorking) {
   button.hidden = isDone ? open === 0 : photo.state === "failed" && open === 0;
   button.setAttribute("aria-disabled", String(isWorking && open === 0));
   button.classList.toggle("primary", !isDone);
-  if (isWorking && open === 0) button.textContent = "Colouring …";
-  else if (open > 1) button.textContent = `Colour ${open} photos`;
-  else button.textContent = photo.state === "picked" ? "Colour this photo" : "Colour 1 more photo";
+  if (isWorking && open === 0) button.textContent = say("colour.busy");
+  else if (open > 1) button.textContent = say("colour.many", { count: open });
+  else button.textContent = say(photo.state === "picked" ? "colour.one" : "colour.more");
   $("download").hidden = !isDone;
-  $("download").textContent = photo.isSaving ? "Preparing the file …" : "Download";
+  $("download").textContent = say(photo.isSaving ? "download.busy" : "download");
   $("download").setAttribute("aria-disabled", String(Boolean(photo.isSaving)));
   const done = album.coloured().length;
   $("download-all").hidden = done < 2;
-  $("download-all").textContent = `Download all ${done} as ZIP`;
+  $("download-all").textContent = say("download.all", { count: done });
 }
 
 function renderProgress(photo) {
   const bar = $("stage-progress");
   if (photo.state === "sending" && photo.sent < photo.total) {
     bar.value = (100 * photo.sent) / photo.total;
-    $("stage-text").textContent = `Sending ${bytes(photo.sent)} of ${bytes(photo.total)}`;
+    $("stage-text").textContent = say("stage.bytes", { sent: bytes(photo.sent), total: bytes(photo.total) });
     return;
   }
   bar.removeAttribute("value");
-  const texts = { sending: "Waiting for the site", done: "Putting it on paper" };
-  $("stage-text").textContent = `${texts[photo.state] ?? STATES[photo.state]} …`;
+  const keys = { sending: "stage.sent", done: "stage.done" };
+  $("stage-text").textContent = say("stage.busy", { state: say(keys[photo.state] ?? `state.${photo.state}`) });
 }
 
 function renderVariants(photo) {
   const list = $("variant-list");
   $("variants").hidden = photo.variants < 2;
-  if (list.dataset.of !== `${photo.job} ${photo.number}`) {
-    list.dataset.of = `${photo.job} ${photo.number}`;
+  if (list.dataset.of !== `${photo.job} ${photo.number} ${photo.variants}`) {
+    list.dataset.of = `${photo.job} ${photo.number} ${photo.variants}`;
     list.replaceChildren();
     for (let variant = 0; photo.variants > 1 && variant < photo.variants; variant++) {
       const label = element("label", "variant");
       const input = element("input");
       Object.assign(input, { type: "radio", name: "variant", value: String(variant) });
-      input.setAttribute("aria-label", `Colouring ${variant + 1} of ${photo.variants}`);
+      input.setAttribute("aria-label", say("variant", { number: variant + 1, count: photo.variants }));
       input.addEventListener("change", () => album.adjust(photo, { variant }));
       const image = element("img");
       image.alt = "";
@@ -198,7 +191,7 @@ function renderStrip() {
     button.setAttribute("aria-current", String(photo === view.selected));
     setPicture(button.querySelector("img"), photo.thumb ?? photo.before, "");
     button.toggleAttribute("data-kept", album.isKept(photo));
-    button.querySelector(".thumb-state").textContent = album.isKept(photo) ? "Left as it is" : STATES[photo.state];
+    button.querySelector(".thumb-state").textContent = say(album.isKept(photo) ? "state.kept" : `state.${photo.state}`);
     const bar = button.querySelector(".thumb-bar");
     bar.hidden = !["sending", "waiting", "colouring"].includes(photo.state);
     bar.classList.toggle("busy", photo.state !== "sending");
@@ -210,7 +203,7 @@ function renderStrip() {
     const item = $("strip").children[place];
     if (item.dataset.key !== String(photo.key)) $("strip").insertBefore(itemOf(photo), item);
   });
-  $("strip-title").textContent = photos.length === 1 ? "1 photo" : `${photos.length} photos`;
+  $("strip-title").textContent = say("photos.count", { count: photos.length });
 }
 
 function newItem(photo) {
@@ -262,7 +255,7 @@ function setPicture(image, address, description) {
 function setSplit(split) {
   $("frame").style.setProperty("--split", `${split}%`);
   $("compare").value = String(split);
-  $("compare").setAttribute("aria-valuetext", `${100 - split} percent in colour`);
+  $("compare").setAttribute("aria-valuetext", say("compare.value", { share: 100 - split }));
 }
 
 // Beginning.
@@ -271,14 +264,15 @@ async function start() {
   try {
     const { limits: found, model, keep_seconds: kept } = await gateway.about();
     view.limits = found;
-    $("fact-formats").textContent = `JPEG, PNG, WebP, TIFF, HEIC or AVIF, up to ${bytes(found.photo_bytes)}`;
-    $("fact-privacy").textContent = `Deleted from the server after ${minutes(kept)}`;
-    $("foot-privacy").textContent = `Photos are sent to this site’s own server, never logged, and deleted ${minutes(kept)} after you were last here, and soon after you close the page or start over.`;
+    $("fact-formats").textContent = say("fact.formats.limit", { size: bytes(found.photo_bytes) });
+    $("fact-privacy").textContent = say("fact.privacy.time", { time: minutes(kept) });
+    $("foot-privacy").textContent = say("foot.privacy.time", { time: minutes(kept) });
+    if (model) for (const line of document.querySelectorAll(".guess")) line.textContent = say("guess.model", { model });
     closeNotice();
     await album.restore();
     if (!model) {
-      const detail = "You can choose photos already; it is asked for again and again.";
-      album.noteAway({ kind: "server-away", title: "The colouring server is away", detail }, start);
+      const detail = say("away.detail");
+      album.noteAway({ kind: "server-away", title: say("away"), detail }, start);
     }
   } catch (problem) {
     if (problem.status === 401) askForToken();
@@ -291,7 +285,7 @@ function askForToken() {
 }
 
 $("token-dialog").addEventListener("cancel", () => {
-  notify({ title: "An access token is needed", detail: "Without it this site colours nothing." }, () => (closeNotice(), askForToken()));
+  notify({ title: say("token.needed"), detail: say("token.needed.detail") }, () => (closeNotice(), askForToken()));
 });
 $("token-form").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -301,7 +295,7 @@ $("token-form").addEventListener("submit", async (event) => {
     $("token-dialog").close();
     start();
   } catch (problem) {
-    $("token-problem").textContent = problem.status === 401 ? "This token is not the right one." : problem.detail;
+    $("token-problem").textContent = problem.status === 401 ? say("token.wrong") : problem.detail;
     $("token-problem").hidden = false;
   }
 });
@@ -331,7 +325,7 @@ $("undo").addEventListener("click", () => {
 $("start-over").addEventListener("click", () => {
   const count = album.unsaved();
   if (!count) return startOver();
-  $("leave-detail").textContent = count === 1 ? "1 photo is not saved." : `${count} photos are not saved.`;
+  $("leave-detail").textContent = say("leave.detail", { count });
   $("leave-dialog").returnValue = "";
   $("leave-dialog").showModal();
 });
@@ -398,5 +392,7 @@ addEventListener("paste", (event) => {
 addEventListener("beforeunload", (event) => album.unsaved() && event.preventDefault());
 addEventListener("pagehide", (event) => event.persisted || album.leave());
 
+translate(document);
+connectHints({ render, notify });
 album.connect({ render, notify, closeNotice, announce, askForToken });
 start();

@@ -1,6 +1,7 @@
 // What is chosen, dropped or pasted: photos, ZIPs of them, and folders.
 
 import { Problem } from "./gateway.js";
+import { language, say } from "./languages.js";
 
 const NO_PHOTO = /^(text|audio|video|application)\/|^image\/svg/;
 const SUFFIXES = /\.(jpe?g|jpe|jfif|png|webp|tiff?|bmp|gif|hei[cf]|hif|avif|jp2|zip)$/i;
@@ -11,20 +12,21 @@ export const isArchive = (file) => ARCHIVE.test(file.type) || /\.zip$/i.test(fil
 export function bytes(count) {
   const mega = count / 2 ** 20; // as the server's limits count
   if (mega < 0.95) return `${Math.ceil(count / 2 ** 10)} kB`;
-  return `${mega.toFixed(mega < 10 ? 1 : 0)} MB`;
+  const digits = mega < 10 ? 1 : 0;
+  return `${mega.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits })} MB`;
 }
 
 // Returns why a file cannot be sent, or null. What has an unknown name is for the server to judge by its content.
 export function obstacle(file, limits) {
   if (!isArchive(file) && NO_PHOTO.test(file.type) && !SUFFIXES.test(file.name)) {
-    return new Problem({ title: "This is not a photo", detail: "Choose a JPEG, PNG, WebP, TIFF, HEIC or AVIF file, or a ZIP of them." });
+    return new Problem({ title: say("no.photo"), detail: say("no.photo.detail") });
   }
   const most = limits && (isArchive(file) ? limits.archive_bytes : limits.photo_bytes);
   if (most && file.size > most) {
-    const advice = isArchive(file) ? "Send it in parts." : "Save it smaller, as JPEG for example.";
+    const advice = say(isArchive(file) ? "large.zip" : "large.photo");
     return new Problem({
-      title: "The file is too large",
-      detail: `It has ${bytes(file.size)}; at most ${bytes(most)} are taken. ${advice}`,
+      title: say("large"),
+      detail: `${say("large.size", { size: bytes(file.size), most: bytes(most) })} ${advice}`,
     });
   }
   return null;

@@ -23,6 +23,9 @@ export function say(key, values = {}) {
   return form.replace(/{(\w+)}/g, (_, name) => (typeof values[name] === "number" ? numbers.format(values[name]) : values[name]));
 }
 
+// Keeps a number and its unit in their order within words that run from right to left.
+export const inOrder = (text) => (RIGHT_TO_LEFT.includes(language) ? `\u2066${text}\u2069` : text);
+
 export const percent = (share) => percents.format(share);
 
 // Puts the words into what stands in the document: data-text for the content, data-label for what is read aloud.

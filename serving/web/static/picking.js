@@ -1,7 +1,7 @@
 // What is chosen, dropped or pasted: photos, ZIPs of them, and folders.
 
 import { Problem } from "./gateway.js";
-import { language, say } from "./languages.js";
+import { inOrder, language, say } from "./languages.js";
 
 const NO_PHOTO = /^(text|audio|video|application)\/|^image\/svg/;
 const SUFFIXES = /\.(jpe?g|jpe|jfif|png|webp|tiff?|bmp|gif|hei[cf]|hif|avif|jp2|zip)$/i;
@@ -11,9 +11,9 @@ export const isArchive = (file) => ARCHIVE.test(file.type) || /\.zip$/i.test(fil
 
 export function bytes(count) {
   const mega = count / 2 ** 20; // as the server's limits count
-  if (mega < 0.95) return `${Math.ceil(count / 2 ** 10)} kB`;
+  if (mega < 0.95) return inOrder(`${Math.ceil(count / 2 ** 10)} kB`);
   const digits = mega < 10 ? 1 : 0;
-  return `${mega.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits })} MB`;
+  return inOrder(`${mega.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits })} MB`);
 }
 
 // Returns why a file cannot be sent, or null. What has an unknown name is for the server to judge by its content.

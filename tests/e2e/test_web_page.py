@@ -294,6 +294,19 @@ def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):
     expect(page.locator("#picker")).to_be_focused()
 
 
+def test_one_strength_is_used_for_all_photos(open_page, album):
+    page = open_page()
+    page.locator("#picker").set_input_files(album)
+    colour_all(page, 2)
+    expect(page.locator("#strength-all")).to_be_hidden()
+    page.locator("#strength").fill("50")
+    with page.expect_response(lambda answer: "/photos/1/image" in answer.url and "strength=0.5" in answer.url):
+        page.get_by_role("button", name="Use this strength for all photos").click()
+    expect(page.locator("#announcer")).to_have_text("2 photos have this strength.")
+    page.locator(".thumb").nth(1).click()
+    expect(page.locator("#strength-value")).to_have_text("50%")
+
+
 @pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_colours_set_by_hand_are_shown_undone_and_saved(open_page, model_server, album, look, tmp_path):
     page = open_page(look)

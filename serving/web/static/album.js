@@ -438,6 +438,16 @@ export function adjust(photo, choice) {
   }, "strength" in choice ? ADJUSTING_PAUSE : 0);
 }
 
+// The strength of one photo for all, also for those that are coloured later.
+export function useStrengthForAll({ strength }) {
+  for (const photo of photos) {
+    if (photo.strength === strength) continue;
+    if (photo.state === "done") adjust(photo, { strength });
+    else photo.strength = strength;
+  }
+  ui.announce(say("said.strength.all", { count: photos.length }));
+}
+
 // Resolves when the gateway knows what was chosen for a photo; choices are sent in their order.
 function settle(photo) {
   photo.settling = (photo.settling ?? Promise.resolve()).catch(() => {}).then(async () => {

@@ -96,6 +96,7 @@ function renderStage(photo) {
   if (isDone) {
     $("strength").value = String(Math.round(100 * photo.strength));
     $("strength-value").textContent = percent(photo.strength);
+    $("strength-all").hidden = photos.every((one) => one.strength === photo.strength);
     renderVariants(photo);
   }
   renderActions(photo, isDone, isWorking);
@@ -368,6 +369,7 @@ addEventListener("pointerup", (event) => {
   drag = null;
 });
 addEventListener("pointercancel", () => (drag = null));
+$("strength-all").addEventListener("click", () => album.useStrengthForAll(view.selected));
 $("strength").addEventListener("input", () => album.adjust(view.selected, { strength: Number($("strength").value) / 100 }));
 
 for (const kind of ["dragenter", "dragover"]) {

@@ -432,6 +432,7 @@ export function adjust(photo, choice) {
     try {
       await settle(photo);
       await show(photo);
+      ui.render(); // one that is not selected has a new small picture
     } catch (problem) {
       noteTrouble(problem, photo.job, () => (ui.closeNotice(), adjust(photo, {})));
     }

@@ -78,6 +78,10 @@ def create_pipeline(
         infra_blessing=canary.outputs["blessing"],
         config=config.push,
         destination=destination,
+        examples=photographs.outputs["examples"],
+        model_run=trainer.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        run_config=config.model_dump_json(exclude={"resources"}),
     )
     nodes = [photographs, schema, statistics, validator, gate, trainer, evaluator, canary, pusher]
     return Pipeline(

@@ -15,6 +15,7 @@ from tintype.commands import (
     demo,
     evaluate,
     inspect,
+    models,
     pack,
     push,
     rollout,
@@ -63,6 +64,7 @@ app.command("batch", context_settings=batch.CONTEXT)(batch.batch)
 app.command("web")(web.web)
 app.command("push")(push.push)
 app.command("pack")(pack.pack)
+app.add_typer(models.app, name="models")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(compile.app, name="compile")
 app.add_typer(submit.app, name="submit")

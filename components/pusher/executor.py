@@ -12,6 +12,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.pusher.config import PushConfig
 from components.pusher.publish import publish
+from components.pusher.run_record import run_record
 from photo.errors import TintypeError
 
 # The names TFX's own Pusher and its tools use on the PushedModel artifact.
@@ -37,9 +38,11 @@ class Executor(base_executor.BaseExecutor):
         since the Model artifact holds it.
 
         Args:
-            input_dict: `model` (Model), `model_blessing` (ModelBlessing), `infra_blessing` (InfraBlessing).
+            input_dict: `model` (Model), `model_blessing` (ModelBlessing), `infra_blessing` (InfraBlessing);
+                and for the version's record, where there are: `examples`, `model_run` (ModelRun), `evaluation`.
             output_dict: `pushed_model` (PushedModel).
-            exec_properties: `config`, the JSON of a PushConfig; `destination`, the serving base path.
+            exec_properties: `config`, the JSON of a PushConfig; `destination`, the serving base path;
+                `run_config`, the run's as JSON, for the record.
 
         Raises:
             TintypeError: the destination cannot be written.
@@ -64,7 +67,10 @@ class Executor(base_executor.BaseExecutor):
             pushed_model.set_int_custom_property(PUSHED, 0)
         else:
             published = publish(
-                path_utils.serving_model_path(model.uri), destination, keep_versions=config.keep_versions
+                path_utils.serving_model_path(model.uri),
+                destination,
+                keep_versions=config.keep_versions,
+                record=run_record(input_dict, self._run(), exec_properties.get("run_config")),
             )
             logging.info("Pushed version %d to %s", published.version, published.path)
             if published.removed:
@@ -74,3 +80,10 @@ class Executor(base_executor.BaseExecutor):
             pushed_model.set_string_custom_property(PUSHED_VERSION, str(published.version))
             report |= {"destination": published.path, "version": published.version, "removed": published.removed}
         io_utils.write_string_file(os.path.join(pushed_model.uri, REPORT_FILE), json.dumps(report, indent=2))
+
+    def _run(self) -> dict[str, Any]:
+        """Name the pipeline and its run, as ML Metadata has them; outside a pipeline there is neither."""
+        context = self._context
+        if context is None or context.pipeline_info is None:
+            return {}
+        return {"pipeline": context.pipeline_info.id, "id": context.pipeline_run_id}

@@ -5,19 +5,23 @@ integer, flushed to the disk, and renamed: a version exists whole or not at all,
 store knows no rename of folders; there `saved_model.pb`, without which a folder is no model, is written last.
 """
 
+import json
 import logging
 import os
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from photo.errors import TintypeError
 from photo.locks import locked
 from serving.model.version_folders import SAVED_MODEL_FILE, Version, list_versions
+from serving.model.version_record import KEPT_RECORDS, RECORD_FILE, read_record
 
 TEMPORARY_PREFIX = ".tmp-"
 LOCK_FILE = ".push.lock"
@@ -31,7 +35,14 @@ class Published(NamedTuple):
     removed: list[int]
 
 
-def publish(model_dir: str, base_path: str, *, keep_versions: int | None, version: int | None = None) -> Published:
+def publish(
+    model_dir: str,
+    base_path: str,
+    *,
+    keep_versions: int | None,
+    version: int | None = None,
+    record: Mapping[str, Any] | None = None,
+) -> Published:
     """Copy the SavedModel in `model_dir` under `base_path` as its newest version and retire the oldest ones.
 
     The version is the time in seconds, or one more than the newest version there if that is not larger. The new
@@ -42,6 +53,9 @@ def publish(model_dir: str, base_path: str, *, keep_versions: int | None, versio
         base_path: the serving base path; a name with a scheme (`gs://bucket/model`) is taken for an object store.
         keep_versions: how many complete versions stay, the new one included; None for all of them.
         version: its number, where it must be a certain one.
+        record: where the model comes from. The version gets it as `assets.extra/tintype.json`, over what such a file of
+            `model_dir` says, with its number, its date and the version that was newest before; a copy under the base
+            path outlives the version. None copies the model as it is.
 
     Raises:
         TintypeError: `model_dir` holds no SavedModel, `base_path` cannot be written, or it has the version already.
@@ -53,10 +67,39 @@ def publish(model_dir: str, base_path: str, *, keep_versions: int | None, versio
         if not tf.io.gfile.exists(f"{model_dir}/{SAVED_MODEL_FILE}"):
             raise TintypeError(f"nothing to push: {model_dir} holds no {SAVED_MODEL_FILE}")
         if "://" in base_path:
-            return _publish_to_object_store(model_dir, base_path, keep_versions, version)
-        return _publish_to_disk(model_dir, base_path, keep_versions, version)
+            return _publish_to_object_store(model_dir, base_path, keep_versions, version, record)
+        return _publish_to_disk(model_dir, base_path, keep_versions, version, record)
     except (OSError, tf.errors.OpError) as error:
         raise TintypeError(f"cannot push {model_dir} to {base_path}: {error}") from error
+
+
+def _write_record(model_dir: str, record: Mapping[str, Any], folder: str, number: int, before: list[Version]) -> None:
+    """Write into the folder of version `number` where it comes from; `before` were there when it came."""
+    complete = [version.number for version in before if version.complete]
+    pushed = {
+        "version": number,
+        "parent_version": complete[-1] if complete else None,
+        "pushed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    # Twice: first in the order of the fields, and last, for nobody else knows them.
+    whole = {**pushed, **read_record(f"{model_dir}/{RECORD_FILE}"), **record, **pushed}
+    tf.io.gfile.makedirs(f"{folder}/assets.extra")
+    place = f"{folder}/{RECORD_FILE}"
+    with tf.io.gfile.GFile(place, "w") as file:
+        file.write(json.dumps(whole, indent=2))
+    if "://" not in place:
+        _flush(place)
+
+
+def _keep_record(base_path: str, folder: str, number: int) -> None:
+    """Copy a version's record to where it outlives the version, which is served by now."""
+    place = f"{folder}/{RECORD_FILE}"
+    try:
+        if tf.io.gfile.exists(place):
+            tf.io.gfile.makedirs(f"{base_path}/{KEPT_RECORDS}")
+            tf.io.gfile.copy(place, f"{base_path}/{KEPT_RECORDS}/{number}.json", overwrite=True)
+    except (OSError, tf.errors.OpError) as error:
+        logging.warning("The record of version %d will go with it: %s", number, error)
 
 
 def _number_of_new(versions: list[Version], wanted: int | None, base_path: str) -> int:
@@ -78,7 +121,9 @@ def _retired(before: list[Version], keep_versions: int | None) -> list[Version]:
     return complete[:-stay]
 
 
-def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int | None, version: int | None) -> Published:
+def _publish_to_disk(
+    model_dir: str, base_path: str, keep_versions: int | None, version: int | None, record: Mapping[str, Any] | None
+) -> Published:
     os.makedirs(base_path, exist_ok=True)
     with locked(Path(base_path) / LOCK_FILE):
         # Whoever holds the lock is the only push, so every temporary folder here belongs to one that died.
@@ -90,8 +135,11 @@ def _publish_to_disk(model_dir: str, base_path: str, keep_versions: int | None, 
         path = os.path.join(base_path, str(number))
         temporary = _temporary(base_path, number)
         _copy_and_flush(model_dir, temporary)
+        if record is not None:
+            _write_record(model_dir, record, temporary, number, before)
         os.rename(temporary, path)
         _flush(base_path)
+        _keep_record(base_path, path, number)
         removed = []
         for old in _retired(before, keep_versions):
             try:
@@ -131,7 +179,7 @@ def _flush(path: str) -> None:
 
 
 def _publish_to_object_store(
-    model_dir: str, base_path: str, keep_versions: int | None, version: int | None
+    model_dir: str, base_path: str, keep_versions: int | None, version: int | None, record: Mapping[str, Any] | None
 ) -> Published:
     base_path = base_path.rstrip("/")
     before = list_versions(base_path)
@@ -146,7 +194,10 @@ def _publish_to_object_store(
         for name in files:
             if (relative, name) != (".", SAVED_MODEL_FILE):
                 tf.io.gfile.copy(f"{folder}/{name}", f"{target}/{name}")
+    if record is not None:
+        _write_record(model_dir, record, path, number, before)
     tf.io.gfile.copy(f"{model_dir}/{SAVED_MODEL_FILE}", f"{path}/{SAVED_MODEL_FILE}")
+    _keep_record(base_path, path, number)
 
     removed = []
     for old in _retired(before, keep_versions) + _abandoned(before):

@@ -43,7 +43,7 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "Trainer": ("ImageExampleGen", "DataGate"),
     "Evaluator": ("ImageExampleGen", "Trainer"),
     "Canary": ("ImageExampleGen", "Trainer", "Evaluator"),
-    "Pusher": ("Trainer", "Evaluator", "Canary"),
+    "Pusher": ("ImageExampleGen", "Trainer", "Evaluator", "Canary"),
 }
 
 RETRIES = 2

@@ -82,6 +82,24 @@ def test_photographs_become_a_served_version(first, out):
     assert set(first.components.values()) == {"ran"}
 
 
+def test_the_pushed_version_says_which_run_config_and_photographs_made_it(first, out):
+    from components.trainer.decoded_photos import content_digest, example_files
+    from serving.model.version_record import known_versions
+
+    (version,) = known_versions(str(out / "serving" / "colorizer"))
+    record = version.record
+    examples = str(Path(first.photos_report).parent)
+    assert record["data"]["digest"]["train"] == content_digest(example_files(examples, "train"))
+    assert record["data"]["splits"] == first.photos["splits"]
+    assert record["metrics"]["psnr_db"] == first.metrics["psnr_db"]
+    assert record["training"]["steps"] == record["config"]["train"]["steps"] == 60
+    assert record["run"]["pipeline"] == "tintype-demo"
+    assert record["run"]["id"]
+    assert record["parent_version"] is None
+    assert version.fingerprint == first.metrics["model"]["fingerprint"]
+    assert str(out) not in str(record), "a record goes to wherever the model goes"
+
+
 def test_a_second_run_with_nothing_changed_reuses_everything(first, photographs, out):
     log_level = logging.getLogger().level
     files = made_files(out)

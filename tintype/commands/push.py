@@ -1,6 +1,6 @@
 """`tintype push`: puts a model where servers look for it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,5 +36,18 @@ def push(
         if complete:
             typer.echo(f"{base_path} has version {complete[-1]} already")
             return
-    published = publish(unpacked_model(model) or model, base_path, keep_versions=None, version=version)
+    model_dir = unpacked_model(model) or model
+    published = publish(model_dir, base_path, keep_versions=None, version=version, record=_record(model_dir))
     typer.echo(f"pushed {published.path}")
+
+
+def _record(model_dir: str) -> dict[str, Any]:
+    """Say which model it is, so that its results lead back to this version; a model of other kinds says nothing."""
+    from photo.errors import TintypeError
+    from serving.model.saved_colorizer import SavedColorizer
+
+    try:
+        description = SavedColorizer(model_dir).description
+    except TintypeError:
+        return {}
+    return {"fingerprint": description.fingerprint, "recipe": description.recipe}

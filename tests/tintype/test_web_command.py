@@ -23,6 +23,8 @@ from tintype.cli import app
         (["--server", "localhost:1", "--access-token", "short"], "at least 16 characters, received 5"),
         (["--server", "localhost:1", "--allowed-host", "https://a.example"], "as photos.example.org, without scheme"),
         (["--model", "/nowhere"], "no such folder: /nowhere"),
+        (["--model", ".", "--canary-share", "0.1"], "needs --server, whose versions have labels"),
+        (["--server", "localhost:1", "--canary-share", "0.1", "--label", "a"], "canary_share=0.1 chooses between"),
     ],
 )
 def test_wrong_usage_is_said_before_anything_is_bound(arguments, words, monkeypatch):

@@ -57,7 +57,7 @@ def web(
     connection: Annotated[
         ConnectionOptions,
         Options(
-            "model_name", "version_label", "timeout", "tls", "token",
+            "model_name", "version_label", "canary_share", "timeout", "tls", "token",
             timeout={"help": "Seconds to wait for the colour of a photo."},
         ),
     ] = ConnectionOptions(),  # noqa: B008 - frozen
@@ -75,10 +75,7 @@ def web(
 
         tintype web --server localhost:8500
     """
-    if server is not None and model is not None:
-        raise typer.BadParameter("expected --server HOST:PORT or --model DIR, received both", param_hint="'--server'")
-    if model is not None and not model.is_dir():
-        raise typer.BadParameter(f"no such folder: {model}", param_hint="'--model'")
+    _check_usage(server, model, connection)
     check_engine(engine, server)
     settings = dataclasses.replace(settings, limits=limits)
 
@@ -106,6 +103,16 @@ def _is_asked_in_process(model: Path | None, engine: Engine) -> bool:
     if model is None or engine is not Engine.AUTO:
         return takes_onnx(engine, prefers_tensorflow=is_installed("tensorflow"))
     return any(model.glob("*.onnx"))
+
+
+def _check_usage(server: str | None, model: Path | None, connection: ConnectionOptions) -> None:
+    """Refuse options that do not go together."""
+    if server is not None and model is not None:
+        raise typer.BadParameter("expected --server HOST:PORT or --model DIR, received both", param_hint="'--server'")
+    if server is None and connection.canary_share:
+        raise typer.BadParameter("needs --server, whose versions have labels", param_hint="'--canary-share'")
+    if model is not None and not model.is_dir():
+        raise typer.BadParameter(f"no such folder: {model}", param_hint="'--model'")
 
 
 def _serve_page(

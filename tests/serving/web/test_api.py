@@ -176,6 +176,32 @@ def test_a_photo_waits_for_a_server_that_was_started_with_the_gateway_and_still_
         assert client.post("/api/colorize", content=jpeg).status_code == 200
 
 
+def test_a_share_of_the_photographs_meets_the_canary_and_each_always_the_same_label():
+    import httpx
+
+    from serving.client.options import ConnectionOptions
+    from serving.web.settings import WebSettings
+    from tests.serving.web.conftest import serving
+    from tests.serving.wire_server import WireServer, running
+
+    grays = [encode_photo(np.full((8, 9, 3), 5 * number, np.uint8), "PNG") for number in range(24)]
+    with (
+        running(WireServer()) as model_server,
+        serving(WebSettings(), model_server.address, connection=ConnectionOptions(canary_share=0.5)) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        chosen = []
+        for _ in range(2):
+            model_server.labels.clear()
+            model_server.requests.clear()
+            assert {client.post("/api/colorize", content=gray).status_code for gray in grays} == {200}
+            asked = zip(model_server.requests, model_server.labels, strict=True)
+            chosen.append([label for request, label in asked if request == "serving_default"])
+    assert chosen[0] == chosen[1]
+    assert len(chosen[0]) == len(grays)
+    assert set(chosen[0]) == {"canary", "stable"}
+
+
 def test_what_failed_because_the_server_went_away_is_tried_again_without_a_new_upload(start_gateway, jpeg):
     gateway = start_gateway(Limits(photo_bytes=len(jpeg)))
     gateway.client.get("/readyz")

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from apache_beam.io.filesystem import FileMetadata, MatchResult
 from apache_beam.io.localfilesystem import LocalFileSystem
 
 from benchmarks.batch import write_photos
@@ -30,6 +31,7 @@ from benchmarks.batch import write_photos
 MANY, WORKERS, MINUTES = 10_000_000, 8, 5
 SHARE_WITH_LATE_STORAGE = 0.9
 
+_SCHEME = "late:/"
 _BATCH_SIZE = 8
 _ROUNDS = 3
 
@@ -47,27 +49,39 @@ class LateFileSystem(LocalFileSystem):
     def open(self, path: str, *arguments: Any, **options: Any) -> BinaryIO:
         """Open a file to read."""
         time.sleep(self.seconds)
-        return super().open(path.removeprefix("late:/"), *arguments, **options)
+        return super().open(_local(path), *arguments, **options)
 
     def create(self, path: str, *arguments: Any, **options: Any) -> BinaryIO:
         """Open a file to write."""
         time.sleep(self.seconds)
-        return super().create(path.removeprefix("late:/"), *arguments, **options)
+        return super().create(_local(path), *arguments, **options)
 
     def exists(self, path: str) -> bool:
         """Return whether a file is there."""
-        return super().exists(path.removeprefix("late:/"))
+        return super().exists(_local(path))
+
+    def match(self, patterns: list[str], limits: list[int] | None = None) -> list[MatchResult]:
+        """Find files."""
+        return [
+            MatchResult(pattern, [_of_url(file) for file in found.metadata_list])
+            for pattern, found in zip(patterns, super().match([*map(_local, patterns)], limits), strict=True)
+        ]
 
     def mkdirs(self, path: str) -> None:
         """Make a folder."""
-        super().mkdirs(path.removeprefix("late:/"))
+        super().mkdirs(_local(path))
 
     def rename(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
         """Give files other names."""
-        super().rename(
-            [name.removeprefix("late:/") for name in source_file_names],
-            [name.removeprefix("late:/") for name in destination_file_names],
-        )
+        super().rename([*map(_local, source_file_names)], [*map(_local, destination_file_names)])
+
+
+def _of_url(file: FileMetadata) -> FileMetadata:
+    return FileMetadata(_SCHEME + file.path, file.size_in_bytes, file.last_updated_in_seconds)
+
+
+def _local(url: str) -> str:
+    return url.removeprefix(_SCHEME)
 
 
 def main() -> None:
@@ -162,7 +176,7 @@ def measure_late_storage(folder: Path, photos: int) -> None:
     write_photos(folder / "photos", photos, 1.0)
     handler = SavedModelHandler(str(folder / "model"), batch_size=_BATCH_SIZE)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    rates: dict[str, list[float]] = {"": [], "late:/": []}
+    rates: dict[str, list[float]] = {"": [], _SCHEME: []}
     for number in range(_ROUNDS + 1):
         for scheme, found in rates.items():
             inputs = [f"{scheme}{path}" for path in sorted((folder / "photos").iterdir())]
@@ -175,9 +189,9 @@ def measure_late_storage(folder: Path, photos: int) -> None:
                 sys.exit(f"expected {photos} photographs, received {summary}")
             if number:  # the first traces the network
                 found.append(summary.photos_per_second)
-    late = statistics.median(b / a for a, b in zip(rates[""], rates["late:/"], strict=True))
+    late = statistics.median(b / a for a, b in zip(rates[""], rates[_SCHEME], strict=True))
     print(f"\nthe disk as it is: {statistics.median(rates['']):.2f} photographs/s")
-    print(f"every opening {LateFileSystem.seconds:g} s late: {statistics.median(rates['late:/']):.2f} photographs/s")
+    print(f"every opening {LateFileSystem.seconds:g} s late: {statistics.median(rates[_SCHEME]):.2f} photographs/s")
     print(f"{late:.2f} of it, wanted {SHARE_WITH_LATE_STORAGE}")
 
 

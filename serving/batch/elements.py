@@ -11,6 +11,7 @@ from photo.coloring import Prepared
 from photo.folders import printable
 from photo.hints import Hint
 from photo.metadata import Metadata
+from serving.batch.outcomes import Outcome
 
 OUTCOMES = "outcomes"  # tag of the output of every step that takes what goes no further
 
@@ -26,14 +27,14 @@ class Task(NamedTuple):
         entry: the file.
         output: name of the colouring below the output.
         key: as in `Outcome`.
-        record: of an earlier run, JSON; "" where there is none. Of a photograph that was read: "" unless its output is
-            as wanted should the photograph have no tint to keep.
+        record: of an earlier run; None where there is none. Of a photograph that was read: None unless its output is as
+            wanted should the photograph have no tint to keep.
     """
 
     entry: FileEntry
     output: str
     key: str
-    record: str
+    record: Outcome | None
 
     @property
     def shown_path(self) -> str:

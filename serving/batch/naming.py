@@ -9,7 +9,6 @@ import apache_beam as beam
 
 from photo.archives import FileEntry
 from serving.batch.elements import Task, shown_path
-from serving.batch.outcomes import Outcome
 from serving.batch.output_settings import OutputSettings
 from serving.batch.records import newest_records
 
@@ -32,18 +31,18 @@ class NameOutputs(beam.DoFn):
         self._settings = settings
 
     def process(self, group: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Task]:
-        """Name the photographs of one key, whose records come as JSON."""
+        """Name the photographs of one key."""
         key, found = group
         # Whoever named a photograph once more may not have looked at its date.
         entries: list[FileEntry] = sorted({entry._replace(stamp=""): entry for entry in found["entries"]}.values())
         if not entries:
             return
-        records = newest_records(record for line in found["records"] if (record := Outcome.from_json(line)))
+        records = newest_records(found["records"])
         for number, entry in enumerate(entries):
             output = self._settings.output_name(entry.name, entry.suffix)
             if number:
                 output = told_apart(output, shown_path(entry))
-            yield Task(entry, output, key, records[output].to_json() if output in records else "")
+            yield Task(entry, output, key, records.get(output))
 
 
 def told_apart(output_name: str, path: str) -> str:

@@ -16,7 +16,7 @@ from photo.tint import color_notes
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, PreparedPhoto
 from serving.batch.errors import BatchStopped
 from serving.batch.model_handler import ColorHandler
-from serving.batch.outcomes import Outcome, failed_by
+from serving.batch.outcomes import failed_by
 from serving.batch.output_settings import OutputSettings
 from serving.batch.resuming import has_tint, skipped
 from serving.malloc_settings import keep_freed_memory
@@ -61,7 +61,7 @@ class Prepare(beam.DoFn):
         except Exception as error:
             yield TaggedOutput(OUTCOMES, failed_by(task.shown_path, error, "unreadable"))
             return
-        record = Outcome.from_json(task.record) if task.record else None
+        record = task.record
         if record is not None and not any(has_tint(page.prepared) for page in prepared.pages):
             yield TaggedOutput(OUTCOMES, skipped(record, task))
             return

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, Any
 
 import pyarrow
 import pyarrow.parquet
@@ -75,8 +75,8 @@ def record_groups(output: str) -> list[tuple[str, ...]]:
     return groups + [(path,) for path in small]
 
 
-def keyed_records(group: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield every record of a group as JSON, with its key; small files become one on the way.
+def keyed_records(group: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield every record of a group with its key; small files become one on the way.
 
     A worker that dies meanwhile loses none: the small files go when the one is whole, and it is read in their place.
 
@@ -84,7 +84,7 @@ def keyed_records(group: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         BatchStopped: they cannot be read.
     """
     for record in _read_file(group[0]) if len(group) == 1 else _merged(group):
-        yield record.key, record.to_json()
+        yield record.key, record
 
 
 class RecordWriter:

@@ -44,7 +44,7 @@ class Resume:
             settings: of this run.
             hints: of the photograph.
         """
-        record = Outcome.from_json(task.record) if task.record else None
+        record = task.record
         if record is None:
             return None
         stamp = "" if self.verify else task.entry.stamp

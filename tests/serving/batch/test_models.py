@@ -21,7 +21,7 @@ from tests.serving.wire_server import WireServer, running
 
 def element(number: int) -> PreparedPhoto:
     gray = np.full((20, 30, 3), 100 + number, np.uint8)
-    task = Task(FileEntry(f"{number}.png", "file", b"", 0), "", "", "")
+    task = Task(FileEntry(f"{number}.png", "file", b"", 0), "", "", None)
     return PreparedPhoto(task, 0, "", prepare(gray, 32), Metadata(), None, (), 0.0)
 
 

@@ -64,7 +64,7 @@ def test_many_small_files_of_records_become_one_and_a_killed_worker_loses_none(c
         copy.write_bytes(whole.read_bytes())
     [group] = record_groups(out)
     assert len(group) == 64
-    assert sorted(keyed_records(group))[0] == sorted((record.key, record.to_json()) for record in records)[0]
+    assert sorted(set(keyed_records(group))) == sorted((record.key, record) for record in records)
     [merged] = folder.iterdir()
     assert merged.suffix == ".parquet"
     assert sorted(set(read_records(out))) == records

@@ -115,7 +115,7 @@ setup(
         "components.image_example_gen": ["*.pbtxt"],
         "serving": ["py.typed"],
         "serving.model": ["*.zip", "MODEL_CARD.md"],
-        "serving.web": ["nginx.conf", "static/*"],
+        "serving.web": ["nginx.conf", "static/*", "static/languages/*.json"],
     },
     install_requires=[
         "grpcio>=1.62",

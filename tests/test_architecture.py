@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 # Every part imports only what stands below it.
 FLOORS = ["photo", "serving", "components", "pipeline", "tintype", "benchmarks"]
-FLOORS_OF_SERVING = [{"model"}, {"server", "client"}, {"rollout", "batch", "web"}]
+FLOORS_OF_SERVING = [{"model"}, {"video"}, {"server", "client"}, {"rollout", "batch", "web"}]
 NOT_FOR_PHOTO = {"tensorflow", "keras", "tfx", "grpc", "apache_beam"}
 LONGEST_FUNCTION = 60
 LONGEST_LINE_OF_DOCS = 120

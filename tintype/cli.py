@@ -23,6 +23,7 @@ from tintype.commands import (
     serve,
     submit,
     train,
+    video,
     web,
 )
 
@@ -59,6 +60,7 @@ app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("serve", cls=serve.ModelServerCommand)(serve.serve)
 app.command("colorize")(colorize.colorize)
+app.command("video")(video.video)
 app.command("inspect")(inspect.inspect)
 app.command("batch", context_settings=batch.CONTEXT)(batch.batch)
 app.command("web")(web.web)
@@ -75,6 +77,7 @@ _EXTRA_OF_MODULE = {
     "fastapi": "web",
     "python_multipart": "web",
     "onnxruntime": "onnx",
+    "av": "video",
     "tensorflow": "server",
     "tensorflow_serving": "server",
     "grpc_health": "server",

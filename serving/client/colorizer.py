@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,6 +29,8 @@ from serving.model.description import ModelDescription
 
 if TYPE_CHECKING:
     from serving.model.onnx_model import OnnxModel
+    from serving.video.coloring import VideoResult
+    from serving.video.options import TimedHint, VideoOptions
 
 T = TypeVar("T")
 Given = TypeVar("Given")
@@ -358,6 +360,40 @@ class Colorizer:
             for path, output in files
         )
         return self._written(self._run_many(flows, check_concurrency(concurrency)))
+
+    def colorize_video(
+        self,
+        path: PhotoPath,
+        output_path: PhotoPath,
+        options: "VideoOptions | None" = None,
+        *,
+        hints: "Sequence[TimedHint]" = (),
+        progress: Callable[[int, int], None] = lambda done, expected: None,
+    ) -> "VideoResult":
+        """Colour a film into another file, steadily along its motion; sound, subtitles and chapters go with it.
+
+            colorizer.colorize_video("in.mov", "out.mp4", VideoOptions(every=2))
+
+        Args:
+            path: the film, of any kind that FFmpeg reads.
+            output_path: an .mp4, .m4v, .mov or .mkv file. A run that was killed goes on when it is called again.
+            options: a `serving.video.options.VideoOptions`.
+            hints: colours that places are to have from a time on.
+            progress: called with the frames done and expected (0 where nobody knows), from another thread.
+
+        Returns:
+            How many frames and shots it has, and what is to be said of it.
+
+        Raises:
+            TintypeError: as `colorize`; VideoError, one of them, when the film cannot be used.
+            ModuleNotFoundError: PyAV is missing: pip install '.[video]' brings it.
+        """
+        from serving.video.coloring import color_video
+        from serving.video.options import VideoOptions
+
+        return color_video(
+            self, Path(path), Path(output_path), options or VideoOptions(), hints=hints, progress=progress
+        )
 
     def predict_ab(self, lightness: NDArray[Any], hints: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Ask the model for the colour of a batch of lightness.

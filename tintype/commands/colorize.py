@@ -208,7 +208,7 @@ def colorize(
     given = _given_hints(hint, hints, variants)
     _check_asked(server, engine, connection, coloring)
     naming = _naming(out, coloring, variants, overwrite, skip_existing)
-    connected = partial(_connected, server, engine, connection, 60.0 * keep_minutes * keep, varies=variants is not None)
+    connected = partial(connect_to, server, engine, connection, 60.0 * keep_minutes * keep, varies=variants is not None)
     if PIPE in (*photos, out):
         _check_pipe(photos, naming, given, has_words=report.as_json or dry_run)
         _color_one(connected, report, photos[0], out, coloring, given.parsed())
@@ -255,7 +255,7 @@ def _check_asked(server: str | None, engine: Engine, connection: ConnectionOptio
 
 
 @contextmanager
-def _connected(
+def connect_to(
     server: str | None, engine: Engine, connection: ConnectionOptions, keep_for: float, *, varies: bool
 ) -> "Iterator[tuple[Colorizer, ServerBeside | None]]":
     """Yield a client of the server; where there is none, of a model in this process or of a server beside it."""

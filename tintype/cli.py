@@ -14,6 +14,7 @@ from tintype.commands import (
     compile,
     demo,
     evaluate,
+    export,
     inspect,
     models,
     pack,
@@ -67,6 +68,7 @@ app.command("web")(web.web)
 app.command("push")(push.push)
 app.command("pack")(pack.pack)
 app.add_typer(models.app, name="models")
+app.command("export")(export.export)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(compile.app, name="compile")
 app.add_typer(submit.app, name="submit")
@@ -78,6 +80,9 @@ _EXTRA_OF_MODULE = {
     "python_multipart": "web",
     "onnxruntime": "onnx",
     "av": "video",
+    "onnx": "export",
+    "tf2onnx": "export",
+    "ai_edge_litert": "export",
     "tensorflow": "server",
     "tensorflow_serving": "server",
     "grpc_health": "server",

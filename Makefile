@@ -31,7 +31,7 @@ UV_LOCK = .venv/bin/uv pip compile setup.py --generate-hashes $(LOCK_FLAGS) -q -
 # serving.lock is for the Pythons that TFX does not run on.
 lock: bootstrap ## mend the lock files after a change of setup.py (LOCK_FLAGS=--upgrade: newest versions)
 	$(UV_LOCK) --all-extras --python-version 3.11 --python-platform x86_64-manylinux_2_39 -o requirements/all.lock
-	$(UV_LOCK) --extra server --extra web --extra batch --extra formats --extra credentials --extra video --extra onnx --extra dev --universal --python-version 3.12 -o requirements/serving.lock
+	$(UV_LOCK) --extra server --extra web --extra batch --extra formats --extra credentials --extra video --extra onnx --extra export --extra dev --universal --python-version 3.12 -o requirements/serving.lock
 
 clean: ## remove what builds and runs left here, the environment too
 	rm -rf build dist *.egg-info .venv .bootstrap.lock

@@ -11,11 +11,10 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from photo.archives import FileEntry, read_blocks
-from photo.errors import PhotoError
 from photo.hints import Hint
 from serving.batch.elements import OUTCOMES, ElementOrOutcome, LoadedPhoto, Task
 from serving.batch.errors import BatchStopped
-from serving.batch.file_systems import file_reader, is_local, look_at
+from serving.batch.file_systems import file_reader, look_at
 from serving.batch.hints import JobHints
 from serving.batch.outcomes import Outcome, failed_by
 from serving.batch.output_settings import OutputSettings
@@ -51,8 +50,6 @@ class Read(beam.DoFn):
         self._settings = settings
         self._resume = resume
         self._hints = hints
-        # On this machine a look is quicker than the way to a thread.
-        self._looks_are_quick = resume is not None and is_local(resume.output)
 
     def setup(self) -> None:
         """Begin without an archive open."""
@@ -79,10 +76,6 @@ class Read(beam.DoFn):
     ) -> Iterator[ElementOrOutcome]:
         """Read those of one group."""
         for task in sorted(group[1], key=lambda task: task.entry):
-            done_before = self._done_before(task) if self._looks_are_quick else None
-            if done_before is not None:
-                yield done_before
-                continue
             is_file = task.entry.kind == "file"
             threads = self._file_threads if is_file else self._archive_thread
             yield from self._overlap.begin(threads, partial(self._read, task), window, timestamp)
@@ -93,27 +86,14 @@ class Read(beam.DoFn):
         if self._records is not None:
             self._records.close()
 
-    def _done_before(self, task: Task) -> ElementOrOutcome | None:
-        """Return the outcome of a photograph that its record and the stamp of its file tell to be done, or None."""
-        if task.record is None:
-            return None
-        try:
-            hints = self._hints.of(task.entry)
-            record = self._record_of(task, None, hints)
-        except PhotoError:  # its hints are wrong: it fails when it is read
-            return None
-        if record is None or not is_as_wanted(record, self._settings, hints):
-            return None
-        return TaggedOutput(OUTCOMES, skipped(record, task))
-
     def _read(self, task: Task) -> ElementOrOutcome:
         started = time.perf_counter()
         try:
             task = task._replace(entry=_stamped(task.entry))
-            done_before = self._done_before(task)
-            if done_before is not None:
-                return done_before
             hints = self._hints.of(task.entry)
+            record = self._record_of(task, None, hints)
+            if record is not None and is_as_wanted(record, self._settings, hints):
+                return TaggedOutput(OUTCOMES, skipped(record, task))
             data = self._content(task.entry)
             sha256 = hashlib.sha256(data).hexdigest()
             record = self._record_of(task, sha256, hints)

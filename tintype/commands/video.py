@@ -145,7 +145,8 @@ def _tell(film: Path, result: "VideoResult", quiet: bool) -> None:
         typer.echo(f"{film}: {note}", err=True)
     if not quiet:
         gone_on = f", {result.resumed} of them by an earlier run" if result.resumed else ""
-        typer.echo(f"{film} -> {result.path}: {result.frames} frames{gone_on}, {result.shots} shots", err=True)
+        shots = "1 shot" if result.shots == 1 else f"{result.shots} shots"
+        typer.echo(f"{film} -> {result.path}: {result.frames} frames{gone_on}, {shots}", err=True)
 
 
 def _hints(texts: list[str], films: list[Path]) -> tuple[TimedHint, ...]:

@@ -75,6 +75,7 @@ def open_page(browser, model_server, gateway_of_module) -> Iterator[Callable[...
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)
             page.goto("/")
+            expect(page.locator("html[dir]")).to_be_attached()  # the script has its words and listens
             return page
 
         complaints: list[str] = []
@@ -449,6 +450,17 @@ def test_one_broken_file_stops_no_other_and_tiff_needs_no_preview(open_page, alb
         page.locator(f"li:nth-child({number}) .thumb").click()
         expect(page.locator("#photo-problem")).to_contain_text(words)
         expect(page.locator("#no-preview")).to_have_text("There is nothing to show of this file.")
+
+
+def test_photos_picked_before_the_page_is_ready_are_not_lost(open_page, album):
+    page, held = open_page(), []
+    page.route("**/languages/*.json", lambda route: held.append(route))
+    with page.expect_request("**/languages/*.json"):
+        page.reload(wait_until="commit")
+    page.locator("#picker").set_input_files(album)
+    expect(page.locator(".thumb")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator(".thumb")).to_have_count(len(album))
 
 
 def test_photos_are_dropped_or_pasted_and_saved_in_the_chosen_format(open_page, album, tmp_path):

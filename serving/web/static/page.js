@@ -301,13 +301,13 @@ $("token-form").addEventListener("submit", async (event) => {
   }
 });
 
-for (const picker of [$("picker"), $("folder-picker")]) {
-  picker.addEventListener("change", () => {
-    const files = [...picker.files];
-    picker.value = ""; // the same file may be picked again
-    add(picker.webkitdirectory ? photosOfFolder(files) : { files, others: 0 });
-  });
+const pickers = [$("picker"), $("folder-picker")];
+function addPicked(picker) {
+  const files = [...picker.files];
+  picker.value = ""; // the same file may be picked again
+  add(picker.webkitdirectory ? photosOfFolder(files) : { files, others: 0 });
 }
+for (const picker of pickers) picker.addEventListener("change", () => addPicked(picker));
 for (const label of document.querySelectorAll("[for=folder-picker]")) label.hidden = !("webkitdirectory" in $("folder-picker"));
 $("colour").addEventListener("click", () => $("colour").getAttribute("aria-disabled") !== "true" && album.colourAll());
 $("download").addEventListener("click", () => view.selected.isSaving || album.download(view.selected, $("format").value));
@@ -398,3 +398,4 @@ translate(document);
 connectHints({ render, notify });
 album.connect({ render, notify, closeNotice, announce, askForToken });
 start();
+for (const picker of pickers) if (picker.files.length) addPicked(picker); // before this script ran

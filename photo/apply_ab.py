@@ -127,7 +127,7 @@ def apply_ab_to_pages(
 
 
 def _colored(rgb: NDArray[Any], ab: NDArray[Any], options: ColoringOptions) -> NDArray[Any]:
-    return finish(prepare(rgb, ab.shape[0], keep_tint=options.keep_tint), ab, options.strength)
+    return finish(prepare(rgb, ab.shape[0], keep_tint=options.keep_tint), ab, options)
 
 
 def _reduced(pixels: NDArray[Any], longest_side: int | None) -> NDArray[Any]:

@@ -10,6 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 from photo.color import join_lightness_and_color, rgb_to_lab, rgb_to_lightness, write_rgb
 from photo.geometry import Box, crop, fit_square, resize
 from photo.hints import Hint
+from photo.looks import in_palette
+from photo.palette import AS_FOUND, Palette
 from photo.tint import Tint, measure_tint
 from photo.upsampling import color_strips
 
@@ -135,22 +137,23 @@ def _shown_ab(lightness: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArra
     return kept
 
 
-def finish(prepared: Prepared, ab: NDArray[Any], strength: float = 1.0) -> NDArray[Any]:
+def finish(prepared: Prepared, ab: NDArray[Any], palette: Palette = AS_FOUND) -> NDArray[Any]:
     """Give a photograph the colour that the network found for its square.
 
     Args:
         prepared: what `prepare` returned.
         ab: a*b* for `prepared.square`, [S, S, 2], CIE units.
-        strength: factor on the chroma: 0 is gray, 1 the network's colour, more is more vivid. A tint that is kept stays
-            as it is: with 0 the toned photograph comes back.
+        palette: what becomes of the network's colour. A tint that is kept stays as it is: with a strength of 0 the
+            toned photograph comes back.
 
     Returns:
         [H, W, 3] sRGB at the photograph's size and dtype; its lightness is that of the photograph given to `prepare`.
     """
-    # No colour is that vivid; but far larger numbers, which a model may give, would overflow on their way to sRGB.
-    small = np.clip(np.float32(strength) * crop(ab, prepared.box).astype(np.float32), -1000, 1000)
-    rgb = np.empty((*prepared.lightness.shape, 3), prepared.dtype)
     small_lightness = crop(prepared.square[..., 0], prepared.box)
+    # No colour is that vivid; but far larger numbers, which a model may give, would overflow on their way to sRGB.
+    found = np.clip(crop(ab, prepared.box).astype(np.float32), -1000, 1000)
+    small = np.clip(in_palette(small_lightness, found, palette), -1000, 1000)
+    rgb = np.empty((*prepared.lightness.shape, 3), prepared.dtype)
     for rows, a, b in color_strips(small, small_lightness, prepared.lightness):
         if prepared.tint is not None:
             tint_a, tint_b = prepared.tint.of(prepared.lightness[rows])

@@ -1,12 +1,12 @@
 """`ColoringOptions`: how the colour of a photograph is laid on, and what kind of file it becomes."""
 
-import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from photo.credentials import Credentials
 from photo.formats import PhotoFormat, check_format
+from photo.palette import Palette
 
 TIFF_COMPRESSIONS = ("none", "lzw", "deflate", "packbits")
 
@@ -42,16 +42,20 @@ def parse_sides(text: str) -> tuple[int, ...] | None:
 
 
 @dataclass(frozen=True)
-class ColoringOptions:
+class ColoringOptions(Palette):
     """How a photograph is coloured, with one model's colours.
 
         ColoringOptions(strength=1.3)                      # more vivid
+        ColoringOptions(look="kodachrome", warmth=0.3)     # as slide film, in a warm light
         ColoringOptions(keep_tint=True)                    # a sepia photograph stays one, under its colour
         ColoringOptions(render=(128, 256))                 # the mean of what the model says at both sides
         ColoringOptions(format=PhotoFormat.PNG)
 
     Attributes:
         strength: factor on the chroma: 0 is gray, 1 the model's colour, more is more vivid.
+        look: how a film or a time showed colours (`Look`); light and shade stay the photograph's own.
+        warmth: -1..1, of the light: more is warmer.
+        saturation: factor on the chroma of the model's colours alone; tones of a look or of the light stay.
         keep_tint: lay the tint of a toned or yellowed photograph (sepia, cyanotype) over the colour, light and shade
             their own; otherwise it is removed. A photograph in colour has none.
         render: sides of the squares at which the model is asked, in pixels, each a multiple of its stride; the mean of
@@ -71,10 +75,6 @@ class ColoringOptions:
         ValueError: for a value that can never work.
     """
 
-    strength: float = field(
-        default=1.0,
-        metadata={"help": "Factor on the colour: 0 gray, 1 as the model says, 1.3 vivid.", "min": 0.0, "max": 4.0},
-    )
     keep_tint: bool = field(
         default=False,
         metadata={
@@ -144,8 +144,7 @@ class ColoringOptions:
     credentials: Credentials | None = field(default=None, metadata={"help": "Sign.", "hidden": True})
 
     def __post_init__(self) -> None:
-        if not (self.strength >= 0 and math.isfinite(self.strength)):
-            raise ValueError(f"expected a strength of at least 0, received {self.strength}")
+        super().__post_init__()
         if self.render is not None:
             object.__setattr__(self, "render", _checked_sides(self.render))
         if self.format is not None:

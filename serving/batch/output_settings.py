@@ -90,6 +90,7 @@ class OutputSettings(ColoringOptions):
         other += " visibly marked" if self.mark else ""
         other += " signed" if self.credentials else ""
         other += f" {self.tiff_compression}" if self.tiff_compression else ""
+        other += f" {self.palette_words}" if self.palette_words else ""
         other += f" render {','.join(map(str, sorted(self.render)))}" if self.render else ""
         other += f" {_digest_of_hints(hints)}" if hints else ""
         return f"{self.encoding_of(output_name)} quality {self.quality} strength {self.strength:g}{other}{tint}"

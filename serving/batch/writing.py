@@ -86,7 +86,7 @@ class Encode(beam.DoFn):
 
     def _encoded(self, colored: ColoredPhoto) -> EncodedColoring:
         pages = [
-            ColoredPage(finish(page.prepared, ab, self._settings.strength), page.metadata, page.alpha)
+            ColoredPage(finish(page.prepared, ab, self._settings), page.metadata, page.alpha)
             for page, ab in zip(colored.photo.pages, colored.ab, strict=True)
         ]
         provenance = provenance_now(colored.model_fingerprint)

@@ -107,7 +107,7 @@ class ColoringFlows:
         rgb, in_kind, plan = yield Work(partial(open_photo, photo, options, max_pixels=self._connection.max_pixels))
         question = question.about(plan.pages[0], plan)
         prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
-        colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options.strength), provenance))
+        colored: PhotoOutput = yield Work(lambda: in_kind(finish(prepared, found[0], options), provenance))
         return colored
 
     def coloring_encoded(
@@ -124,7 +124,7 @@ class ColoringFlows:
         format = options.format or photo.format.written_as
 
         def encode(ab: NDArray[np.float32]) -> EncodedColoring:
-            rgb = finish(prepared, ab, options.strength)
+            rgb = finish(prepared, ab, options)
             encoded = encode_coloring(rgb, format, photo.metadata, options, provenance, photo.alpha)
             return EncodedColoring(encoded.data, tuple(dict.fromkeys((*read, *encoded.notes))))
 
@@ -140,7 +140,7 @@ class ColoringFlows:
         prepared, found, provenance = yield from self._asking_for_ab(rgb, question)
 
         def color(ab: NDArray[np.float32]) -> PhotoOutput:
-            colored: PhotoOutput = in_kind(finish(prepared, ab, options.strength), provenance)
+            colored: PhotoOutput = in_kind(finish(prepared, ab, options), provenance)
             return colored
 
         variants = []
@@ -201,7 +201,7 @@ class ColoringFlows:
         photo, read, (prepared, found, provenance) = yield from self._asking_for_next(pages, plan, question, options)
 
         def write(ab: NDArray[np.float32], output_path: Path, format: PhotoFormat) -> tuple[str, ...]:
-            rgb = finish(prepared, ab, options.strength)
+            rgb = finish(prepared, ab, options)
             encoded = encode_coloring(rgb, format, photo.metadata, options, provenance, photo.alpha)
             write_whole(output_path, encoded.data, dated_as=dated_as)
             return encoded.notes
@@ -223,7 +223,7 @@ class ColoringFlows:
             photo, read, (prepared, found, provenance) = yield from self._asking_for_next(
                 pages, plan, question, options
             )
-            rgb = yield Work(partial(finish, prepared, found[0], options.strength))
+            rgb = yield Work(partial(finish, prepared, found[0], options))
             colored.append(ColoredPage(rgb, photo.metadata, photo.alpha))
             notes |= dict.fromkeys(read)
         encoded = yield Work(partial(encode_colored_pages, colored, options, provenance))

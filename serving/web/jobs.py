@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from photo.decoding import PhotoHeader
 from photo.formats import PhotoFormat
 from photo.hints import Hint
 from photo.pages import PagePlan
+from photo.palette import AS_FOUND
 from photo.provenance import Provenance
 from serving.web.bounded_colorizer import BoundedColorizer
 from serving.web.metrics import Metrics
@@ -52,7 +53,7 @@ class JobPhoto:
         self.color_photos = color_photos
         self.variants = 0
         self.variant = 0
-        self.strength = 1.0
+        self.palette = AS_FOUND
         self.notes: dict[PhotoFormat, tuple[str, ...]] = {}
         self.hints = upload.hints
         self.provenance = Provenance()
@@ -69,7 +70,7 @@ class JobPhoto:
             "height": self.height,
             "variants": self.variants,
             "variant": self.variant,
-            "strength": self.strength,
+            **asdict(self.palette),
             "pages": len(self.pages),
             "in_color": self.in_color,
             "color_photos": self.color_photos.value,

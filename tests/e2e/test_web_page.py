@@ -295,17 +295,46 @@ def test_everything_can_be_done_with_the_keyboard_alone(open_page, album):
     expect(page.locator("#picker")).to_be_focused()
 
 
-def test_one_strength_is_used_for_all_photos(open_page, album):
+def test_the_settings_of_one_photo_are_used_for_all(open_page, album):
     page = open_page()
     page.locator("#picker").set_input_files(album)
     colour_all(page, 2)
-    expect(page.locator("#strength-all")).to_be_hidden()
+    expect(page.locator("#adjusted-all")).to_be_hidden()
     page.locator("#strength").fill("50")
     with page.expect_response(lambda answer: "/photos/1/image" in answer.url and "strength=0.5" in answer.url):
-        page.get_by_role("button", name="Use this strength for all photos").click()
-    expect(page.locator("#announcer")).to_have_text("2 photos have this strength.")
+        page.get_by_role("button", name="Use these settings for all photos").click()
+    expect(page.locator("#announcer")).to_have_text("2 photos have these settings.")
     page.locator(".thumb").nth(1).click()
     expect(page.locator("#strength-value")).to_have_text("50%")
+
+
+@pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_look_and_the_light_are_chosen_by_their_pictures_and_saved(open_page, model_server, album, look, tmp_path):
+    page = open_page(look)
+    page.locator("#picker").set_input_files(album[0])
+    colour_all(page, 1)
+    page.get_by_role("button", name="Look and light").click()
+    expect(page.locator("#look-list img")).to_have_count(6)
+    for preview in page.locator("#look-list img").all():
+        assert preview.evaluate("image => image.decode().then(() => image.naturalWidth)")
+    axe = Axe().run(page, options={"resultTypes": ["violations"]})
+    assert not [found["id"] for found in axe.response["violations"] if found["impact"] in ("serious", "critical")]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    with page.expect_response(lambda answer: "look=kodachrome" in answer.url and "side=1600" in answer.url):
+        page.get_by_role("radio", name="Kodachrome").check()
+    with page.expect_response(lambda answer: "look=kodachrome" in answer.url and "warmth=0.3" in answer.url):
+        page.locator("#warmth").fill("30")
+    expect(page.locator("#warmth-value")).to_have_text("+30")
+    with page.expect_download() as saved:
+        page.locator("#download").click()
+    saved.value.save_as(tmp_path / "saved.jpg")
+    with Colorizer(model_server.address) as colorizer:
+        ab = colorizer.find_ab(album[0], 4)[0]
+    expected = apply_ab(album[0].read_bytes(), ab, ColoringOptions(look="kodachrome", warmth=0.3))
+    assert pixels((tmp_path / "saved.jpg").read_bytes()) == pixels(expected)
+    page.get_by_role("button", name="As the model says").click()
+    expect(page.locator("#warmth-value")).to_have_text("0")
+    expect(page.get_by_role("radio", name="Faithful")).to_be_checked()
 
 
 @pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])

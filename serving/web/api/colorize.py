@@ -1,6 +1,7 @@
 """POST /api/colorize: one photograph, coloured at once."""
 
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,9 +19,9 @@ from serving.web.api.parameters import (
     MarkMetadata,
     OutputFormat,
     Page,
+    PaletteOfQuery,
     Render,
     Share,
-    Strength,
     Variants,
     refuse_unknown_parameters,
     sides_of,
@@ -56,8 +57,8 @@ router = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
 async def colorize(
     request: Request,
     gateway: GatewayOfApp,
+    palette: PaletteOfQuery,
     variants: Variants = 1,
-    strength: Strength = 1.0,
     keep_tint: KeepTint = False,
     color_photos: ColorPhotosOfQuery = "recolor",
     render: Render = "",
@@ -78,7 +79,7 @@ async def colorize(
     What is in the file decides its format, not its name. Of a TIFF all pages are coloured, or with `page` that one.
     """
     options = ColoringOptions(
-        strength=strength,
+        **asdict(palette),
         keep_tint=keep_tint,
         color_photos=ColorPhotos(color_photos),
         render=sides_of(render),

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from photo.hints import LARGEST_RADIUS, Hint
 from photo.limits import MAX_PAGES
-from serving.web.api.parameters import MOST_STRENGTH
+from photo.palette import MOST_SATURATION, MOST_STRENGTH, Look
 from serving.web.jobs import PhotoState
 from serving.web.problems import ProblemDocument
 
@@ -56,6 +56,9 @@ class JobPhotoDocument(BaseModel):
     variants: int = Field(description="How many colourings there are; fewer than wanted where the model gives one.")
     variant: int = Field(description="The one that was chosen, from 0.")
     strength: float = Field(description="The strength of the colour that was chosen.")
+    look: Look = Field(description="The look that was chosen.")
+    warmth: float = Field(description="The warmth of the light that was chosen.")
+    saturation: float = Field(description="The factor on the model's colours that was chosen.")
     hints: list[HintDocument] = Field(description="Colours that were asked for.")
     problem: ProblemDocument | None = Field(description="Why it failed.")
 
@@ -77,6 +80,14 @@ class ChoiceDocument(BaseModel, extra="forbid"):
     strength: float | None = Field(
         None, description="Factor on the colour: 0 gray, 1 as the model says.", ge=0, le=MOST_STRENGTH,
         allow_inf_nan=False, strict=True,
+    )  # fmt: skip
+    look: Look | None = Field(None, description="As a film or a time showed colours; light and shade stay.")
+    warmth: float | None = Field(
+        None, description="Of the light: above 0 warmer.", ge=-1, le=1, allow_inf_nan=False, strict=True
+    )
+    saturation: float | None = Field(
+        None, description="Factor on the model's colours alone; tones of a look or of the light stay.", ge=0,
+        le=MOST_SATURATION, allow_inf_nan=False, strict=True,
     )  # fmt: skip
 
 

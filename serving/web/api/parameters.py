@@ -3,15 +3,14 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from fastapi import Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.routing import APIRoute
 
 from photo.coloring_options import ColoringOptions, parse_sides
 from photo.formats import PhotoFormat
+from photo.palette import MOST_SATURATION, MOST_STRENGTH, Look, Palette
 from serving.web.problems import Kind, Problem
 from serving.web.settings import MOST_VARIANTS
-
-MOST_STRENGTH = 4.0  # as in `tintype colorize`
 
 
 class OutputFormat(StrEnum):
@@ -32,6 +31,17 @@ Strength = Annotated[
     float,
     Query(
         ge=0, le=MOST_STRENGTH, allow_inf_nan=False, description="Factor on the colour: 0 gray, 1 as the model says."
+    ),
+]
+LookOfQuery = Annotated[Look, Query(description="Show the colours as a film or a time did; light and shade stay.")]
+Warmth = Annotated[float, Query(ge=-1, le=1, allow_inf_nan=False, description="Of the light: above 0 warmer.")]
+Saturation = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=MOST_SATURATION,
+        allow_inf_nan=False,
+        description="Factor on the model's colours alone; tones of a look or of the light stay.",
     ),
 ]
 Variants = Annotated[int, Query(ge=1, le=MOST_VARIANTS, description="Plausible colourings wanted of each photo.")]
@@ -63,10 +73,21 @@ ColorPhotosOfQuery = Annotated[
 ]
 
 
+def palette_of_query(
+    strength: Strength = 1.0, look: LookOfQuery = Look.FAITHFUL, warmth: Warmth = 0.0, saturation: Saturation = 1.0
+) -> Palette:
+    """Return what the parameters say of how the colours are laid on."""
+    return Palette(strength, look, warmth, saturation)
+
+
+PaletteOfQuery = Annotated[Palette, Depends(palette_of_query)]
+
+
 async def refuse_unknown_parameters(request: Request) -> None:
     """Raise Problem for a parameter that the route does not have, as one that is misspelt."""
     route: APIRoute = request.scope["route"]
-    known = {field.alias for field in route.dependant.query_params}
+    dependants = (route.dependant, *route.dependant.dependencies)
+    known = {field.alias for dependant in dependants for field in dependant.query_params}
     if unknown := [name for name in request.query_params if name not in known]:
         expected = f"expected one of {', '.join(sorted(known))}" if known else "expected none"
         raise Problem(Kind.WRONG_REQUEST, f"The parameter {unknown[0][:40]!r} is unknown; {expected}")

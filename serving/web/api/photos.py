@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Response
@@ -11,22 +11,26 @@ from fastapi.responses import StreamingResponse
 from photo.coloring_options import ColoringOptions, ColorPhotos
 from photo.formats import PhotoFormat
 from photo.hints import MAX_HINTS
+from photo.palette import Palette
 from serving.web import results
 from serving.web.api.documents import ChoiceDocument, HintDocument, JobPhotoDocument, LikelyColorDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import NOTES, OF_JOB, OF_RESULT, PICTURES, ZIP
 from serving.web.api.parameters import (
     JOB_ID,
-    MOST_STRENGTH,
     ColorPhotosOfQuery,
     Format,
     JobId,
+    LookOfQuery,
     Mark,
     MarkMetadata,
     Number,
     OutputFormat,
     Page,
+    Saturation,
     Share,
+    Strength,
+    Warmth,
     refuse_unknown_parameters,
 )
 from serving.web.bounded_colorizer import BoundedColorizer
@@ -50,13 +54,12 @@ router = APIRouter(tags=["jobs"], dependencies=[Depends(refuse_unknown_parameter
 async def choose(
     job_id: JobId, number: Number, choice: Annotated[ChoiceDocument, Body()], gateway: GatewayOfApp
 ) -> dict[str, Any]:
-    """Choose which colouring, and how strong, the picture and the ZIP are to show."""
+    """Choose which colouring the picture and the ZIP are to show, and how strong, how warm and in which look."""
     photo = gateway.jobs.get(job_id).done_photo(number)
     if choice.variant is not None:
         _check_variant(choice.variant, photo.variants)
         photo.variant = choice.variant
-    if choice.strength is not None:
-        photo.strength = choice.strength
+    photo.palette = _changed(photo.palette, **choice.model_dump(exclude={"variant"}))
     return photo.document()
 
 
@@ -139,10 +142,10 @@ async def image(
     number: Number,
     gateway: GatewayOfApp,
     variant: Annotated[int | None, Query(ge=0, description="Which colouring; else the chosen one.")] = None,
-    strength: Annotated[
-        float | None,
-        Query(ge=0, le=MOST_STRENGTH, allow_inf_nan=False, description="Factor on the colour; else the chosen one."),
-    ] = None,
+    strength: Strength | None = None,
+    look: LookOfQuery | None = None,
+    warmth: Warmth | None = None,
+    saturation: Saturation | None = None,
     format: Format = OutputFormat.SAME,
     page: Page = None,
     side: Annotated[
@@ -153,16 +156,18 @@ async def image(
     mark_metadata: MarkMetadata = True,
     mark: Mark = False,
 ) -> Response:
-    """Return the photo in colour. The model is not asked again: strengths and variants can be tried at will. A
-    reduced picture is of one page, the first unless `page` names another."""
+    """Return the photo in colour. The model is not asked again: variants, strengths, looks and lights can be tried at
+    will; what is not given is as it was chosen. A reduced picture is of one page, the first unless `page` names
+    another."""
     job = gateway.jobs.get(job_id)
     photo = job.done_photo(number)
     variant = photo.variant if variant is None else variant
     _check_variant(variant, photo.variants)
     if page is not None and page - 1 not in photo.pages:
         raise Problem(Kind.WRONG_REQUEST, f"Expected a page of {_pages_in_words(photo.pages)}, received {page}")
+    palette = _changed(photo.palette, strength=strength, look=look, warmth=warmth, saturation=saturation)
     options = ColoringOptions(
-        photo.strength if strength is None else strength,
+        **asdict(palette),
         format=format.photo_format(),
         page=job.page if page is None else page,
         mark_metadata=mark_metadata,
@@ -248,11 +253,16 @@ async def _result(job: Job, number: int, colorizer: BoundedColorizer, options: C
     data, _ = await colorizer.apply_ab(
         photo.file,
         photo.variant,
-        replace(options, strength=photo.strength, page=job.page),
+        replace(options, **asdict(photo.palette), page=job.page),
         provenance=photo.provenance,
         pixels=photo.pixels,
     )
     return results.Result(results.result_name(photo.name, options.format or photo.format or PhotoFormat.JPEG), data)
+
+
+def _changed(palette: Palette, **choice: Any) -> Palette:
+    """Return a palette with what was chosen, which is not None, in place of what it had."""
+    return replace(palette, **{name: value for name, value in choice.items() if value is not None})
 
 
 def _pages_in_words(pages: range) -> str:

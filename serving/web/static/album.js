@@ -17,6 +17,9 @@ const LEFT_SECONDS = 120; // in which a page that was left may be loaded anew wi
 const JOBS_OF_TAB = "tintype jobs"; // in the storage of this tab, which a reload leaves as it is
 const TO_BE_SENT = ["queued", "sending"];
 
+export const AS_FOUND = { strength: 1, look: "faithful", warmth: 0, saturation: 1 }; // what of a colouring can be adjusted
+const ADJUSTABLE = Object.keys(AS_FOUND);
+
 export const photos = []; // in the order they were picked
 export const view = { selected: null, limits: null };
 
@@ -73,7 +76,7 @@ export const unsaved = () => photos.filter((photo) => !photo.isSaved && !["picke
 // Picking.
 
 function newPhoto(known) {
-  return { key: nextKey++, state: "picked", strength: 1, variant: 0, variants: 0, split: 50, hints: [], ...known };
+  return { key: nextKey++, state: "picked", ...AS_FOUND, variant: 0, variants: 0, split: 50, hints: [], ...known };
 }
 
 export async function add(files) {
@@ -224,8 +227,8 @@ async function takeOut(archive, document) {
 
 // A photo of which this page has no file of its own, only what the gateway says of it.
 function photoOf(job, found, archive = null) {
-  const { number, name, variant, strength, hints } = found;
-  return newPhoto({ job, number, name, variant, strength, hints, archive, state: "waiting", hasNoPreview: true });
+  const { number, name, hints } = found;
+  return newPhoto({ job, number, name, hints, ...chosen(found), archive, state: "waiting", hasNoPreview: true });
 }
 
 // Follows the first job that is not done.
@@ -276,8 +279,7 @@ function update(document) {
 // A photo is in colour: shown as it was chosen, also before it was sent once more.
 function begin(photo, found) {
   photo.variant = Math.min(photo.variant, found.variants - 1);
-  const { variant, strength } = photo;
-  if (variant !== found.variant || strength !== found.strength) photo.unsent = { variant, strength };
+  if (!isChosen(found, chosen(photo))) photo.unsent = chosen(photo);
   if (photo.hints.length && !found.hints.length) photo.unsentHints = photo.hints;
   settle(photo).catch((problem) => noteTrouble(problem, photo.job, () => (ui.closeNotice(), show(photo))));
   show(photo, { isFirst: true });
@@ -349,9 +351,10 @@ function forgetJob(id) {
     replace(members, [newPhoto({ file: archive.file, name: archive.name, hasNoPreview: true })]);
   }
   for (const photo of lost.filter((one) => one.file)) {
-    const { file, name, key, before, width, height, hasNoPreview, colorPhotos, strength, variant, split, hints } = photo;
+    const { file, name, key, before, width, height, hasNoPreview, colorPhotos, split, hints } = photo;
+    const choice = chosen(photo);
     for (const property of Object.keys(photo)) delete photo[property];
-    Object.assign(photo, newPhoto({ file, name, width, height, hasNoPreview, colorPhotos, strength, variant, split, hints }), { key });
+    Object.assign(photo, newPhoto({ file, name, width, height, hasNoPreview, colorPhotos, ...choice, split, hints }), { key });
     if (before?.startsWith("blob:")) photo.before = before;
   }
   replace(lost.filter((one) => !one.file && !one.archive), []);
@@ -397,7 +400,7 @@ async function load(address) {
 // picture, and gets the large one when it is.
 export async function show(photo, { isFirst = false } = {}) {
   const { job, number } = photo;
-  const options = { variant: photo.variant, strength: photo.strength, format: "jpeg" };
+  const options = { ...chosen(photo), format: "jpeg" };
   const turn = (photo.turn = (photo.turn ?? 0) + 1);
   photo.thumb = gateway.imageAddress(job, number, { ...options, side: THUMB_SIDE }, photo.version);
   if (photo !== view.selected) return;
@@ -436,17 +439,27 @@ export function adjust(photo, choice) {
     } catch (problem) {
       noteTrouble(problem, photo.job, () => (ui.closeNotice(), adjust(photo, {})));
     }
-  }, "strength" in choice ? ADJUSTING_PAUSE : 0);
+  }, "variant" in choice || "look" in choice ? 0 : ADJUSTING_PAUSE); // the others have sliders
 }
 
-// The strength of one photo for all, also for those that are coloured later.
-export function useStrengthForAll({ strength }) {
+// What is chosen for a photo, but its hints.
+function chosen({ variant, strength, look, warmth, saturation }) {
+  return { variant, strength, look, warmth, saturation };
+}
+
+const isChosen = (photo, choice) => Object.entries(choice).every(([name, value]) => photo[name] === value);
+
+export const isAdjustedAs = (photo, other) => ADJUSTABLE.every((name) => photo[name] === other[name]);
+
+// Strength, look and light of one photo for all, also for those that are coloured later.
+export function useForAll(example) {
+  const { strength, look, warmth, saturation } = example;
   for (const photo of photos) {
-    if (photo.strength === strength) continue;
-    if (photo.state === "done") adjust(photo, { strength });
-    else photo.strength = strength;
+    if (isAdjustedAs(photo, example)) continue;
+    if (photo.state === "done") adjust(photo, { strength, look, warmth, saturation });
+    else Object.assign(photo, { strength, look, warmth, saturation });
   }
-  ui.announce(say("said.strength.all", { count: photos.length }));
+  ui.announce(say("said.adjusted.all", { count: photos.length }));
 }
 
 // Resolves when the gateway knows what was chosen for a photo; choices are sent in their order.
@@ -503,13 +516,13 @@ async function sendHints(photo) {
 export const coloured = () => photos.filter((photo) => photo.state === "done");
 
 export async function download(photo, format) {
-  const { variant, strength } = photo;
+  const choice = chosen(photo);
   photo.isSaving = true;
   ui.render();
   try {
-    const options = { variant, strength, format, download: true };
+    const options = { ...choice, format, download: true };
     await gateway.saveFile(gateway.imageAddress(photo.job, photo.number, options));
-    photo.isSaved = photo.variant === variant && photo.strength === strength;
+    photo.isSaved = isChosen(photo, choice);
     ui.announce(say("said.saved", { name: photo.name }));
   } catch (problem) {
     noteTrouble(problem, photo.job, () => (ui.closeNotice(), download(photo, format)));

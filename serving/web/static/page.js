@@ -4,6 +4,7 @@ import * as album from "./album.js";
 import * as gateway from "./gateway.js";
 import { connectHints, isSetting, renderHints } from "./hints.js";
 import { percent, say, translate } from "./languages.js";
+import { connectPalettes, renderPalette } from "./palettes.js";
 import { bytes, dropped, isArchive, photosOfFolder } from "./picking.js";
 
 const { photos, view } = album;
@@ -96,7 +97,8 @@ function renderStage(photo) {
   if (isDone) {
     $("strength").value = String(Math.round(100 * photo.strength));
     $("strength-value").textContent = percent(photo.strength);
-    $("strength-all").hidden = photos.every((one) => one.strength === photo.strength);
+    renderPalette(photo);
+    $("adjusted-all").hidden = photos.every((one) => album.isAdjustedAs(one, photo));
     renderVariants(photo);
   }
   renderActions(photo, isDone, isWorking);
@@ -173,7 +175,7 @@ function renderVariants(photo) {
       input.addEventListener("change", () => album.adjust(photo, { variant }));
       const image = element("img");
       image.alt = "";
-      image.src = gateway.imageAddress(photo.job, photo.number, { variant, strength: 1, format: "jpeg", side: album.THUMB_SIDE });
+      image.src = gateway.imageAddress(photo.job, photo.number, { ...album.AS_FOUND, variant, format: "jpeg", side: album.THUMB_SIDE });
       label.append(input, image);
       list.append(label);
     }
@@ -369,7 +371,7 @@ addEventListener("pointerup", (event) => {
   drag = null;
 });
 addEventListener("pointercancel", () => (drag = null));
-$("strength-all").addEventListener("click", () => album.useStrengthForAll(view.selected));
+$("adjusted-all").addEventListener("click", () => album.useForAll(view.selected));
 $("strength").addEventListener("input", () => album.adjust(view.selected, { strength: Number($("strength").value) / 100 }));
 
 for (const kind of ["dragenter", "dragover"]) {
@@ -396,6 +398,7 @@ addEventListener("pagehide", (event) => event.persisted || album.leave());
 
 translate(document);
 connectHints({ render, notify });
+connectPalettes({ render });
 album.connect({ render, notify, closeNotice, announce, askForToken });
 start();
 for (const picker of pickers) if (picker.files.length) addPicked(picker); // before this script ran

@@ -48,10 +48,9 @@ def test_only_colour_is_added(gray):
 def test_strength_scales_the_chroma(gray):
     prepared = prepare(gray, 32)
     ab = constant_ab(prepared, (5.0, -5.0))
-    np.testing.assert_array_equal(finish(prepared, ab, 0.0), gray)
-    chroma = [
-        np.linalg.norm(rgb_to_lab(finish(prepared, ab, strength))[..., 1:], axis=-1).mean() for strength in (1, 2)
-    ]
+    np.testing.assert_array_equal(finish(prepared, ab, ColoringOptions(strength=0)), gray)
+    shown = [finish(prepared, ab, ColoringOptions(strength=strength)) for strength in (1, 2)]
+    chroma = [np.linalg.norm(rgb_to_lab(rgb)[..., 1:], axis=-1).mean() for rgb in shown]
     assert chroma[1] == pytest.approx(2 * chroma[0], rel=0.1)
 
 

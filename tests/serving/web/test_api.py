@@ -79,6 +79,14 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
     assert (chosen.json()["variant"], chosen.json()["strength"]) == (2, 0.5)
     expected = apply_ab(jpeg, ab[2], ColoringOptions(strength=0.5, mark_metadata=False))
     assert gateway.client.get(f"{address}/photos/0/image?mark_metadata=false").content == expected
+    chosen = gateway.client.patch(f"{address}/photos/0", json={"look": "kodachrome", "warmth": -0.25}).json()
+    assert [chosen[name] for name in ("strength", "look", "warmth", "saturation")] == [0.5, "kodachrome", -0.25, 1]
+    palette = {"strength": 0.5, "look": "kodachrome", "warmth": -0.25}
+    tried = apply_ab(jpeg, ab[2], ColoringOptions(**palette, saturation=0.5, mark_metadata=False))
+    assert gateway.client.get(f"{address}/photos/0/image?saturation=0.5&mark_metadata=false").content == tried
+    expected = apply_ab(jpeg, ab[2], ColoringOptions(**palette, mark_metadata=False))
+    refused = gateway.client.patch(f"{address}/photos/0", json={"look": "sepia"})
+    assert (refused.status_code, "kodachrome" in refused.text) == (422, True)
     small = gateway.client.get(f"{address}/photos/0/image?side=64&variant=0&strength=1&format=webp")
     assert Image.open(io.BytesIO(small.content)).size == (64, 64)
 

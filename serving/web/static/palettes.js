@@ -1,0 +1,68 @@
+// The look of a photo's colours, the warmth of its light, their saturation: beside the strength, and as the gateway makes them.
+
+import * as album from "./album.js";
+import * as gateway from "./gateway.js";
+import { percent, say } from "./languages.js";
+
+const LOOKS = ["faithful", "vivid", "faded", "kodachrome", "autochrome", "cool"];
+const PREVIEW_SIDE = 160;
+
+const $ = (id) => document.getElementById(id);
+let isOpen = false;
+let shown = null;
+let ui = null;
+
+const signed = (value) => `${value > 0 ? "+" : ""}${value}`;
+
+export function renderPalette(photo) {
+  shown = photo;
+  $("palette-tools").hidden = !isOpen;
+  $("palette-mode").setAttribute("aria-expanded", String(isOpen));
+  if (!isOpen) return;
+  renderLooks(photo);
+  const warmth = Math.round(100 * photo.warmth);
+  $("warmth").value = String(warmth);
+  $("warmth-value").textContent = signed(warmth);
+  $("saturation").value = String(Math.round(100 * photo.saturation));
+  $("saturation-value").textContent = percent(photo.saturation);
+  $("palette-reset").disabled = photo.look === "faithful" && !photo.warmth && photo.saturation === 1;
+}
+
+// A small picture of each look, of the colouring that is chosen.
+function renderLooks(photo) {
+  const list = $("look-list");
+  const of = `${photo.job} ${photo.number} ${photo.variant} ${photo.version ?? 0}`;
+  if (list.dataset.of !== of) {
+    list.dataset.of = of;
+    list.replaceChildren(...LOOKS.map((look) => preview(photo, look)));
+  }
+  list.querySelector(`input[value="${photo.look}"]`).checked = true;
+}
+
+function preview(photo, look) {
+  const label = document.createElement("label");
+  label.className = "variant";
+  const input = document.createElement("input");
+  Object.assign(input, { type: "radio", name: "look", value: look });
+  input.addEventListener("change", () => album.adjust(shown, { look }));
+  const image = document.createElement("img");
+  const options = { ...album.AS_FOUND, variant: photo.variant, look, format: "jpeg", side: PREVIEW_SIDE };
+  Object.assign(image, { alt: "", src: gateway.imageAddress(photo.job, photo.number, options, photo.version) });
+  const name = document.createElement("span");
+  name.textContent = say(`look.${look}`);
+  label.append(input, image, name);
+  return label;
+}
+
+// `page` draws: { render }.
+export function connectPalettes(page) {
+  ui = page;
+  $("palette-mode").addEventListener("click", () => {
+    isOpen = !isOpen;
+    ui.render();
+  });
+  for (const name of ["warmth", "saturation"]) {
+    $(name).addEventListener("input", () => album.adjust(shown, { [name]: Number($(name).value) / 100 }));
+  }
+  $("palette-reset").addEventListener("click", () => album.adjust(shown, { look: "faithful", warmth: 0, saturation: 1 }));
+}

@@ -1,5 +1,6 @@
 """Photographs that every test may use."""
 
+import contextlib
 import io
 import os
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.model.quiet_tensorflow import keras_without_extras
 from tests import beam_signatures
 from tests.external_tools import pytest_runtest_setup, pytest_terminal_summary  # noqa: F401 - hooks
 
@@ -19,9 +21,12 @@ os.environ["TINTYPE_KEEP_MINUTES"] = "0"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let `--dist loadfile` take the files in the order of their collection, not those of most tests first."""
+    """Let `--dist loadfile` take the files in the order of their collection, and import what every worker needs."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+    if "PYTEST_XDIST_WORKER" in os.environ:  # collects every file, of which many import it
+        with contextlib.suppress(ModuleNotFoundError), keras_without_extras():
+            import tensorflow  # noqa: F401
 
 
 @pytest.hookimpl(trylast=True)

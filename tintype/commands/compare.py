@@ -15,9 +15,22 @@ Entries = Annotated[
 ]
 QuestionName = Annotated[
     str | None,
-    typer.Option(
-        help="rgb_or_lab, spectral_norm, l1_l2_cosine, vgg16, tintype_lab, or a YAML file.", show_default=False
-    ),
+    typer.Option(help="One that comes with Tintype (--questions lists them), or a YAML file.", show_default=False),
+]
+
+
+def _list_questions(wanted: bool) -> None:
+    if not wanted:
+        return
+    from pipeline.comparison.entries import load_question, question_names
+
+    for name in question_names():
+        typer.echo(f"{name:<22} {load_question(name).title}")
+    raise typer.Exit
+
+
+ListQuestions = Annotated[
+    bool, typer.Option("--questions", is_eager=True, callback=_list_questions, help="List the questions and exit.")
 ]
 TestData = Annotated[
     str | None,
@@ -39,6 +52,7 @@ def compare(
     size: Annotated[int, typer.Option(min=16, help="Side in pixels at which all entries are measured.")] = 128,
     rows: Annotated[int, typer.Option(min=1, max=64, help="Photographs in the grid.")] = 6,
     settings: SharedSettings = None,
+    questions: ListQuestions = False,
 ) -> None:
     """Train recipes under the same budget, measure them on the same photographs, and show them side by side.
 

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -232,6 +232,38 @@ def evaluate_saved_model(
         SPOIL_SEED: spoil_seed,
         **measure_sample(model, sample.squares()),
     }
+
+
+def evaluate_coloring(
+    color: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    photos: Iterable[tuple[str, bytes]],
+    *,
+    size: int,
+    frechet: bool = False,
+) -> dict[str, Any]:
+    """Measure what is no SavedModel with the figures of one.
+
+    Args:
+        color: gives the a*b* for a square: uint8 [S, S, 3] in true colours, of which it may use what its method is
+            given, -> float32 [S, S, 2].
+        photos, size, frechet: as for `evaluate_saved_model`.
+
+    Returns:
+        What `summarize` returns, `size`, `n_gray_left_out`, and what `frechet.frechet_figures` finds.
+
+    Raises:
+        TintypeError: no photo could be used.
+    """
+    tally = _Tally(by_skin=False, with_features=frechet)
+    colored = _ColoredPhotos(photos)
+    for label, rgb in colored:
+        square = square_photo(rgb, size)
+        ab = color(square)
+        metrics = {MODEL: photo_metrics(square, ab), GRAYSCALE: photo_metrics(square, np.zeros_like(ab))}
+        tally.add([label], Measured([metrics], square[None], ab[None]))
+    if not tally.total.count:
+        raise colored.nothing_to_measure()
+    return tally.report() | {"size": size, "n_gray_left_out": colored.left_out_gray}
 
 
 class _Tally:

@@ -1,6 +1,6 @@
 """How much better a photo is coloured, the more colours of it are given as hints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ HINT_COUNTS = (0, 1, 2, 5, 10, 20, 50)
 # Odd sides of the patches, as in training.
 _LARGEST_PATCH = 9
 
+Coloring = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
 
 def measure_hints(model: SavedColorizer, squares: Sequence[NDArray[np.uint8]]) -> list[dict[str, Any]] | None:
     """Give each photo some of its own true colours as hints, and measure what the model makes of them.
@@ -32,17 +34,27 @@ def measure_hints(model: SavedColorizer, squares: Sequence[NDArray[np.uint8]]) -
         None for a model that takes no hints, and without photos; else for each of HINT_COUNTS the number of `hints` and
         the mean `psnr_db`.
     """
-    if not model.takes_hints or not len(squares):
+    return hint_curve(model.predict_ab, squares) if model.takes_hints else None
+
+
+def hint_curve(color: Coloring, squares: Sequence[NDArray[np.uint8]]) -> list[dict[str, Any]] | None:
+    """Measure as `measure_hints` does whatever colours photographs by hints: None without photos.
+
+    Args:
+        color: L*, float32 [N, S, S, 1], and hints [N, S, S, 3] -> a*b*, [N, S, S, 2].
+        squares: true photographs, sRGB uint8 [S, S, 3].
+    """
+    if not len(squares):
         return None
-    values = np.mean([_of_one_photo(model, square) for square in squares], axis=0)
+    values = np.mean([_of_one_photo(color, square) for square in squares], axis=0)
     return [{"hints": hints, "psnr_db": float(value)} for hints, value in zip(HINT_COUNTS, values, strict=True)]
 
 
-def _of_one_photo(model: SavedColorizer, square: NDArray[np.uint8]) -> list[float]:
+def _of_one_photo(color: Coloring, square: NDArray[np.uint8]) -> list[float]:
     lab = rgb_to_lab(square)
     hints = random_hints(lab[..., 1:], np.random.default_rng(content_number(square)))
     lightness = np.repeat(lab[None, ..., :1], len(hints), axis=0)
-    return [photo_metrics(square, ab)["psnr_db"] for ab in model.predict_ab(lightness, hints)]
+    return [photo_metrics(square, ab)["psnr_db"] for ab in color(lightness, hints)]
 
 
 def random_hints(ab: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -18,10 +18,11 @@ from components.image_example_gen.source import read_source, source_of
 from components.image_example_gen.summary import check_trainable, read_summary
 from photo.errors import DataError
 from pipeline.comparison.entries import Budget, ComparisonEntry
+from pipeline.comparison.jobs import MeasuringJob, MethodJob, TrainingJob
+from pipeline.comparison.methods.names import METHODS
 from pipeline.comparison.report import write_report
 from pipeline.comparison.result_files import RESULT_NAME, read_record
 from pipeline.comparison.task_process import JOB_NAME, run_in_process
-from pipeline.comparison.training_job import TrainingJob
 from pipeline.output_folder import output_folder
 from serving.batch.file_systems import check_location, fingerprint
 
@@ -36,6 +37,7 @@ class Comparison:
         test_data: other photographs to measure on, or None.
         size: side in pixels at which every entry is measured.
         rows: photographs in the grid.
+        methods: of others, shown beside the entries; of METHODS.
     """
 
     title: str
@@ -46,6 +48,7 @@ class Comparison:
     test_data: str | None = None
     size: int = 128
     rows: int = 6
+    methods: tuple[str, ...] = ()
 
 
 def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -60,7 +63,7 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
         say: is told in a line what begins and what ended.
 
     Returns:
-        the content of report.json; an entry's `status` is `done`, `failed` or `waiting`.
+        the content of report.json; the `status` of an entry, and of a method, is `done`, `failed` or `waiting`.
 
     Raises:
         DataError: the photographs cannot be used.
@@ -74,6 +77,7 @@ def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], No
         jobs = [_job(comparison, entry, examples) for entry in comparison.entries]
         folders = [out / "entries" / _folder_name(entry.label) for entry in comparison.entries]
         report = _report(comparison, examples)
+        _measure_methods(comparison, examples, report, out, say)
         for entry, row, job, folder in zip(comparison.entries, report["entries"], jobs, folders, strict=True):
             _add_result(row, job, folder)
             if row["status"] == "done":
@@ -115,16 +119,52 @@ def _ingest(comparison: Comparison, out: Path, say: Callable[[str], None]) -> di
     return examples
 
 
+def _measure_methods(
+    comparison: Comparison, examples: dict[str, Path], report: dict[str, Any], out: Path, say: Callable[[str], None]
+) -> None:
+    """Measure the methods that learn nothing, before the entries, which take long."""
+    for row in report["methods"]:
+        folder = out / "methods" / row["method"]
+        job = _method_job(comparison, row["method"], examples)
+        _add_result(row, job, folder)
+        if row["status"] == "done":
+            say(f"{row['label']}: done before")
+            continue
+        say(f"{row['label']}: measuring")
+        row["error"] = run_in_process("measure_method", dataclasses.asdict(job), folder)
+        row["status"] = "failed"
+        _add_result(row, job, folder)
+        say(f"{row['label']}: {row['status']}" + (f": {row['error']}" if row["error"] else ""))
+
+
+def _method_job(comparison: Comparison, method: str, examples: dict[str, Path]) -> MethodJob:
+    first = examples[comparison.entries[0].label]
+    measured_on = _measured_on(comparison, first)
+    return MethodJob(
+        method=method,
+        examples=str(first),
+        measured_examples=str(first),
+        test_data=comparison.test_data,
+        size=comparison.size,
+        rows=comparison.rows,
+        fingerprint=_digest([method, read_source(first), measured_on]),
+    )
+
+
+def _measured_on(comparison: Comparison, examples: Path) -> dict[str, Any]:
+    return {
+        "data": fingerprint(comparison.test_data) if comparison.test_data is not None else examples.name,
+        "size": comparison.size,
+        "rows": comparison.rows,
+    }
+
+
 def _job(comparison: Comparison, entry: ComparisonEntry, examples: dict[str, Path]) -> TrainingJob:
     config = entry.config.trainer_config().model_dump(mode="json")
     trained_from = {"config": config, "source": read_source(examples[entry.label])}
     # Splits are shares of the content's hash: whichever entry's examples are measured, no entry was trained on them.
     measured = examples[comparison.entries[0].label]
-    measured_on = {
-        "data": fingerprint(comparison.test_data) if comparison.test_data is not None else measured.name,
-        "size": comparison.size,
-        "rows": comparison.rows,
-    }
+    measured_on = _measured_on(comparison, measured)
     return TrainingJob(
         trainer_config=config,
         examples=str(examples[entry.label]),
@@ -137,10 +177,10 @@ def _job(comparison: Comparison, entry: ComparisonEntry, examples: dict[str, Pat
     )
 
 
-def _add_result(row: dict[str, Any], job: TrainingJob, folder: Path) -> None:
+def _add_result(row: dict[str, Any], job: MeasuringJob, folder: Path) -> None:
     result = read_record(folder / RESULT_NAME)
     if result.get("fingerprint") == job.fingerprint:
-        row.update(result, status="done", error=None, folder=f"entries/{folder.name}")
+        row.update(result, status="done", error=None, folder=f"{folder.parent.name}/{folder.name}")
 
 
 def _report(comparison: Comparison, examples: dict[str, Path]) -> dict[str, Any]:
@@ -166,6 +206,10 @@ def _report(comparison: Comparison, examples: dict[str, Path]) -> dict[str, Any]
                 "error": None,
             }
             for entry in comparison.entries
+        ],
+        "methods": [
+            {"label": METHODS[method], "method": method, "status": "waiting", "error": None}
+            for method in comparison.methods
         ],
     }
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -94,6 +94,7 @@ class Question(BaseModel):
     question: str
     settings: dict[str, Any] = Field(default={}, description="section.field: value, for every entry")
     entries: tuple[_QuestionEntry, ...] = Field(min_length=1)
+    methods: tuple[Literal["welsh", "levin"], ...] = Field(default=(), description="of others, shown beside them")
 
 
 def question_names() -> list[str]:

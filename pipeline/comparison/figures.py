@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from components.evaluator.hint_curve import HINT_CURVE
 from components.evaluator.metric_rows import MOST_LABELS
 
 BASELINE_LABEL = "left gray"
@@ -107,6 +108,8 @@ _VARIANTS = _Column(
     lambda entry: (entry["metrics"].get("variants") or {}).get("ab_distance"),
     None,
 )
+# Entries measured by an earlier version have no such figure.
+_MILLISECONDS = _Column("ms to colour a photo", "ms", "{:.1f}", lambda entry: entry.get("photo_milliseconds"), "low")
 COST = (
     _Column("images/s", "images/s", "{:,.1f}", lambda entry: entry["training"]["images_per_second"], "high"),
     _Column("steps", "steps", "{:,}", lambda entry: entry["training"]["steps"]),
@@ -114,15 +117,15 @@ COST = (
     _Column("minutes", "minutes", "{:.1f}", lambda entry: entry["training"]["seconds"] / 60),
     _Column("parameters of generator", "generator", "{:,}", lambda entry: entry["training"]["generator_parameters"]),
     _Column("of discriminator", "discrim.", "{:,}", lambda entry: entry["training"]["discriminator_parameters"]),
-    # Entries measured by an earlier version have no such figure.
-    _Column("ms to colour a photo", "ms", "{:.1f}", lambda entry: entry.get("photo_milliseconds"), "low"),
+    _MILLISECONDS,
     _Column("SavedModel, MB", "MB", "{:.1f}", lambda entry: entry["model_bytes"] / 1e6, "low"),
 )
 
 
-def tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """All tables of a report in their order."""
-    return [quality_table(entries), *folder_tables(entries), cost_table(entries)]
+def tables(entries: Sequence[Mapping[str, Any]], methods: Sequence[Mapping[str, Any]] = ()) -> list[Table]:
+    """All tables of a report in their order; methods that learn nothing stand below the entries, where they can."""
+    rows = [*entries, *methods]
+    return [quality_table(rows), *folder_tables(rows), *hint_tables(rows), cost_table(entries)]
 
 
 def quality_table(entries: Sequence[Mapping[str, Any]]) -> Table:
@@ -130,7 +133,7 @@ def quality_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     done = [entry for entry in entries if entry["status"] == "done"]
     columns: tuple[_Column, ...] = QUALITY
     # Figures that not every model or installation has.
-    for column in (_FRECHET, _VARIANTS):
+    for column in (_FRECHET, _VARIANTS, *([_MILLISECONDS] if any("method" in entry for entry in done) else [])):
         if any(column.value(entry) is not None for entry in done):
             columns = (*columns, column)
     gray = [column.gray(done[0]["metrics"]) if done else None for column in columns]
@@ -156,6 +159,21 @@ def folder_tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
         _table("PSNR over gray by folder, dB", gain, entries, None),
         _table("Photographs left gray by folder", left_gray, entries, None),
     ]
+
+
+def hint_tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """PSNR of those that take hints, a column for each number of true colours given; none where none takes any."""
+    taking = [entry for entry in entries if entry["status"] == "done" and entry["metrics"].get(HINT_CURVE)]
+    if not taking:
+        return []
+
+    def of(count: int) -> Callable[[Mapping[str, Any]], float | None]:
+        return lambda entry: {point["hints"]: point["psnr_db"] for point in entry["metrics"][HINT_CURVE]}.get(count)
+
+    counts = [point["hints"] for point in taking[0]["metrics"][HINT_CURVE]]
+    names = [f"{count} hint" if count == 1 else f"{count} hints" for count in counts]
+    columns = [_Column(name, name, "{:.2f}", of(count), "high") for name, count in zip(names, counts, strict=True)]
+    return [_table("PSNR by true colours given as hints, dB", columns, taking, None)]
 
 
 def cost_table(entries: Sequence[Mapping[str, Any]]) -> Table:
@@ -201,7 +219,7 @@ def remarks(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
             found.append((entry["label"], f"failed: {entry['error']}"))
         elif entry["status"] == "waiting":
             found.append((entry["label"], "not trained yet"))
-        elif entry["training"]["stopped"] == "diverged":
+        elif entry.get("training", {}).get("stopped") == "diverged":
             step = entry["training"]["steps"]
             found.append((entry["label"], f"diverged by step {step}: measured with the last good weights"))
         elif entry["metrics"].get("n_not_finite"):

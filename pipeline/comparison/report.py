@@ -26,7 +26,7 @@ def write_report(report: Mapping[str, Any], out: Path) -> None:
         out: gets HTML_NAME, JSON_NAME, MARKDOWN_NAME, and when an entry is done GRID_NAME and CURVES_NAME.
     """
     done = [entry for entry in report["entries"] if entry["status"] == "done"]
-    columns = grid_columns(report["entries"], out)
+    columns = grid_columns([*report["entries"], *report["methods"]], out)
     for name in (GRID_NAME, CURVES_NAME):
         (out / name).unlink(missing_ok=True)
     curves, dark_curves = None, None
@@ -57,9 +57,9 @@ def conditions(report: Mapping[str, Any]) -> list[str]:
 def markdown(report: Mapping[str, Any]) -> str:
     """The tables and remarks, to be pasted into a document."""
     parts = [f"## {report['title']}", report["question"], " ".join(conditions(report))]
-    for table in tables(report["entries"]):
+    for table in tables(report["entries"], report["methods"]):
         parts.append("\n".join(_markdown_lines(table)))
-    parts.append("\n".join(f"- {label}: {words}" for label, words in remarks(report["entries"])))
+    parts.append("\n".join(f"- {label}: {words}" for label, words in _remarks(report)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -87,13 +87,17 @@ def _html(
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         report=report,
         conditions=conditions(report),
-        tables=tables(report["entries"]),
-        remarks=remarks(report["entries"]),
+        tables=tables(report["entries"], report["methods"]),
+        remarks=_remarks(report),
         grid_headings=[heading for heading, _ in columns],
         grid_rows=list(zip(*pictures, strict=True)),
         curves=_data_uri(curves) if curves else None,
         dark_curves=_data_uri(dark_curves) if dark_curves else None,
     )
+
+
+def _remarks(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return remarks([*report["entries"], *report["methods"]])
 
 
 def _data_uri(png: bytes) -> str:

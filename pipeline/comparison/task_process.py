@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from photo.errors import TintypeError
 from photo.whole_file import write_whole
-from pipeline.comparison.training_job import TrainingJob
+from pipeline.comparison.jobs import MethodJob, TrainingJob
 from serving.model.quiet_tensorflow import import_tensorflow_quietly
 
-Task = Literal["ingest", "train_and_measure"]
+Task = Literal["ingest", "train_and_measure", "measure_method"]
 
 # Not __name__, which is another when this module itself is the process.
 MODULE = "pipeline.comparison.task_process"
@@ -108,6 +108,10 @@ def main(arguments: Sequence[str], *, prepare: Callable[[], None] = import_tenso
             from components.image_example_gen.ingestion import ingest
 
             ingest(job["location"], Path(job["folder"]), DataConfig.model_validate(job["config"]))
+        elif task == "measure_method":
+            from pipeline.comparison.methods.measuring import measure_method
+
+            measure_method(MethodJob(**job), folder)
         else:
             from pipeline.comparison.train_and_measure import train_and_measure
 

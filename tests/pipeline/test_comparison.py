@@ -26,12 +26,13 @@ from pipeline.comparison.entries import (
     question_names,
     resolve_entries,
 )
+from pipeline.comparison.jobs import MethodJob, TrainingJob
+from pipeline.comparison.methods.measuring import measure_method
 from pipeline.comparison.pictures import draw_curves
 from pipeline.comparison.report import write_report
 from pipeline.comparison.result_files import RESULT_NAME, TRAINED_NAME, read_record, write_record
 from pipeline.comparison.task_process import run_in_process
 from pipeline.comparison.train_and_measure import train_and_measure
-from pipeline.comparison.training_job import TrainingJob
 from pipeline.config import ConfigError, load_config
 from tests.pipeline import comparison_tasks
 from tests.tintype.test_cli import TINTYPE
@@ -261,6 +262,7 @@ def report_of(*entries: dict) -> dict:
         "size": 32,
         "machine": "one",
         "entries": list(entries),
+        "methods": [],
     }
 
 
@@ -366,6 +368,12 @@ def test_an_entry_is_trained_once_and_measured_at_the_common_size(photographs, t
     assert result["metrics"]["n_images"] == ingested.splits["eval"]
     assert [Image.open(folder / file).size for row in result["pictures"] for file in row.values()] == [(26, 26)] * 6
 
+    shared = {name: getattr(job, name) for name in ("examples", "measured_examples", "test_data", "size", "rows")}
+    measure_method(MethodJob(method="welsh", fingerprint="welsh", **shared), tmp_path / "welsh")
+    welsh = read_record(tmp_path / "welsh" / RESULT_NAME)
+    assert (welsh["metrics"]["n_images"], welsh["metrics"]["left_gray"]) == (ingested.splits["eval"], 0)
+    assert len(welsh["pictures"]) == 2
+
     trained_at = (folder / TRAINED_NAME).stat().st_mtime_ns
     (photographs / "broken.jpg").write_bytes(b"not a photograph")
     train_and_measure(replace(job, test_data=str(photographs), fingerprint="all", size=32), folder)
@@ -386,6 +394,7 @@ def test_a_stopped_comparison_goes_on_and_a_failing_entry_stops_no_other(photogr
         "later=demo:seed=1",
     ]
     command += ["--data", photographs, "--budget", "3steps", "--size", "32", "--rows", "2", "--out", out]
+    command += ["--method", "levin"]
     command += [part for setting in TINY for part in ("--set", setting)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: list(out.glob(f"entries/good-*/{RESULT_NAME}")), seconds=600)
@@ -396,12 +405,15 @@ def test_a_stopped_comparison_goes_on_and_a_failing_entry_stops_no_other(photogr
     again = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert again.returncode == 1
     assert "good: done before" in again.stderr
+    assert "Levin 2004, 10 hints: done before" in again.stderr
     assert "Traceback" not in again.stderr
     assert "bad: failed: training diverged in its first 1 step" in again.stdout
     report = json.loads((out / "report.json").read_text())
     assert [entry["status"] for entry in report["entries"]] == ["done", "failed", "done"]
+    assert [row["status"] for row in report["methods"]] == ["done"]
+    assert "10 hints" in (out / "report.md").read_text()
     assert all((out / entry["folder"] / "model/saved_model.pb").is_file() for entry in report["entries"][::2])
-    names = {"report.html", "report.json", "report.md", "grid.png", "curves.png", "entries", "examples"}
+    names = {"report.html", "report.json", "report.md", "grid.png", "curves.png", "entries", "examples", "methods"}
     assert {path.name for path in out.iterdir()} - {".lock"} == names
 
 

@@ -95,3 +95,9 @@ def test_data_that_cannot_be_used_is_named(tmp_path, run_here):
         assert answer.returncode == 1
         assert message in answer.stderr
         assert "Traceback" not in answer.stderr
+
+
+def test_compare_lists_its_ready_made_questions():
+    answer = tintype("compare", "--questions")
+    assert answer.returncode == 0
+    assert "generator_alone        The generator alone against the GAN" in answer.stdout.splitlines()

@@ -1,5 +1,6 @@
 """`tintype compare`: recipes side by side, on the same photographs and under the same budget."""
 
+import enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,23 @@ def _list_questions(wanted: bool) -> None:
     raise typer.Exit
 
 
+class OtherMethod(enum.StrEnum):
+    """What --method may be."""
+
+    WELSH = "welsh"
+    LEVIN = "levin"
+
+
+OtherMethods = Annotated[
+    list[OtherMethod] | None,
+    typer.Option(
+        "--method",
+        help="welsh (colours of the most alike training photograph) or levin (spread from ten true hints): methods "
+        "that learn nothing beforehand, shown beside the entries. May be repeated.",
+        show_default=False,
+    ),
+]
+
 ListQuestions = Annotated[
     bool, typer.Option("--questions", is_eager=True, callback=_list_questions, help="List the questions and exit.")
 ]
@@ -51,6 +69,7 @@ def compare(
     test_data: TestData = None,
     size: Annotated[int, typer.Option(min=16, help="Side in pixels at which all entries are measured.")] = 128,
     rows: Annotated[int, typer.Option(min=1, max=64, help="Photographs in the grid.")] = 6,
+    methods: OtherMethods = None,
     settings: SharedSettings = None,
     questions: ListQuestions = False,
 ) -> None:
@@ -86,6 +105,7 @@ def compare(
         test_data=test_data,
         size=size,
         rows=rows,
+        methods=tuple(dict.fromkeys([*(asked.methods if asked else ()), *map(str, methods or [])])),
     )
     try:
         report = run_comparison(
@@ -99,7 +119,7 @@ def compare(
 
     _print_tables(report)
     Console().print(f"report: {out / HTML_NAME}", highlight=False, soft_wrap=True)
-    if any(entry["status"] != "done" for entry in report["entries"]):
+    if any(row["status"] != "done" for row in [*report["entries"], *report["methods"]]):
         raise typer.Exit(1)
 
 
@@ -114,7 +134,7 @@ def _print_tables(report: dict[str, Any]) -> None:
     console = Console()
     # A table that a terminal wraps can still be read; one that loses a column cannot.
     console.width = max(console.width, 100)
-    for figures in tables(report["entries"]):
+    for figures in tables(report["entries"], report["methods"]):
         table = Table(title=figures.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("", overflow="fold")
         for heading in figures.short_headings:
@@ -122,5 +142,5 @@ def _print_tables(report: dict[str, Any]) -> None:
         for label, cells in figures.rows:
             table.add_row(Text(label), *(Text(cell.text, style="bold" if cell.best else "") for cell in cells))
         console.print(table)
-    for label, words in remarks(report["entries"]):
+    for label, words in remarks([*report["entries"], *report["methods"]]):
         console.print(Text.assemble((label, "bold"), f": {words}"), soft_wrap=True)

@@ -56,6 +56,8 @@ class ColoringOptions(Palette):
         look: how a film or a time showed colours (`Look`); light and shade stay the photograph's own.
         warmth: -1..1, of the light: more is warmer.
         saturation: factor on the chroma of the model's colours alone; tones of a look or of the light stay.
+        reference: the colours of another photograph, as `photo.reference_colors.reference_of_file` gives them as text:
+            they are taken for what is alike in it. "" takes the model's own.
         keep_tint: lay the tint of a toned or yellowed photograph (sepia, cyanotype) over the colour, light and shade
             their own; otherwise it is removed. A photograph in colour has none.
         render: sides of the squares at which the model is asked, in pixels, each a multiple of its stride; the mean of

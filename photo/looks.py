@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photo.palette import Look, Palette
+from photo.reference_colors import in_colors_of, parse_reference
 
 # The colour that gray takes under light of 4000 K in place of 6500 K, for an eye that does not adapt to it, at L* 100,
 # brought down to what pleases; it falls with the lightness, as a* and b* of one chromaticity do.
@@ -84,7 +85,7 @@ _RENDERINGS = {
 def in_palette(lightness: NDArray[np.float32], ab: NDArray[np.float32], palette: Palette) -> NDArray[np.float32]:
     """Return colours as a palette shows them.
 
-    The saturation comes first, then the look, then the light, and the strength of it all last: 0 is gray.
+    The saturation comes first, then the reference, the look, the light, and the strength of it all last: 0 is gray.
 
     Args:
         lightness: L*, float32 [H, W], 0..100.
@@ -92,6 +93,8 @@ def in_palette(lightness: NDArray[np.float32], ab: NDArray[np.float32], palette:
         palette: which; one that changes nothing returns the very same numbers.
     """
     shown = ab if palette.saturation == 1 else np.float32(palette.saturation) * ab
+    if palette.reference:
+        shown = in_colors_of(lightness, shown, parse_reference(palette.reference))
     if palette.look in _RENDERINGS:
         shown = _rendered(lightness, shown, _RENDERINGS[palette.look])
     if palette.warmth:

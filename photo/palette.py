@@ -1,8 +1,11 @@
 """How vivid, how warm and in which look a model's colours are laid on; quick to import."""
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from photo.reference_text import reference_bytes
 
 MOST_STRENGTH = 4.0
 MOST_SATURATION = 3.0
@@ -23,6 +26,12 @@ class Look(StrEnum):
     """The dyed starch of 1907: soft, warm, reds towards orange, blues towards slate."""
     COOL = "cool"
     """As in the light of an overcast day or of snow."""
+
+
+def _reference_of_file(name: str) -> str:
+    from photo.reference_colors import reference_of_file  # not for --help
+
+    return reference_of_file(name)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,16 @@ class Palette:
         },
     )
 
+    reference: str = field(
+        default="",
+        metadata={
+            "help": "Take the colours of this photograph for what is alike in it.",
+            "metavar": "PHOTO",
+            "convert": _reference_of_file,
+            "show_default": False,
+        },
+    )
+
     def __post_init__(self) -> None:
         if not (self.strength >= 0 and math.isfinite(self.strength)):
             raise ValueError(f"expected a strength of at least 0, received {self.strength}")
@@ -72,6 +91,7 @@ class Palette:
             raise ValueError(f"expected a warmth of -1..1, received {self.warmth}")
         if not (self.saturation >= 0 and math.isfinite(self.saturation)):
             raise ValueError(f"expected a saturation of at least 0, received {self.saturation}")
+        reference_bytes(self.reference)
 
     @property
     def palette_words(self) -> str:
@@ -79,6 +99,7 @@ class Palette:
         words = [] if self.look is Look.FAITHFUL else [f"look {self.look}"]
         words += [f"warmth {self.warmth:g}"] if self.warmth else []
         words += [f"saturation {self.saturation:g}"] if self.saturation != 1 else []
+        words += [f"reference {hashlib.sha256(self.reference.encode()).hexdigest()[:12]}"] if self.reference else []
         return " ".join(words)
 
 

@@ -11,8 +11,6 @@ from components.evaluator.metrics import photo_metrics
 from photo.color import rgb_to_lab
 from serving.model.saved_colorizer import SavedColorizer
 
-HINT_CURVE = "hint_curve"  # its name in a metrics JSON
-
 HINT_COUNTS = (0, 1, 2, 5, 10, 20, 50)
 # Odd sides of the patches, as in training.
 _LARGEST_PATCH = 9

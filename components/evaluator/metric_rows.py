@@ -10,6 +10,8 @@ LABEL_UNITS = "gain: PSNR over gray; ab error and ΔE2000: shares of gray's; col
 # More labels than these make no table that could be read.
 MOST_LABELS = 12
 
+HINT_CURVE = "hint_curve"  # its name in a metrics JSON
+
 _LABEL_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("photos", lambda figures: f"{figures['n_images']}"),
     ("gain", lambda figures: f"{figures['psnr_db'] - figures['grayscale']['psnr_db']:+.2f} dB"),
@@ -52,7 +54,7 @@ def metric_rows(metrics: Figures) -> list[tuple[str, str]]:
         worst = _share(variants["worst_delta_e_2000"], variants["grayscale_delta_e_2000"])
         found = f"{variants['ab_distance']:.2f} units apart, best {best:+.2f} dB, worst {worst} of gray's CIEDE2000"
         rows.append(("variants", f"{found}   (of {variants['n_images']} photographs)"))
-    if curve := metrics.get("hint_curve"):
+    if curve := metrics.get(HINT_CURVE):
         none = curve[0]["psnr_db"]
         gains = (f"{point['psnr_db'] - none:+.1f} by {point['hints']}" for point in curve[1:])
         rows.append(("hints, dB", ", ".join(gains)))

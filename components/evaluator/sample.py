@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluator.content import content_number
-from components.evaluator.hint_curve import HINT_CURVE, measure_hints
+from components.evaluator.hint_curve import measure_hints
+from components.evaluator.metric_rows import HINT_CURVE
 from components.evaluator.variants import VARIANTS, measure_variants
 from serving.model.saved_colorizer import SavedColorizer
 

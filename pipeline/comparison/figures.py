@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from components.evaluator.hint_curve import HINT_CURVE
-from components.evaluator.metric_rows import MOST_LABELS
+from components.evaluator.metric_rows import HINT_CURVE, MOST_LABELS
 
 BASELINE_LABEL = "left gray"
 

@@ -23,6 +23,7 @@ from photo.formats import PhotoFormat
 from photo.hints import Hint
 from photo.pages import PagePlan, plan_pages
 from photo.provenance import Provenance
+from photo.reference_colors import reference_of
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions, Retry
 from serving.client.results import LikelyColor
@@ -283,6 +284,22 @@ class BoundedColorizer:
             photo = await self._in_thread(partial(decode_photo, data, page=page, max_pixels=self._limits.pixels))
             of_page = PagePlan(range(page, page + 1), photo.pages).hints_of(page, hints)
             return await self._client.likely_colors(photo.color, x, y, hints=of_page)
+
+    async def reference_colors(self, file: AnonymousFile) -> str:
+        """Return the colours of a photograph for others to take.
+
+        Raises:
+            Problem: when it cannot be used, or is gray.
+        """
+        header = await self.check(file, 1)
+        async with self._turn(header.width * header.height):
+            data = await file.read()
+            photo = await self._in_thread(partial(decode_photo, data, max_pixels=self._limits.pixels))
+            try:
+                reference = await self._in_thread(partial(reference_of, photo.rgb))
+            except ValueError as error:
+                raise Problem(Kind.WRONG_REQUEST, str(error)) from error
+            return reference.text()
 
     async def apply_ab(
         self,

@@ -332,7 +332,12 @@ def test_a_look_and_the_light_are_chosen_by_their_pictures_and_saved(open_page, 
         ab = colorizer.find_ab(album[0], 4)[0]
     expected = apply_ab(album[0].read_bytes(), ab, ColoringOptions(look="kodachrome", warmth=0.3))
     assert pixels((tmp_path / "saved.jpg").read_bytes()) == pixels(expected)
+    (tmp_path / "autumn.png").write_bytes(encode_photo(np.tile(np.uint8([[[200, 120, 40]]]), (64, 64, 1)), "PNG"))
+    with page.expect_response(lambda answer: "reference=" in answer.url and "side=1600" in answer.url):
+        page.get_by_label("Use another photo’s colours").set_input_files(tmp_path / "autumn.png")
+    expect(page.locator("#reference-name")).to_have_text("With the colours of autumn.png")
     page.get_by_role("button", name="As the model says").click()
+    expect(page.locator("#reference-name")).to_be_hidden()
     expect(page.locator("#warmth-value")).to_have_text("0")
     expect(page.get_by_role("radio", name="Faithful")).to_be_checked()
 

@@ -63,6 +63,7 @@ Settings = Annotated[
         "look",
         "warmth",
         "saturation",
+        "reference",
         "keep_tint",
         "color_photos",
         "keep_date",

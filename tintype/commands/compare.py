@@ -119,8 +119,7 @@ def compare(
 
     _print_tables(report)
     Console().print(f"report: {out / HTML_NAME}", highlight=False, soft_wrap=True)
-    if any(row["status"] != "done" for row in [*report["entries"], *report["methods"]]):
-        raise typer.Exit(1)
+    raise typer.Exit(any(row["status"] != "done" for row in [*report["entries"], *report["methods"]]))
 
 
 def _print_tables(report: dict[str, Any]) -> None:

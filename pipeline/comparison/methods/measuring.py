@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from components.evaluator.content import content_number
 from components.evaluator.evaluation import evaluate_coloring, square_photo
-from components.evaluator.hint_curve import HINT_COUNTS, HINT_CURVE, hint_curve, random_hints
+from components.evaluator.hint_curve import HINT_COUNTS, hint_curve, random_hints
+from components.evaluator.metric_rows import HINT_CURVE
 from components.evaluator.sample import Sample
 from components.trainer.decoded_photos import example_files
 from photo.color import rgb_to_lab, rgb_to_lightness

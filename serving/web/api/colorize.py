@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from photo.coloring_options import ColoringOptions, ColorPhotos
 from serving.web import results, uploads
-from serving.web.api.documents import LikelyColorDocument
+from serving.web.api.documents import LikelyColorDocument, ReferenceDocument
 from serving.web.api.gateway import GatewayOfApp
 from serving.web.api.openapi import NOTES, OF_UPLOAD, PICTURES, ZIP, photo_body
 from serving.web.api.parameters import (
@@ -114,6 +114,24 @@ async def colorize(
             yield results.Result(results.result_name(upload.name, found, number), one.data)
 
     return results.zip_response(each(), tuple(dict.fromkeys(note for one in colored for note in one.notes)))
+
+
+@router.post(
+    "/api/reference-colors",
+    tags=["one photo"],
+    summary="Colours for others to take",
+    response_model=ReferenceDocument,
+    responses=documented(*OF_UPLOAD, Kind.UNAUTHORIZED, Kind.TOO_MANY_PIXELS),
+    openapi_extra=photo_body("A photo in colour: its bytes, or a form with one file.", several=False),
+)
+async def reference_colors(request: Request, gateway: GatewayOfApp) -> dict[str, str]:
+    """Send a photo in colour, get what other photos need to take its colours for what is alike in them: the parameter
+    `reference` of `/api/colorize`, of the choice for a photo of a job, and of its picture."""
+    received = uploads.received_photos(request, gateway.settings.limits, gateway.quota, most=1, small_in_memory=True)
+    async with received as [upload]:
+        if upload.problem is not None:
+            raise upload.problem
+        return {"reference": await gateway.colorizer.reference_colors(upload.file)}
 
 
 @router.post(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from photo.hints import LARGEST_RADIUS, Hint
 from photo.limits import MAX_PAGES
 from photo.palette import MOST_SATURATION, MOST_STRENGTH, Look
+from photo.reference_text import LONGEST_REFERENCE
 from serving.web.jobs import PhotoState
 from serving.web.problems import ProblemDocument
 
@@ -36,6 +37,12 @@ class LikelyColorDocument(BaseModel):
     share: float = Field(description="Of the model's distribution of colours there.")
 
 
+class ReferenceDocument(BaseModel):
+    """The colours of a photo, for others to take."""
+
+    reference: str = Field(description="About a thousand letters and digits.")
+
+
 class JobPhotoDocument(BaseModel):
     """One photo of a job."""
 
@@ -59,6 +66,7 @@ class JobPhotoDocument(BaseModel):
     look: Look = Field(description="The look that was chosen.")
     warmth: float = Field(description="The warmth of the light that was chosen.")
     saturation: float = Field(description="The factor on the model's colours that was chosen.")
+    reference: str = Field(description="The colours of another photo that were chosen; empty for none.")
     hints: list[HintDocument] = Field(description="Colours that were asked for.")
     problem: ProblemDocument | None = Field(description="Why it failed.")
 
@@ -88,6 +96,10 @@ class ChoiceDocument(BaseModel, extra="forbid"):
     saturation: float | None = Field(
         None, description="Factor on the model's colours alone; tones of a look or of the light stay.", ge=0,
         le=MOST_SATURATION, allow_inf_nan=False, strict=True,
+    )  # fmt: skip
+    reference: str | None = Field(
+        None, description="Colours of another photo, as `POST /api/reference-colors` gives them; empty for none.",
+        max_length=LONGEST_REFERENCE,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from photo.coloring_options import ColoringOptions, parse_sides
 from photo.formats import PhotoFormat
 from photo.palette import MOST_SATURATION, MOST_STRENGTH, Look, Palette
+from photo.reference_text import LONGEST_REFERENCE
 from serving.web.problems import Kind, Problem
 from serving.web.settings import MOST_VARIANTS
 
@@ -44,6 +45,13 @@ Saturation = Annotated[
         description="Factor on the model's colours alone; tones of a look or of the light stay.",
     ),
 ]
+Reference = Annotated[
+    str,
+    Query(
+        max_length=LONGEST_REFERENCE,
+        description="Colours of another photo, as `POST /api/reference-colors` gives them: taken for what is alike.",
+    ),
+]
 Variants = Annotated[int, Query(ge=1, le=MOST_VARIANTS, description="Plausible colourings wanted of each photo.")]
 Render = Annotated[
     str,
@@ -74,10 +82,17 @@ ColorPhotosOfQuery = Annotated[
 
 
 def palette_of_query(
-    strength: Strength = 1.0, look: LookOfQuery = Look.FAITHFUL, warmth: Warmth = 0.0, saturation: Saturation = 1.0
+    strength: Strength = 1.0,
+    look: LookOfQuery = Look.FAITHFUL,
+    warmth: Warmth = 0.0,
+    saturation: Saturation = 1.0,
+    reference: Reference = "",
 ) -> Palette:
-    """Return what the parameters say of how the colours are laid on."""
-    return Palette(strength, look, warmth, saturation)
+    """Return what the parameters say of how the colours are laid on; raises Problem for what is no reference."""
+    try:
+        return Palette(strength, look, warmth, saturation, reference)
+    except ValueError as error:
+        raise Problem(Kind.WRONG_REQUEST, str(error)) from error
 
 
 PaletteOfQuery = Annotated[Palette, Depends(palette_of_query)]

@@ -27,6 +27,7 @@ from serving.web.api.parameters import (
     Number,
     OutputFormat,
     Page,
+    Reference,
     Saturation,
     Share,
     Strength,
@@ -146,6 +147,7 @@ async def image(
     look: LookOfQuery | None = None,
     warmth: Warmth | None = None,
     saturation: Saturation | None = None,
+    reference: Reference | None = None,
     format: Format = OutputFormat.SAME,
     page: Page = None,
     side: Annotated[
@@ -165,7 +167,9 @@ async def image(
     _check_variant(variant, photo.variants)
     if page is not None and page - 1 not in photo.pages:
         raise Problem(Kind.WRONG_REQUEST, f"Expected a page of {_pages_in_words(photo.pages)}, received {page}")
-    palette = _changed(photo.palette, strength=strength, look=look, warmth=warmth, saturation=saturation)
+    palette = _changed(
+        photo.palette, strength=strength, look=look, warmth=warmth, saturation=saturation, reference=reference
+    )
     options = ColoringOptions(
         **asdict(palette),
         format=format.photo_format(),
@@ -261,8 +265,11 @@ async def _result(job: Job, number: int, colorizer: BoundedColorizer, options: C
 
 
 def _changed(palette: Palette, **choice: Any) -> Palette:
-    """Return a palette with what was chosen, which is not None, in place of what it had."""
-    return replace(palette, **{name: value for name, value in choice.items() if value is not None})
+    """Return a palette with what was chosen, which is not None, in place of what it had; raises Problem."""
+    try:
+        return replace(palette, **{name: value for name, value in choice.items() if value is not None})
+    except ValueError as error:
+        raise Problem(Kind.WRONG_REQUEST, str(error)) from error
 
 
 def _pages_in_words(pages: range) -> str:

@@ -17,7 +17,7 @@ const LEFT_SECONDS = 120; // in which a page that was left may be loaded anew wi
 const JOBS_OF_TAB = "tintype jobs"; // in the storage of this tab, which a reload leaves as it is
 const TO_BE_SENT = ["queued", "sending"];
 
-export const AS_FOUND = { strength: 1, look: "faithful", warmth: 0, saturation: 1 }; // what of a colouring can be adjusted
+export const AS_FOUND = { strength: 1, look: "faithful", warmth: 0, saturation: 1, reference: "" }; // what of a colouring can be adjusted
 const ADJUSTABLE = Object.keys(AS_FOUND);
 
 export const photos = []; // in the order they were picked
@@ -439,12 +439,12 @@ export function adjust(photo, choice) {
     } catch (problem) {
       noteTrouble(problem, photo.job, () => (ui.closeNotice(), adjust(photo, {})));
     }
-  }, "variant" in choice || "look" in choice ? 0 : ADJUSTING_PAUSE); // the others have sliders
+  }, ["variant", "look", "reference"].some((name) => name in choice) ? 0 : ADJUSTING_PAUSE); // the others have sliders
 }
 
 // What is chosen for a photo, but its hints.
-function chosen({ variant, strength, look, warmth, saturation }) {
-  return { variant, strength, look, warmth, saturation };
+function chosen({ variant, strength, look, warmth, saturation, reference }) {
+  return { variant, strength, look, warmth, saturation, reference };
 }
 
 const isChosen = (photo, choice) => Object.entries(choice).every(([name, value]) => photo[name] === value);
@@ -453,11 +453,11 @@ export const isAdjustedAs = (photo, other) => ADJUSTABLE.every((name) => photo[n
 
 // Strength, look and light of one photo for all, also for those that are coloured later.
 export function useForAll(example) {
-  const { strength, look, warmth, saturation } = example;
+  const { strength, look, warmth, saturation, reference } = example;
   for (const photo of photos) {
     if (isAdjustedAs(photo, example)) continue;
-    if (photo.state === "done") adjust(photo, { strength, look, warmth, saturation });
-    else Object.assign(photo, { strength, look, warmth, saturation });
+    if (photo.state === "done") adjust(photo, { strength, look, warmth, saturation, reference });
+    else Object.assign(photo, { strength, look, warmth, saturation, reference });
   }
   ui.announce(say("said.adjusted.all", { count: photos.length }));
 }

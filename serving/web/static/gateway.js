@@ -69,6 +69,9 @@ export const setHints = (job, number, hints) =>
 export const likelyColors = (job, number, x, y) =>
   ask(`/api/jobs/${job}/photos/${number}/likely-colors?${new URLSearchParams({ x, y })}`);
 
+// The colours of a photo in a file, for others to take.
+export const referenceColors = (file) => ask("/api/reference-colors", { method: "POST", body: file });
+
 // What is done with a photo that has colour already: "recolor" or "skip".
 export const setColorPhotos = (job, number, choice) =>
   ask(`/api/jobs/${job}/photos/${number}/color-photos?color_photos=${choice}`, { method: "POST" });

@@ -398,7 +398,7 @@ addEventListener("pagehide", (event) => event.persisted || album.leave());
 
 translate(document);
 connectHints({ render, notify });
-connectPalettes({ render });
+connectPalettes({ render, notify });
 album.connect({ render, notify, closeNotice, announce, askForToken });
 start();
 for (const picker of pickers) if (picker.files.length) addPicked(picker); // before this script ran

@@ -25,7 +25,9 @@ export function renderPalette(photo) {
   $("warmth-value").textContent = signed(warmth);
   $("saturation").value = String(Math.round(100 * photo.saturation));
   $("saturation-value").textContent = percent(photo.saturation);
-  $("palette-reset").disabled = photo.look === "faithful" && !photo.warmth && photo.saturation === 1;
+  $("reference-name").hidden = !photo.reference;
+  $("reference-name").textContent = say("reference.used", { name: photo.referenceName ?? "" });
+  $("palette-reset").disabled = album.isAdjustedAs(photo, { ...album.AS_FOUND, strength: photo.strength });
 }
 
 // A small picture of each look, of the colouring that is chosen.
@@ -54,7 +56,20 @@ function preview(photo, look) {
   return label;
 }
 
-// `page` draws: { render }.
+// Lets the photo take the colours of another one, which is sent for that alone.
+async function useReference(file) {
+  const photo = shown;
+  try {
+    const { reference } = await gateway.referenceColors(file);
+    photo.referenceName = file.name;
+    album.adjust(photo, { reference });
+  } catch (problem) {
+    if (!(problem instanceof gateway.Problem)) throw problem;
+    ui.notify(problem, null);
+  }
+}
+
+// `page` draws and speaks: { render, notify }.
 export function connectPalettes(page) {
   ui = page;
   $("palette-mode").addEventListener("click", () => {
@@ -64,5 +79,13 @@ export function connectPalettes(page) {
   for (const name of ["warmth", "saturation"]) {
     $(name).addEventListener("input", () => album.adjust(shown, { [name]: Number($(name).value) / 100 }));
   }
-  $("palette-reset").addEventListener("click", () => album.adjust(shown, { look: "faithful", warmth: 0, saturation: 1 }));
+  $("palette-reset").addEventListener("click", () => {
+    const { strength, ...others } = album.AS_FOUND;
+    album.adjust(shown, others);
+  });
+  $("reference-picker").addEventListener("change", () => {
+    const [file] = $("reference-picker").files;
+    $("reference-picker").value = ""; // the same file may be picked again
+    if (file) useReference(file);
+  });
 }

@@ -85,8 +85,10 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
     tried = apply_ab(jpeg, ab[2], ColoringOptions(**palette, saturation=0.5, mark_metadata=False))
     assert gateway.client.get(f"{address}/photos/0/image?saturation=0.5&mark_metadata=false").content == tried
     expected = apply_ab(jpeg, ab[2], ColoringOptions(**palette, mark_metadata=False))
-    refused = gateway.client.patch(f"{address}/photos/0", json={"look": "sepia"})
-    assert (refused.status_code, "kodachrome" in refused.text) == (422, True)
+    for wrong, words in (({"look": "sepia"}, "kodachrome"), ({"reference": "abc"}, "Reference: expected the colours")):
+        refused = gateway.client.patch(f"{address}/photos/0", json=wrong)
+        assert refused.status_code == 422
+        assert words in refused.json()["detail"]
     small = gateway.client.get(f"{address}/photos/0/image?side=64&variant=0&strength=1&format=webp")
     assert Image.open(io.BytesIO(small.content)).size == (64, 64)
 
@@ -96,6 +98,20 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
         assert archive.namelist() == ["a-coloured.jpg", "a-coloured-2.jpg", "b-coloured.png"]
         assert archive.testzip() is None
         assert archive.read("a-coloured.jpg") == expected
+
+
+def test_a_photo_takes_the_colours_of_another(gateway, jpeg, astronaut):
+    answer = gateway.client.post("/api/reference-colors", content=encode_photo(astronaut, "PNG"))
+    reference = answer.json()["reference"]
+    with Colorizer(gateway.model_server.address) as colorizer:
+        expected = colorizer.colorize(jpeg, ColoringOptions(reference=reference))
+    colored = gateway.client.post("/api/colorize", params={"reference": reference}, content=jpeg)
+    assert np.array_equal(decode_photo(colored.content).rgb, decode_photo(expected).rgb)
+    gray = gateway.client.post("/api/reference-colors", content=jpeg)
+    assert (gray.status_code, "is gray" in gray.json()["detail"]) == (422, True)
+    wrong = gateway.client.post("/api/colorize", params={"reference": "abc"}, content=jpeg)
+    assert wrong.status_code == 422
+    assert "Reference: expected" in wrong.json()["detail"]
 
 
 def test_results_of_a_job_come_in_the_wanted_format_and_never_under_one_name(gateway, jpeg):

@@ -60,7 +60,7 @@ def test_programs_made_from_the_document_keep_their_names(gateway):
     schemas = gateway.client.get("/openapi.json").json()["components"]["schemas"]
     assert list(schemas) == [
         "AboutDocument", "ChoiceDocument", "HintDocument", "JobDocument", "JobPhotoDocument", "LikelyColorDocument",
-        "LimitsDocument", "Look", "OutputFormat", "ProblemDocument", "State", "StatusDocument",
+        "LimitsDocument", "Look", "OutputFormat", "ProblemDocument", "ReferenceDocument", "State", "StatusDocument",
     ]  # fmt: skip
     assert schemas["JobPhotoDocument"]["properties"]["state"] == {"$ref": "#/components/schemas/State"}
 

@@ -24,6 +24,7 @@ from photo.hints import Hint
 from photo.pages import PagePlan, plan_pages
 from photo.provenance import Provenance
 from photo.reference_colors import reference_of
+from photo.variants import visibly_different
 from serving.client.async_colorizer import AsyncColorizer
 from serving.client.options import ConnectionOptions, Retry
 from serving.client.results import LikelyColor
@@ -199,8 +200,8 @@ class BoundedColorizer:
         *,
         hints: tuple[Hint, ...] = (),
     ) -> FoundColors:
-        """Ask for the a*b* of a photograph's pages and keep them in its file: `variants` of each, or one where it has
-        hints or the model gives no more.
+        """Ask for the a*b* of a photograph's pages and keep them in its file: `variants` of each, those that can be
+        told apart, or one where it has hints or the model gives no more.
 
         Args:
             file: the photograph.
@@ -225,6 +226,7 @@ class BoundedColorizer:
                 color, of_page = await self._in_thread(partial(next, reading))
                 asking = partial(self._find_ab, color, variants, options, of_hints)
                 ab, provenance = await self._while_server_is_there(asking)
+                ab = await self._in_thread(partial(visibly_different, ab))
                 await file.write_ab(page, ab)
                 counts.append(len(ab))
                 notes.append(of_page)

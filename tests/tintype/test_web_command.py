@@ -59,6 +59,26 @@ def test_a_signal_ends_it_in_order_and_the_model_server_with_it(tmp_path, number
     process.stdout.close()
 
 
+def test_it_opens_the_page_in_the_browser_where_asked(tmp_path):
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{opened}.new" && mv "{opened}.new" "{opened}"\n')
+    browser.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tintype.cli", "web", "--server", "localhost:1", "--port", "0", "--browser"],
+        stdout=subprocess.PIPE, text=True, bufsize=1, env=os.environ | {"BROWSER": str(browser)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout:
+        line = process.stdout.readline()
+        while not opened.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        assert opened.read_text().strip() in line
+        assert httpx.get(opened.read_text().strip()).status_code == 200
+        process.terminate()
+        assert process.wait(30) == 0
+
+
 def listening_ports(pid: int) -> set[int]:
     """The TCP ports on which a process listens."""
     inodes = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}

@@ -2,8 +2,11 @@
 
 import dataclasses
 import logging
+import os
 import signal
 import sys
+import threading
+import webbrowser
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,6 +49,15 @@ Model = Annotated[
     ),
 ]
 
+Browser = Annotated[
+    bool | None,
+    typer.Option(
+        "--browser/--no-browser",
+        help="Open the page in this machine's browser. [default: where somebody sits before it]",
+        show_default=False,
+    ),
+]
+
 
 @expand_options
 def web(
@@ -54,6 +66,7 @@ def web(
     engine: EngineOption = Engine.AUTO,
     host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 for the whole network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes a free one.")] = 8080,
+    browser: Browser = None,
     connection: Annotated[
         ConnectionOptions,
         Options(
@@ -83,19 +96,21 @@ def web(
     from serving.web.bounded_colorizer import connect
 
     connect_to = partial(connect, limits=limits, connection=connection)
+    opens_browser = _somebody_sits_here() if browser is None else browser
+    serve_page = partial(_serve_page, settings, host, port, opens_browser)
     if server is not None:
-        _serve_page(settings, partial(connect_to, server), host, port, asked=server)
+        serve_page(partial(connect_to, server), asked=server)
         return
     if _is_asked_in_process(model, engine):
         from serving.model.onnx_model import OnnxModel
 
         loaded = OnnxModel(model)
-        _serve_page(settings, partial(connect_to, loaded), host, port, asked=f"{loaded.source}, in this process")
+        serve_page(partial(connect_to, loaded), asked=f"{loaded.source}, in this process")
         return
     asked = str(model or "the generator that comes with Tintype")
     with server_process(ServerOptions(connection.model_name, model), patience=_MODEL_SERVER_STOP_SECONDS) as beside:
         connect_beside = partial(connect_to, beside.address, starting_seconds=_MODEL_SERVER_START_SECONDS)
-        _serve_page(settings, connect_beside, host, port, asked, beside)
+        serve_page(connect_beside, asked, beside)
 
 
 def _is_asked_in_process(model: Path | None, engine: Engine) -> bool:
@@ -117,9 +132,10 @@ def _check_usage(server: str | None, model: Path | None, connection: ConnectionO
 
 def _serve_page(
     settings: WebSettings,
-    connect: "Callable[[], BoundedColorizer]",
     host: str,
     port: int,
+    opens_browser: bool,
+    connect: "Callable[[], BoundedColorizer]",
     asked: str,
     beside: "ServerProcess | None" = None,
 ) -> None:
@@ -149,14 +165,23 @@ def _serve_page(
     # has ended the model server.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    shown = f"[{host}]" if ":" in host else host
-    logger.info("the page is at http://%s:%d, asking %s", shown, listener.getsockname()[1], asked)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    logger.info("the page is at %s, asking %s", address, asked)
+    if opens_browser:
+        # In a thread: one that runs in the terminal returns when it is left. The port listens already.
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
     with listener:
         if beside is not None:
             beside.watch(gateway.stop)
         gateway.run()
     if beside is not None and beside.has_ended:
         raise TintypeError(f"the embedded server for {asked} ended by itself; its lines above say why")
+
+
+def _somebody_sits_here() -> bool:
+    """Whether this runs in a terminal of a machine with a screen, not in a service, a container or over SSH."""
+    has_screen = sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    return sys.stdout.isatty() and has_screen and "SSH_CONNECTION" not in os.environ
 
 
 def _logger_to_stdout() -> logging.Logger:

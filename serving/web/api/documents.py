@@ -60,7 +60,7 @@ class JobPhotoDocument(BaseModel):
         "colours that were replaced, what the format cannot hold."
     )
     notes_by_format: dict[str, list[str]] = Field(description="The same of a result in another format.")
-    variants: int = Field(description="How many colourings there are; fewer than wanted where the model gives one.")
+    variants: int = Field(description="How many colourings there are; fewer than wanted where they are alike.")
     variant: int = Field(description="The one that was chosen, from 0.")
     strength: float = Field(description="The strength of the colour that was chosen.")
     look: Look = Field(description="The look that was chosen.")

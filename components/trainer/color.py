@@ -29,8 +29,8 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
     y = (lightness + 16) / 116
     f = tf.stack([y + a / 500, y, y - b / 200], axis=-1)
     xyz = tf.where(f > 6 / 29, f**3, (f - 4 / 29) / _SLOPE)
-    to_rgb = tf.constant(RGB_OF_RELATIVE_XYZ, tf.float32)
-    linear = tf.clip_by_value(tf.einsum("...x,cx->...c", xyz, to_rgb), 0.0, 1.0)
+    to_rgb = tf.constant(RGB_OF_RELATIVE_XYZ.T, tf.float32)
+    linear = tf.clip_by_value(tf.tensordot(xyz, to_rgb, 1), 0.0, 1.0)
     return tf.where(linear <= 0.0031308, 12.92 * linear, 1.055 * tf.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
 
 

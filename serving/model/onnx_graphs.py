@@ -117,6 +117,11 @@ def _converted(name: str, function: Any, variables: _Variables, description: Mod
     from tf2onnx import optimizer, tf_loader
     from tf2onnx.tfonnx import process_tf_graph
 
+    if _draws(function.graph.as_graph_def()):
+        raise TintypeError(
+            f"the signature {name!r} cannot be converted to ONNX: its dropout stays on when it colours, and no "
+            "operator of ONNX draws the same numbers"
+        )
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
     inputs = {f"{spec.name}:0": key for key, spec in sorted(function.structured_input_signature[1].items())}
     # A signature's outputs come in the order of their names.
@@ -143,6 +148,12 @@ def _converted(name: str, function: Any, variables: _Variables, description: Mod
     _finish(model, list(inputs.values()), description)
     used = {tensor for node in model.graph.node for tensor in node.input}
     return OnnxGraph(name, model, {key: variables.arrays[key] for key in sorted(nodes) if f"{key}:0" in used})
+
+
+def _draws(graph_def: Any) -> bool:
+    """Whether a graph, or a function that it calls, draws random numbers."""
+    nodes = (graph_def.node, *(function.node_def for function in graph_def.library.function))
+    return any(node.op.startswith(("Random", "StatelessRandom")) for part in nodes for node in part)
 
 
 def _with_weights_fed(graph_def: Any, variables: _Variables) -> tuple[Any, dict[str, str]]:

@@ -6,8 +6,12 @@ import pytest
 from components.trainer.decoded_photos import example_files
 from components.trainer.training import train
 from photo.coloring_options import ColoringOptions
+from photo.errors import TintypeError
 from pipeline.config import load_config
 from serving.client.colorizer import Colorizer
+from serving.model.onnx_export import export_onnx
+from serving.model.onnx_model import OnnxModel
+from serving.model.saved_colorizer import SavedColorizer
 from serving.server import EmbeddedServer, ServerOptions
 from tests.scene_examples import write_scene_examples
 
@@ -55,3 +59,16 @@ def test_a_recipe_trains_ten_steps_and_its_model_colours_a_photo_through_a_serve
     assert (described.recipe, described.size) == (recipe, config.data.size)
     assert colored.shape == gray.shape
     assert np.ptp(colored, axis=2).max() > 0, "no colour was added"
+    if getattr(config.network.generator, "dropout_at_inference", False):
+        with pytest.raises(TintypeError, match="its dropout stays on when it colours"):
+            export_onnx(str(tmp_path / "colorizer" / "1"), tmp_path / "onnx")
+    else:
+        assert_the_same_by_onnxruntime(tmp_path / "colorizer" / "1", tmp_path / "onnx", config.data.size)
+
+
+def assert_the_same_by_onnxruntime(model, out, size):
+    export_onnx(str(model), out)
+    lightness = np.random.default_rng(0).uniform(0, 100, (1, size, size, 1)).astype(np.float32)
+    exact = SavedColorizer(str(model)).predict_ab(lightness)
+    found = OnnxModel(out).predict("serving_default", {"L": lightness})["ab"]
+    np.testing.assert_allclose(found, exact, atol=0.05)

@@ -24,6 +24,8 @@ from tests.serving.wire_server import WireServer, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
+expect.set_options(timeout=30_000)  # the browser shares two cores with other tests
+
 DESKTOP = {"viewport": {"width": 1280, "height": 860}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 
@@ -70,7 +72,7 @@ def open_page(browser, model_server, gateway_of_module) -> Iterator[Callable[...
                 address = stack.enter_context(serving(settings or WebSettings(), model_server.address, **options))
             context = browser.new_context(base_url=address, reduced_motion="reduce", **look)
             stack.callback(context.close)
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(30_000)
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)
@@ -340,6 +342,88 @@ def test_a_look_and_the_light_are_chosen_by_their_pictures_and_saved(open_page, 
     expect(page.locator("#reference-name")).to_be_hidden()
     expect(page.locator("#warmth-value")).to_have_text("0")
     expect(page.get_by_role("radio", name="Faithful")).to_be_checked()
+
+
+# Left, top and width of both pictures together, in pixels of the frame, once they are drawn.
+SEEN = """async () => {
+    for (let drawn = 0; drawn < 3; drawn++) await new Promise(requestAnimationFrame);
+    const frame = document.getElementById("frame").getBoundingClientRect();
+    const [before, after] = ["before", "after"].map((id) => document.getElementById(id).getBoundingClientRect());
+    if (before.left !== after.left || before.width !== after.width) throw new Error("they are not one upon the other");
+    return [after.left - frame.left, after.top - frame.top, after.width / frame.width];
+}"""
+
+
+def test_a_photo_is_looked_at_closely_by_buttons_wheel_mouse_and_keys(open_page, album):
+    page = open_page()
+    page.locator("#picker").set_input_files(album[0])
+    colour_all(page, 1)
+    frame, compare = page.locator("#frame"), page.locator("#compare")
+    box = frame.bounding_box()
+
+    def place(x, y):
+        return {"x": x * box["width"], "y": y * box["height"]}
+
+    page.get_by_role("button", name="Larger").click()
+    assert page.evaluate(SEEN)[2] == pytest.approx(1.5)
+    # The divider stays between the same colours: what is left of it on the screen is gray.
+    assert (
+        page.locator("#after").evaluate("one => getComputedStyle(one).clipPath").startswith("inset(0px 0px 0px calc(")
+    )
+    frame.hover(position=place(0.2, 0.5))
+    page.mouse.wheel(0, -400)
+    left, _, zoom = page.evaluate(SEEN)
+    assert zoom > 2
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.up()
+    assert page.evaluate(SEEN)[0] == pytest.approx(left - 0.1 * box["width"], abs=1)
+    expect(compare).to_have_value("50")
+    compare.press("Shift+ArrowLeft")
+    assert page.evaluate(SEEN)[0] == pytest.approx(left + 0.025 * box["width"], abs=1)
+    compare.press("0")
+    assert page.evaluate(SEEN) == [0, 0, 1]
+    expect(page.get_by_role("button", name="Smaller")).to_be_disabled()
+    frame.dblclick(position=place(0.25, 0.5))
+    assert page.evaluate(SEEN)[2] == pytest.approx(3)
+    expect(compare).to_have_value("50")
+
+    # A place that is clicked is the place of the photo that is seen there.
+    page.get_by_role("button", name="Set colours yourself").click()
+    page.locator("#frame").click(position=place(0.4, 0.6))
+    left, top, zoom = page.evaluate(SEEN)
+    dot = page.locator(".hint-dot")
+    expected = (0.4 * box["width"] - left) / (zoom * box["width"]), (0.6 * box["height"] - top) / (zoom * box["height"])
+    shares = dot.evaluate("dot => [dot.style.left, dot.style.top].map((one) => parseFloat(one) / 100)")
+    assert shares == pytest.approx(expected, abs=0.01)
+    assert dot.bounding_box()["width"] == pytest.approx(26, abs=1)
+
+
+def test_two_fingers_make_a_photo_larger_and_leave_the_divider(open_page, album):
+    page = open_page(PHONE)
+    page.locator("#picker").set_input_files(album[0])
+    colour_all(page, 1)
+    page.locator("#frame").evaluate(
+        """frame => {
+            const { left, top, width, height } = frame.getBoundingClientRect();
+            const tell = (kind, pointerId, x) => frame.dispatchEvent(new PointerEvent(kind, {
+                bubbles: true, pointerId, pointerType: "touch", isPrimary: pointerId === 1,
+                clientX: left + x * width, clientY: top + height / 2,
+            }));
+            tell("pointerdown", 1, 0.4);
+            tell("pointerdown", 2, 0.6);
+            for (const step of [1, 2, 3, 4]) {
+                tell("pointermove", 1, 0.4 - 0.05 * step);
+                tell("pointermove", 2, 0.6 + 0.05 * step);
+            }
+            tell("pointerup", 1, 0.2);
+            tell("pointerup", 2, 0.8);
+        }"""
+    )
+    left, _, zoom = page.evaluate(SEEN)
+    assert zoom == pytest.approx(3, rel=0.01)
+    assert left == pytest.approx(-page.locator("#frame").bounding_box()["width"], rel=0.05)  # the middle stays
+    expect(page.locator("#compare")).to_have_value("50")
 
 
 @pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])

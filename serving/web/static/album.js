@@ -8,6 +8,7 @@ import * as picking from "./picking.js";
 
 const VARIANTS_WANTED = 4; // fewer come where the model gives one colouring only
 const STAGE_SIDE = 1600; // of pictures shown large, in pixels
+const LARGE_SIDE = 4096; // of those that are looked at closely
 export const THUMB_SIDE = 320;
 const ADJUSTING_PAUSE = 220; // milliseconds of rest of the strength slider before the exact picture is fetched
 const UNDO_PAUSE = 10_000; // milliseconds in which what was removed can be had back
@@ -401,14 +402,15 @@ async function load(address) {
 export async function show(photo, { isFirst = false } = {}) {
   const { job, number } = photo;
   const options = { ...chosen(photo), format: "jpeg" };
+  const side = photo.stageSide ?? STAGE_SIDE;
   const turn = (photo.turn = (photo.turn ?? 0) + 1);
   photo.thumb = gateway.imageAddress(job, number, { ...options, side: THUMB_SIDE }, photo.version);
   if (photo !== view.selected) return;
   try {
     if (photo.hasNoPreview && !photo.before) {
-      photo.before = await load(gateway.imageAddress(job, number, { ...options, strength: 0, side: STAGE_SIDE }));
+      photo.before = await load(gateway.imageAddress(job, number, { ...options, strength: 0, side }));
     }
-    const after = await load(gateway.imageAddress(job, number, { ...options, side: STAGE_SIDE }, photo.version));
+    const after = await load(gateway.imageAddress(job, number, { ...options, side }, photo.version));
     if (turn !== photo.turn || job !== photo.job) return;
     Object.assign(photo, { after, shownStrength: options.strength, isRevealing: isFirst });
   } catch {
@@ -422,6 +424,13 @@ export async function show(photo, { isFirst = false } = {}) {
     }
   }
   ui.render();
+}
+
+// The picture as large as the gateway shows any, for one who looks closer.
+export function showLarge(photo) {
+  if (photo.stageSide === LARGE_SIDE || Math.max(photo.width ?? 0, photo.height ?? 0) <= STAGE_SIDE) return;
+  photo.stageSide = LARGE_SIDE;
+  show(photo);
 }
 
 // Adjusting: choices are merged until they are sent, and none is dropped.

@@ -60,6 +60,7 @@ function lay() {
   Object.assign($("hint-layer").style, {
     left: `${image.offsetLeft + (width - across) / 2}px`, top: `${image.offsetTop + (height - along) / 2}px`,
     width: `${across}px`, height: `${along}px`,
+    transformOrigin: `${-image.offsetLeft - (width - across) / 2}px ${-image.offsetTop - (height - along) / 2}px`,
   });
 }
 

@@ -6,6 +6,7 @@ import { connectHints, isSetting, renderHints } from "./hints.js";
 import { percent, say, translate } from "./languages.js";
 import { connectPalettes, renderPalette } from "./palettes.js";
 import { bytes, dropped, isArchive, photosOfFolder } from "./picking.js";
+import { connectViewing, isPinching, renderViewing, takesDrag } from "./viewing.js";
 
 const { photos, view } = album;
 const SIDEWAYS = 6; // pixels, from which on a finger means the divider
@@ -77,6 +78,7 @@ function renderStage(photo) {
   frame.dataset.key = String(photo.key);
   setSplit(isSetting() ? 0 : photo.split);
   renderHints(isDone ? photo : null);
+  renderViewing(isDone ? photo : null);
 
   const isWorking = ["queued", "sending", "waiting", "colouring"].includes(photo.state) || (photo.state === "done" && !photo.after);
   $("veil").hidden = !isWorking;
@@ -357,10 +359,12 @@ $("frame").addEventListener("pointerdown", (event) => {
   if ($("compare").hidden || !event.isPrimary || event.button !== 0) return;
   event.preventDefault(); // a picture would be dragged away
   $("compare").focus({ preventScroll: true });
+  if (takesDrag(event)) return;
   drag = { x: event.clientX, y: event.clientY, isMoving: event.pointerType !== "touch" };
   if (drag.isMoving) moveDivider(event);
 });
 addEventListener("pointermove", (event) => {
+  if (isPinching()) drag = null;
   if (!drag || !event.isPrimary) return;
   const [across, along] = [Math.abs(event.clientX - drag.x), Math.abs(event.clientY - drag.y)];
   drag.isMoving ||= across > SIDEWAYS && across > along;
@@ -399,6 +403,7 @@ addEventListener("pagehide", (event) => event.persisted || album.leave());
 translate(document);
 connectHints({ render, notify });
 connectPalettes({ render, notify });
+connectViewing({ compareAt });
 album.connect({ render, notify, closeNotice, announce, askForToken });
 start();
 for (const picker of pickers) if (picker.files.length) addPicked(picker); // before this script ran

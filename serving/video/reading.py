@@ -22,7 +22,7 @@ MOST_PIXELS = 7680 * 4320
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 _MATRICES = (1, 5, 6, 9)
 _LOWEST_OF_HD = 720
-_TEXT = frozenset(range(32, 127)) | {9, 10, 13}
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD")  # they name other files, and FFmpeg waits for more without an end
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,9 @@ class FilmReader:
         self.time_base = stream.time_base or Fraction(1, 90_000)
         self._decoded = self._decode()
         first = next(self._decoded, None)
+        if first is None and not width * height:  # FFmpeg takes a size away that is beyond its own limit
+            words = f"the size of its frames is not told, or larger than can be read; at most {MOST_PIXELS:,} pixels"
+            raise VideoError(f"{self.path}: {words}")
         if first is None:
             raise VideoError(f"{self.path}: no frame of it can be read; it is empty, damaged or encrypted")
         self._first = first
@@ -209,13 +212,17 @@ def open_film(path: Path) -> Any:
     """
     import av
 
+    if path.exists() and not path.is_file():
+        raise VideoError(f"{path}: no file; a folder, or a stream that may have no end, cannot be coloured")
     if not path.is_file():
         raise VideoError(f"{path}: no such file")
     with path.open("rb") as file:
         start = file.read(4096)
     if not start:
         raise VideoError(f"{path}: the file is empty")
-    if _TEXT.issuperset(start):
+    if start.startswith(_PLAYLISTS):
+        raise VideoError(f"{path}: a playlist, no film; give the films that it names")
+    if _is_text(start):
         raise VideoError(f"{path}: a text file, no film")  # FFmpeg draws text as a film
     try:
         container = av.open(str(path.resolve()))
@@ -225,6 +232,16 @@ def open_film(path: Path) -> Any:
         container.close()
         raise VideoError(f"{path}: there is no video stream in it that can be read")
     return container
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        text = start.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:  # else a character is cut off
+            return False
+        text = start[: error.start].decode()
+    return all(character.isprintable() or character in "\t\r\n\ufeff" for character in text)
 
 
 def _coding(frame: "av.VideoFrame") -> LumaCoding:

@@ -141,7 +141,7 @@ class FilmReader:
     def _even(self) -> "Iterator[av.VideoFrame]":
         from itertools import chain
 
-        frames = chain([self._first], self._decoded)
+        frames = map(self._of_one_size, chain([self._first], self._decoded))
         if self._deinterlacer is None:
             yield from frames
             return
@@ -157,6 +157,15 @@ class FilmReader:
                 assert isinstance(pulled, av.VideoFrame)
                 pulled.pts = None if pulled.pts is None else self._in_own_time(pulled)
                 yield pulled
+
+    def _of_one_size(self, frame: "av.VideoFrame") -> "av.VideoFrame":
+        width, height = self._first.width, self._first.height
+        if (frame.width, frame.height) == (width, height):
+            return frame
+        note = f"the size of its frames changes; all are brought to the first's, {width} x {height}"
+        if note not in self.notes:
+            self.notes.append(note)
+        return frame.reformat(width, height)
 
     def _in_own_time(self, frame: "av.VideoFrame") -> int:
         if frame.pts is None or frame.time_base is None:

@@ -108,3 +108,12 @@ def test_a_text_in_any_language_is_no_film(tmp_path):
     path.write_text("Ein Brief über Öl. 手紙\n" * 300, encoding="utf-8")
     with pytest.raises(VideoError, match="a text file"):
         read(path)
+
+
+def test_frames_that_change_their_size_are_brought_to_the_first_one_s_and_it_is_said(film):
+    one, two = film("a.ts", pan(1, 6)), film("b.ts", pan(1, 4, (96, 128)))
+    one.write_bytes(one.read_bytes() + two.read_bytes())
+    frames, notes = read(one)
+    assert {frame.luma.shape for frame in frames} == {(64, 96)}
+    assert len(frames) == 10
+    assert any("size of its frames changes" in note for note in notes)

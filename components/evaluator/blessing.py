@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from components.evaluator.config import EvaluateConfig, Thresholds
+from components.evaluator.config import EvaluateConfig, LabelThresholds, Thresholds
 
 
 def reasons_against(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[str]:
@@ -19,17 +19,27 @@ def reasons_against(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[
     reasons += _missed(metrics, config)
     baseline = metrics.get("baseline")
     if baseline and "psnr_db" in baseline:
-        drop = baseline["psnr_db"] - metrics["psnr_db"]
-        if not drop <= config.max_psnr_drop_db:
-            reasons.append(
-                f"PSNR {metrics['psnr_db']:.2f} dB is {drop:.2f} dB below the served model's "
-                f"{baseline['psnr_db']:.2f}; max_psnr_drop_db is {config.max_psnr_drop_db:g}"
-            )
-    if config.each_label is not None:
-        for label, group in metrics["labels"].items():
-            if group["n_images"] >= config.each_label.min_photographs:
-                reasons += [f"{label or 'without a folder'}: {reason}" for reason in _missed(group, config.each_label)]
+        reasons += _dropped(metrics, "max_psnr_drop_db", config.max_psnr_drop_db)
+    least = (config.each_label or LabelThresholds()).min_photographs
+    for label, group in metrics["labels"].items():
+        if group["n_images"] < least:
+            continue
+        found = _missed(group, config.each_label) if config.each_label is not None else []
+        if config.max_label_drop_db is not None and group.get("baseline"):
+            found += _dropped(group, "max_label_drop_db", config.max_label_drop_db)
+        reasons += [f"{label or 'without a folder'}: {reason}" for reason in found]
     return reasons
+
+
+def _dropped(metrics: Mapping[str, Any], name: str, most: float) -> list[str]:
+    """How far one group of photographs is below the served model's colours of it, if that is too far."""
+    served = metrics["baseline"]["psnr_db"]
+    drop = served - metrics["psnr_db"]
+    if drop <= most:
+        return []
+    return [
+        f"PSNR {metrics['psnr_db']:.2f} dB is {drop:.2f} dB below the served model's {served:.2f}; {name} is {most:g}"
+    ]
 
 
 def _missed(metrics: Mapping[str, Any], thresholds: Thresholds) -> list[str]:

@@ -39,5 +39,11 @@ class EvaluateConfig(Thresholds):
     split: str = Field(default="eval", pattern="^(train|eval|test)$", description="the photographs that are measured")
     batch_size: int = Field(default=16, ge=1, description="photographs that the model colours at once")
     max_psnr_drop_db: float = Field(default=0.2, ge=0, description="PSNR at most this far below the served model's")
+    max_label_drop_db: float | None = Field(
+        default=None,
+        ge=0,
+        description="PSNR of every label at most this far below the served model's on the same photographs; labels "
+        "with fewer than each_label.min_photographs (10 without each_label) are not judged; null judges none",
+    )
     each_label: LabelThresholds | None = Field(default=None, description="null judges all photographs together only")
     grid_rows: int = Field(default=8, ge=1, le=64, description="photographs in the picture grid")

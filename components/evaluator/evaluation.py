@@ -148,15 +148,16 @@ def summarize(sums: dict[str, MetricSums], total: MetricSums) -> dict[str, Any]:
 
     Returns:
         METRICS and `n_images`, the same under `grayscale`; `n_not_finite`, photos with a prediction that is not
-        finite; under `labels` the metrics of each label; under `baseline` those of the baseline, None without one;
-        and where gray was spoiled, under `spoiled` the metrics there and `gain_lost_db`, what the PSNR loses by it.
+        finite; under `labels` the metrics of each label; under `baseline` those of the baseline, None without one
+        (within a label they are there only with one); and where gray was spoiled, under `spoiled` the metrics there
+        and `gain_lost_db`, what the PSNR loses by it.
     """
 
     return {
+        BASELINE: None,
         **_means(total),
         "n_not_finite": total.not_finite(MODEL),
         "labels": {label: _means(group) for label, group in sorted(sums.items())},
-        BASELINE: total.means(BASELINE) if BASELINE in total.sums else None,
     }
 
 
@@ -168,6 +169,8 @@ def with_frechet(metrics: dict[str, Any], figures: dict[str, Any]) -> dict[str, 
 def _means(group: MetricSums) -> dict[str, Any]:
     figures = group.means(MODEL)
     found = {**figures, GRAYSCALE: group.means(GRAYSCALE)}
+    if BASELINE in group.sums:
+        found[BASELINE] = group.means(BASELINE)
     if SPOILED in group.sums:
         spoiled = group.means(SPOILED)
         found[SPOILED] = spoiled | {"gain_lost_db": figures["psnr_db"] - spoiled["psnr_db"]}

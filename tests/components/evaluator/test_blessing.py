@@ -35,6 +35,7 @@ def test_a_good_candidate_gets_no_reason():
         ({"baseline": {"psnr_db": 25.3}}, {}, "0.30 dB below the served model's 25.30; max_psnr_drop_db is 0.2"),
         ({"n_not_finite": 3}, {}, "not finite on 3 of 10"),
         ({"psnr_db": float("nan")}, {}, "nan dB"),
+        ({"baseline": {"psnr_db": float("nan")}}, {}, "nan dB below the served model's nan"),
         ({"left_gray": 0.16}, {"max_left_gray": 0.03}, "16.0% of 10 photographs are left gray; max_left_gray is 0.03"),
         ({}, {"min_colorfulness_ratio": 0.75}, "colorfulness 20.0 is under 0.75 x the truth's 40.0"),
         ({"colorfulness": 50.0}, {"max_colorfulness_ratio": 1.1}, "colorfulness 50.0 is over 1.1 x the truth's 40.0"),
@@ -68,6 +69,24 @@ def test_a_folder_that_is_left_gray_is_not_hidden_by_the_mean():
     assert any(
         reason.startswith("without a folder: 100.0% of 9") for reason in reasons_against(metrics(labels=labels), few)
     )
+
+
+def test_what_a_folder_lost_against_the_served_version_is_not_hidden_by_the_mean():
+    labels = {
+        "people": metrics(n_images=20, psnr_db=24.0, baseline={"psnr_db": 25.5}),
+        "sea": metrics(n_images=80, psnr_db=25.3, baseline={"psnr_db": 25.0}),
+        "": metrics(n_images=9, psnr_db=24.0, baseline={"psnr_db": 29.0}),
+    }
+    candidate = metrics(baseline={"psnr_db": 25.1}, labels=labels)
+    assert reasons_against(candidate, EvaluateConfig()) == []
+    assert reasons_against(candidate, EvaluateConfig(max_label_drop_db=1.5)) == []
+    (reason,) = reasons_against(candidate, EvaluateConfig(max_label_drop_db=1.0))
+    lost = "PSNR 24.00 dB is 1.50 dB below the served model's 25.50; max_label_drop_db is 1"
+    assert reason == f"people: {lost}"
+    few = EvaluateConfig(max_label_drop_db=1.0, each_label={"min_photographs": 9})
+    assert [reason.split(":")[0] for reason in reasons_against(candidate, few)] == ["people", "without a folder"]
+    first = metrics(labels={"people": metrics(n_images=20)})
+    assert reasons_against(first, EvaluateConfig(max_label_drop_db=0)) == []
 
 
 def test_the_pretrained_recipe_stops_a_generator_that_is_good_on_landscapes_and_leaves_people_gray():

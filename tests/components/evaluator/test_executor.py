@@ -128,6 +128,14 @@ def test_a_model_worse_than_the_served_one_is_not_blessed(tmp_path, examples):
 
     tolerated, _ = evaluate(tmp_path / "tolerant", examples, ab=(12.0, -20.0), served=served, max_psnr_drop_db=60)
     assert tolerated["blessed"] is True
+    by_label = {"max_label_drop_db": 1, "each_label": {"min_photographs": 4}}
+    stopped, _ = evaluate(
+        tmp_path / "label", examples, ab=(12.0, -20.0), served=served, max_psnr_drop_db=60, **by_label
+    )
+    (reason,) = stopped["reasons"]  # of the sea alone: the forest has three photographs
+    assert reason.startswith("sea: PSNR ")
+    assert "max_label_drop_db is 1" in reason
+    assert stopped["labels"]["sea"]["baseline"]["n_images"] == stopped["labels"]["sea"]["n_images"] == 4
 
 
 def test_a_served_model_that_does_not_load_is_reported_and_holds_nothing_up(tmp_path, examples):

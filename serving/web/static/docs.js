@@ -51,7 +51,7 @@ function operation(path, method, found, schemas) {
   const body = element("div", "", "body");
   body.append(...prose(found.description ?? ""));
   if (found.parameters?.length) {
-    body.append(table(["parameter", "in", "kind", ""], found.parameters.map(
+    body.append(table(["parameter", "in", "kind", "what it is"], found.parameters.map(
       (one) => [one.name, one.in, kind(one.schema, schemas), one.description ?? one.schema.description ?? ""])));
   }
   if (found.requestBody) {
@@ -63,9 +63,9 @@ function operation(path, method, found, schemas) {
       [Object.keys(content).filter((type) => !isForm(type)).join(", "), "the bytes of one; X-File-Name may name it"],
     ];
     const fields = Object.entries(schemas[reference]?.properties ?? {}).map(([name, schema]) => [name, `${kind(schema, schemas)}: ${schema.description ?? ""}`]);
-    body.append(table(["body", ""], reference ? fields : rows));
+    body.append(table(["body", "what it is"], reference ? fields : rows));
   }
-  body.append(table(["answer", ""], Object.entries(found.responses).map(([status, one]) => [status, one.description])));
+  body.append(table(["answer", "when"], Object.entries(found.responses).map(([status, one]) => [status, one.description])));
   for (const table of body.querySelectorAll("table")) {
     const scroll = element("div", "", "scroll");
     scroll.tabIndex = 0; // whoever has no mouse scrolls it with the arrow keys

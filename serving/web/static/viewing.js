@@ -124,7 +124,10 @@ export function connectViewing(page) {
   $("zoom-in").addEventListener("click", () => zoomBy(STEP));
   $("zoom-out").addEventListener("click", () => zoomBy(1 / STEP));
   $("zoom-fit").addEventListener("click", () => changeTo({ zoom: 1, x: 0, y: 0 }));
-  $("zoom-full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : $("viewer").requestFullscreen()));
+  $("zoom-full").addEventListener("click", () => {
+    const changing = document.fullscreenElement ? document.exitFullscreen() : $("viewer").requestFullscreen();
+    changing.catch(() => {}); // the browser may refuse it
+  });
   document.addEventListener("fullscreenchange", () => changeTo({ zoom: 1, x: 0, y: 0 }));
   addEventListener("resize", () => moveTo(view));
 }

@@ -50,10 +50,15 @@ def test_settings_that_change_pixels_are_told_apart_and_others_are_not():
             plain,
             OutputSettings(quality=80),
             OutputSettings(strength=0.5),
+            OutputSettings(look="vivid"),
+            OutputSettings(warmth=0.5),
+            OutputSettings(saturation=0.5),
+            OutputSettings(reference="AAAAAA=="),
+            OutputSettings(reference="AAAAAQ=="),
             OutputSettings(name="{stem}-2{suffix}"),
         )
     }
-    assert len(digests) == 3
+    assert len(digests) == 8
     assert plain.digest("a.png") != plain.digest("a.jpg") == plain.digest("b.JPEG")
     assert told_apart("a.jpg", "one") != told_apart("a.jpg", "two")
 

@@ -91,7 +91,7 @@ def gateway(gateway_of_module) -> Iterator[Gateway]:
     client.event_hooks = {"response": [note_job]}
     yield gateway_of_module
     client.event_hooks = {}
-    model_server.has_variants = True
+    model_server.has_variants, model_server.ab = True, WireServer.ab
     model_server.failures.clear()
     model_server.released.set()
     for job in jobs:

@@ -100,6 +100,13 @@ def test_a_job_goes_from_upload_to_events_to_pictures_to_zip(gateway, gray, jpeg
         assert archive.read("a-coloured.jpg") == expected
 
 
+def test_a_job_leaves_out_colourings_that_look_alike(gateway, jpeg):
+    gateway.model_server.ab = (1.0, -1.0)
+    job = gateway.client.post("/api/jobs?variants=4", content=jpeg).json()
+    [photo] = gateway.job_when_done(job["id"])["photos"]
+    assert (photo["state"], photo["variants"]) == ("done", 1)
+
+
 def test_a_photo_takes_the_colours_of_another(gateway, jpeg, astronaut):
     answer = gateway.client.post("/api/reference-colors", content=encode_photo(astronaut, "PNG"))
     reference = answer.json()["reference"]

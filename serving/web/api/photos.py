@@ -57,10 +57,10 @@ async def choose(
 ) -> dict[str, Any]:
     """Choose which colouring the picture and the ZIP are to show, and how strong, how warm and in which look."""
     photo = gateway.jobs.get(job_id).done_photo(number)
-    if choice.variant is not None:
-        _check_variant(choice.variant, photo.variants)
-        photo.variant = choice.variant
+    variant = photo.variant if choice.variant is None else choice.variant
+    _check_variant(variant, photo.variants)
     photo.palette = _changed(photo.palette, **choice.model_dump(exclude={"variant"}))
+    photo.variant = variant
     return photo.document()
 
 

@@ -59,8 +59,10 @@ function preview(photo, look) {
 // Lets the photo take the colours of another one, which is sent for that alone.
 async function useReference(file) {
   const photo = shown;
+  const turn = (photo.referenceTurn = (photo.referenceTurn ?? 0) + 1);
   try {
     const { reference } = await gateway.referenceColors(file);
+    if (turn !== photo.referenceTurn || !album.photos.includes(photo) || photo.state !== "done") return;
     photo.referenceName = file.name;
     album.adjust(photo, { reference });
   } catch (problem) {

@@ -95,7 +95,7 @@ const release = (event) => fingers.delete(event.pointerId);
 // `page` moves the divider: { compareAt }.
 export function connectViewing(page) {
   frame.addEventListener("pointerdown", (event) => {
-    if (!shown) return;
+    if (!shown || event.button !== 0) return;
     fingers.set(event.pointerId, onFrame(event));
     fingers.get(event.pointerId).isPanning = takesDrag(event) && !event.target.closest(".hint-layer");
     if (event.timeStamp - clickedAt > 400) splitBefore = shown.split;

@@ -38,11 +38,16 @@ def fit_square(image: NDArray[Any], size: int) -> tuple[NDArray[Any], Box]:
         raise ValueError(f"expected an image of shape [H, W] or [H, W, C], received {image.shape}")
     if size < 1:
         raise ValueError(f"expected a side of at least 1 pixel, received {size}")
-    scale = size / max(image.shape[:2])
-    height, width = (min(size, max(1, round(side * scale))) for side in image.shape[:2])
-    top, left = (size - height) // 2, (size - width) // 2
+    box = top, left, height, width = content_box(image.shape[0], image.shape[1], size)
     padding = [(top, size - height - top), (left, size - width - left), (0, 0)][: image.ndim]
-    return np.pad(resize(image, height, width), padding, mode="edge"), (top, left, height, width)
+    return np.pad(resize(image, height, width), padding, mode="edge"), box
+
+
+def content_box(height: int, width: int, size: int) -> Box:
+    """Return where `fit_square` puts an image of these sides in a square of `size`."""
+    scale = size / max(height, width)
+    inner_height, inner_width = (min(size, max(1, round(side * scale))) for side in (height, width))
+    return (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width
 
 
 def centered_square(image: NDArray[Any]) -> NDArray[Any]:

@@ -31,6 +31,8 @@ MODEL, GRAYSCALE, BASELINE, SPOILED = "model", "grayscale", "baseline", "spoiled
 SPOIL_SEED, SKIN = "spoil_seed", "skin"
 # The metrics of one photo by whose prediction they are of.
 PhotoMetrics = dict[str, dict[str, float]]
+# A square in true colours, uint8 [S, S, 3] -> a*b*, float32 [S, S, 2].
+ColorSquare = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Measured(NamedTuple):
@@ -131,11 +133,19 @@ def colored_row(
 
     Without `size`, at the model's own.
     """
-    size = size or model.description.size
+    return picture_row(
+        lambda square: predict_ab(model, rgb_to_lightness(square)[None])[0], photo, size or model.description.size
+    )
+
+
+def picture_row(
+    color: ColorSquare, photo: Rgb, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return one photo gray, as `color` colours its square, and in its true colours, uint8 [size, size, 3] each."""
     truth = square_photo(photo, size)
     lightness = rgb_to_lightness(truth)
     gray = join_lightness_and_color(lightness, np.zeros((size, size, 2), np.float32))
-    ab = np.nan_to_num(predict_ab(model, lightness[None])[0], posinf=0.0, neginf=0.0)
+    ab = np.nan_to_num(color(truth), posinf=0.0, neginf=0.0)
     return gray, join_lightness_and_color(lightness, ab), truth
 
 
@@ -238,7 +248,7 @@ def evaluate_saved_model(
 
 
 def evaluate_coloring(
-    color: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    color: ColorSquare,
     photos: Iterable[tuple[str, bytes]],
     *,
     size: int,
@@ -247,8 +257,7 @@ def evaluate_coloring(
     """Measure what is no SavedModel with the figures of one.
 
     Args:
-        color: gives the a*b* for a square: uint8 [S, S, 3] in true colours, of which it may use what its method is
-            given, -> float32 [S, S, 2].
+        color: gives the a*b* for a square, of whose true colours it may use what its method is given.
         photos, size, frechet: as for `evaluate_saved_model`.
 
     Returns:

@@ -19,7 +19,7 @@ from components.image_example_gen.summary import check_trainable, read_summary
 from photo.errors import DataError
 from pipeline.comparison.entries import Budget, ComparisonEntry
 from pipeline.comparison.jobs import MeasuringJob, MethodJob, TrainingJob
-from pipeline.comparison.methods.names import METHODS
+from pipeline.comparison.methods.names import Method
 from pipeline.comparison.report import write_report
 from pipeline.comparison.result_files import RESULT_NAME, read_record
 from pipeline.comparison.task_process import JOB_NAME, run_in_process
@@ -37,7 +37,7 @@ class Comparison:
         test_data: other photographs to measure on, or None.
         size: side in pixels at which every entry is measured.
         rows: photographs in the grid.
-        methods: of others, shown beside the entries; of METHODS.
+        methods: of others, shown beside the entries.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Comparison:
     test_data: str | None = None
     size: int = 128
     rows: int = 6
-    methods: tuple[str, ...] = ()
+    methods: tuple[Method, ...] = ()
 
 
 def run_comparison(comparison: Comparison, out: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _report(comparison: Comparison, examples: dict[str, Path]) -> dict[str, Any]
             for entry in comparison.entries
         ],
         "methods": [
-            {"label": METHODS[method], "method": method, "status": "waiting", "error": None}
+            {"label": method.label, "method": method.value, "status": "waiting", "error": None}
             for method in comparison.methods
         ],
     }

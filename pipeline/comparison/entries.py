@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from photo.errors import TintypeError
+from pipeline.comparison.methods.names import Method
 from pipeline.config import ConfigError, RunConfig, load_config
 
 QUESTIONS = Path(__file__).parent / "questions"
@@ -94,7 +95,7 @@ class Question(BaseModel):
     question: str
     settings: dict[str, Any] = Field(default={}, description="section.field: value, for every entry")
     entries: tuple[_QuestionEntry, ...] = Field(min_length=1)
-    methods: tuple[Literal["welsh", "levin"], ...] = Field(default=(), description="of others, shown beside them")
+    methods: tuple[Method, ...] = Field(default=(), description="of others, shown beside them")
 
 
 def question_names() -> list[str]:

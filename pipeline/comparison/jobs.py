@@ -43,7 +43,7 @@ class MethodJob(MeasuringJob):
     """The arguments of `measure_method`.
 
     Attributes:
-        method: a key of `methods.names.METHODS`.
+        method: of `methods.names.Method`.
     """
 
     method: str

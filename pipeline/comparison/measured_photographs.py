@@ -4,18 +4,15 @@ import hashlib
 import heapq
 import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from PIL import Image
 
-from components.evaluator.evaluation import square_photo
+from components.evaluator.evaluation import ColorSquare, picture_row
 from components.trainer.decoded_photos import example_files
 from photo.archives import FileEntry
-from photo.color import join_lightness_and_color, rgb_to_lightness
 from photo.decoding import Rgb, decode_photo
 from photo.errors import PhotoError
 from photo.whole_file import write_whole
@@ -43,14 +40,12 @@ def measured_photographs(job: MeasuringJob) -> Iterator[tuple[str, bytes]]:
         yield label[0].decode() if label else "", features["image/encoded"].bytes_list.value[0]
 
 
-def write_pictures(
-    job: MeasuringJob, color: Callable[[NDArray[np.uint8]], NDArray[np.float32]], folder: Path
-) -> list[dict[str, str]]:
+def write_pictures(job: MeasuringJob, color: ColorSquare, folder: Path) -> list[dict[str, str]]:
     """Write the photographs of the grid gray, coloured and true.
 
     Args:
         job: says which, and their side.
-        color: gives the a*b* for a square in true colours: uint8 [S, S, 3] -> float32 [S, S, 2].
+        color: gives the a*b* for a square in true colours.
         folder: gets a folder PICTURES_NAME.
 
     Returns:
@@ -59,15 +54,8 @@ def write_pictures(
     shutil.rmtree(folder / PICTURES_NAME, ignore_errors=True)
     rows = []
     for row, photo in enumerate(_grid_photos(job)):
-        truth = square_photo(photo, job.size)
-        lightness, ab = rgb_to_lightness(truth), np.nan_to_num(color(truth), posinf=0.0, neginf=0.0)
-        pictures = {
-            "gray": join_lightness_and_color(lightness, np.zeros_like(ab)),
-            "colored": join_lightness_and_color(lightness, ab),
-            "true": truth,
-        }
-        files = {name: f"{PICTURES_NAME}/{row}_{name}.png" for name in pictures}
-        for name, picture in pictures.items():
+        files = {name: f"{PICTURES_NAME}/{row}_{name}.png" for name in ("gray", "colored", "true")}
+        for name, picture in zip(files, picture_row(color, photo, job.size), strict=True):
             png = io.BytesIO()
             Image.fromarray(picture).save(png, "PNG")
             write_whole(folder / files[name], png.getvalue())

@@ -49,7 +49,7 @@ def conditions(report: Mapping[str, Any]) -> list[str]:
     return [
         f"Trained on {splits['train']:,} photographs of {report['data']}, each entry for {report['budget']}.",
         f"Measured on {count}{where}, all entries at {report['size']} pixels, through the serving signature of the "
-        "exported SavedModel.",
+        "exported SavedModel" + ("; methods that learn nothing, directly." if report["methods"] else "."),
         f"Machine: {report['machine']}.",
     ]
 

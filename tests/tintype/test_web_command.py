@@ -70,8 +70,12 @@ def test_it_opens_the_page_in_the_browser_where_asked(tmp_path):
     assert process.stdout is not None
     with process.stdout:
         line = process.stdout.readline()
+        deadline = time.monotonic() + 60
         while not opened.exists():
             assert process.poll() is None
+            if time.monotonic() > deadline:
+                process.kill()
+                pytest.fail("the browser was not started")
             time.sleep(0.02)
         assert opened.read_text().strip() in line
         assert httpx.get(opened.read_text().strip()).status_code == 200

@@ -1,10 +1,11 @@
 """`tintype compare`: recipes side by side, on the same photographs and under the same budget."""
 
-import enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from pipeline.comparison.methods.names import Method
 
 Entries = Annotated[
     list[str] | None,
@@ -30,15 +31,8 @@ def _list_questions(wanted: bool) -> None:
     raise typer.Exit
 
 
-class OtherMethod(enum.StrEnum):
-    """What --method may be."""
-
-    WELSH = "welsh"
-    LEVIN = "levin"
-
-
 OtherMethods = Annotated[
-    list[OtherMethod] | None,
+    list[Method] | None,
     typer.Option(
         "--method",
         help="welsh (colours of the most alike training photograph) or levin (spread from ten true hints): methods "
@@ -105,7 +99,7 @@ def compare(
         test_data=test_data,
         size=size,
         rows=rows,
-        methods=tuple(dict.fromkeys([*(asked.methods if asked else ()), *map(str, methods or [])])),
+        methods=tuple(dict.fromkeys([*(asked.methods if asked else ()), *(methods or [])])),
     )
     try:
         report = run_comparison(

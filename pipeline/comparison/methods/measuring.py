@@ -1,7 +1,6 @@
 """Measures a method that trains nothing, on the photographs that the entries are measured on."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +9,20 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.evaluator.content import content_number
-from components.evaluator.evaluation import evaluate_coloring, square_photo
+from components.evaluator.evaluation import ColorSquare, evaluate_coloring, square_photo
 from components.evaluator.hint_curve import HINT_COUNTS, hint_curve, random_hints
 from components.evaluator.metric_rows import HINT_CURVE
 from components.evaluator.sample import Sample
 from components.trainer.decoded_photos import example_files
 from photo.color import rgb_to_lab, rgb_to_lightness
 from photo.decoding import decode_photo
-from photo.errors import PhotoError
 from photo.geometry import resize
 from photo.reference_colors import ReferenceColors, reference_colors, transfer_colors
 from pipeline.comparison.jobs import MethodJob
 from pipeline.comparison.measured_photographs import measured_photographs, write_pictures
 from pipeline.comparison.methods.levin import spread_scribbles
-from pipeline.comparison.methods.names import LEVIN, LEVIN_HINTS
+from pipeline.comparison.methods.names import LEVIN_HINTS, Method
 from pipeline.comparison.result_files import RESULT_NAME, write_record
-
-Color = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 # A person would choose the reference; here it is the most alike of so many training photographs, in so small a gray.
 _MOST_REFERENCES = 2000
@@ -43,19 +39,21 @@ def measure_method(job: MethodJob, folder: Path) -> None:
     Raises:
         TintypeError: there is nothing to measure.
     """
-    color = _by_true_hints if job.method == LEVIN else _by_most_alike(job)
-    seconds: list[float] = []
+    is_levin = job.method == Method.LEVIN
+    color = _by_true_hints if is_levin else _by_most_alike(job)
+    sample, seconds = Sample(), list[float]()
 
-    def timed(square: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def noted(square: NDArray[np.uint8]) -> NDArray[np.float32]:
         started = time.perf_counter()
         ab = color(square)
         seconds.append(time.perf_counter() - started)
+        sample.add(square)
         return ab
 
-    metrics = evaluate_coloring(timed, measured_photographs(job), size=job.size, frechet=True)
+    metrics = evaluate_coloring(noted, measured_photographs(job), size=job.size, frechet=True)
     result: dict[str, Any] = {
         "fingerprint": job.fingerprint,
-        "metrics": metrics | ({HINT_CURVE: _hint_curve(job)} if job.method == LEVIN else {}),
+        "metrics": metrics | ({HINT_CURVE: hint_curve(_spread, sample.squares())} if is_levin else {}),
         "pictures": write_pictures(job, color, folder),
         "photo_milliseconds": 1000 * float(np.median(seconds)),
     }
@@ -69,21 +67,11 @@ def _by_true_hints(square: NDArray[np.uint8]) -> NDArray[np.float32]:
     return spread_scribbles(lab[..., 0], hints[HINT_COUNTS.index(LEVIN_HINTS)])
 
 
-def _hint_curve(job: MethodJob) -> list[dict[str, Any]] | None:
-    sample = Sample()
-    for _, encoded in measured_photographs(job):
-        try:
-            sample.add(square_photo(decode_photo(encoded).rgb, job.size))
-        except PhotoError:
-            continue
-
-    def color(lightness: NDArray[np.float32], hints: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.stack([spread_scribbles(one[..., 0], given) for one, given in zip(lightness, hints, strict=True)])
-
-    return hint_curve(color, sample.squares())
+def _spread(lightness: NDArray[np.float32], hints: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.stack([spread_scribbles(one[..., 0], given) for one, given in zip(lightness, hints, strict=True)])
 
 
-def _by_most_alike(job: MethodJob) -> Color:
+def _by_most_alike(job: MethodJob) -> ColorSquare:
     """Welsh et al. with the colours of the training photograph that is most alike in gray."""
     thumbnails, references = _references(job)
 

@@ -1,12 +1,18 @@
 """The methods of others that a comparison can show beside its entries: they learn nothing beforehand."""
 
-WELSH, LEVIN = "welsh", "levin"
+from enum import StrEnum
 
 # Of a photograph's true colours; a person would draw them.
 LEVIN_HINTS = 10
 
-METHODS = {
-    WELSH: "Welsh 2002",
-    LEVIN: f"Levin 2004, {LEVIN_HINTS} hints",
-}
-"""Their labels in tables and pictures."""
+
+class Method(StrEnum):
+    """What `tintype compare --method`, and the `methods` of a question, may be."""
+
+    WELSH = "welsh"
+    LEVIN = "levin"
+
+    @property
+    def label(self) -> str:
+        """In tables and pictures."""
+        return "Welsh 2002" if self is Method.WELSH else f"Levin 2004, {LEVIN_HINTS} hints"

@@ -452,9 +452,9 @@ export function adjust(photo, choice) {
 }
 
 // What is chosen for a photo, but its hints.
-function chosen({ variant, strength, look, warmth, saturation, reference }) {
-  return { variant, strength, look, warmth, saturation, reference };
-}
+const chosen = (photo) => ({ variant: photo.variant, ...adjusted(photo) });
+
+const adjusted = (photo) => Object.fromEntries(ADJUSTABLE.map((name) => [name, photo[name]]));
 
 const isChosen = (photo, choice) => Object.entries(choice).every(([name, value]) => photo[name] === value);
 
@@ -462,11 +462,10 @@ export const isAdjustedAs = (photo, other) => ADJUSTABLE.every((name) => photo[n
 
 // Strength, look and light of one photo for all, also for those that are coloured later.
 export function useForAll(example) {
-  const { strength, look, warmth, saturation, reference } = example;
   for (const photo of photos) {
     if (isAdjustedAs(photo, example)) continue;
-    if (photo.state === "done") adjust(photo, { strength, look, warmth, saturation, reference });
-    else Object.assign(photo, { strength, look, warmth, saturation, reference });
+    if (photo.state === "done") adjust(photo, adjusted(example));
+    else Object.assign(photo, adjusted(example));
   }
   ui.announce(say("said.adjusted.all", { count: photos.length }));
 }

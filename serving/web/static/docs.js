@@ -52,7 +52,7 @@ function operation(path, method, found, schemas) {
   body.append(...prose(found.description ?? ""));
   if (found.parameters?.length) {
     body.append(table(["parameter", "in", "kind", "what it is"], found.parameters.map(
-      (one) => [one.name, one.in, kind(one.schema, schemas), one.description ?? one.schema.description ?? ""])));
+      (one) => [one.name, one.in, kind(one.schema, schemas), one.description ?? one.schema.description ?? one.schema.anyOf?.[0].description ?? ""])));
   }
   if (found.requestBody) {
     const content = found.requestBody.content;
